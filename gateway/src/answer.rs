@@ -1,0 +1,93 @@
+//! What a stack is told, before it is written as JSON, form or text.
+
+use hub::call::{Call, Record};
+use hub::id::AccountId;
+use triomphe::Arc;
+
+/// The proof that this gateway admitted a call: base64url text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    pub text: [u8; Token::LEN],
+}
+
+impl Token {
+    pub const LEN: usize = 96;
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text).unwrap_or_default()
+    }
+}
+
+/// A call may start, or goes on.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    pub account: AccountId,
+    /// The call was live already.
+    pub duplicate: bool,
+    /// Seconds the call may last from its answer; `None`: no limit.
+    pub granted_s: Option<u32>,
+    /// Microseconds since 1970; `None` as above.
+    pub granted_until_us: Option<i64>,
+    /// No more than this can be funded.
+    pub is_final: bool,
+    pub billed: bool,
+    pub renew_every_s: u32,
+    pub expires_in_s: u32,
+    pub token: Token,
+    /// Live calls of the account, this one included.
+    pub in_use: u32,
+    /// `None`: elastic.
+    pub limit: Option<u32>,
+}
+
+/// A live call as it is looked up.
+#[derive(Clone, Debug)]
+pub struct LiveCall {
+    pub call: Call,
+    pub answered_us: Option<i64>,
+    /// The last admit, answer or renew, in microseconds since 1970.
+    pub renewed_us: i64,
+    pub granted_until_us: Option<i64>,
+    pub expires_at_us: i64,
+}
+
+/// What a look-up finds.
+#[derive(Clone, Debug)]
+pub enum CallView {
+    Live(LiveCall),
+    Ended(Arc<Record>),
+}
+
+/// One page of live calls, in the order of their admission.
+#[derive(Clone, Debug)]
+pub struct LivePage {
+    pub calls: Vec<LiveCall>,
+    /// `ListLive::after` of the next page; `None`: this was the last.
+    pub next: Option<u64>,
+}
+
+/// `GET /v1/concurrency`
+#[derive(Clone, Copy, Debug)]
+pub struct Concurrency {
+    pub account: AccountId,
+    /// `None`: elastic.
+    pub limit: Option<u32>,
+    pub floor: u32,
+    pub in_use: u32,
+    pub remaining: u32,
+    pub organization_total: u32,
+    pub organization_in_use: u32,
+}
+
+/// What a reconcile did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reconciled {
+    /// Listed calls that are live and were renewed.
+    pub renewed: u32,
+    /// Calls of the source freed because two complete lists did not name them.
+    pub freed: u32,
+    /// Calls of the source that this list did not name and the next may free.
+    pub missing: u32,
+    /// Listed calls that are not live here: the stack should end them.
+    pub unknown: u32,
+}

@@ -1,0 +1,262 @@
+//! Calls: the facts fixed at admission, how a call ends, and the record it leaves. Shared by the
+//! gateway's tables and the embedded hub: one allocation per call.
+
+use std::fmt;
+use std::str::FromStr;
+
+use triomphe::{Arc, ThinArc};
+
+use crate::clock::EpochSeconds;
+use crate::directory::Billing;
+use crate::id::AccountId;
+use crate::money::{Amount, Currency, Rate};
+
+/// Who called whom, as the platform sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[repr(u8)]
+pub enum Direction {
+    #[default]
+    Outbound = 0,
+    Inbound = 1,
+}
+
+impl Direction {
+    pub const ALL: [Self; 2] = [Self::Outbound, Self::Inbound];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Inbound => "inbound",
+        }
+    }
+}
+
+/// How a call came out, as the stack reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Outcome {
+    Completed = 0,
+    NoAnswer = 1,
+    Busy = 2,
+    Failed = 3,
+    Canceled = 4,
+}
+
+impl Outcome {
+    pub const ALL: [Self; 5] =
+        [Self::Completed, Self::NoAnswer, Self::Busy, Self::Failed, Self::Canceled];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::NoAnswer => "no-answer",
+            Self::Busy => "busy",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
+/// What ended a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Cause {
+    Release = 0,
+    Expiry = 1,
+    Reconcile = 2,
+    Suspended = 3,
+    Deleted = 4,
+}
+
+impl Cause {
+    pub const ALL: [Self; 5] =
+        [Self::Release, Self::Expiry, Self::Reconcile, Self::Suspended, Self::Deleted];
+
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Expiry => "expiry",
+            Self::Reconcile => "reconcile",
+            Self::Suspended => "suspended",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// The text is none of the expected words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected one of {0}")]
+pub struct UnknownWord(pub &'static str);
+
+impl FromStr for Direction {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let found = Self::ALL.into_iter().find(|direction| direction.label() == text);
+        found.ok_or(UnknownWord("outbound, inbound"))
+    }
+}
+
+impl FromStr for Outcome {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let found = Self::ALL.into_iter().find(|outcome| outcome.label() == text);
+        found.ok_or(UnknownWord("completed, no-answer, busy, failed, canceled"))
+    }
+}
+
+/// What a billed call is charged by, whatever is configured later (invariant I12).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pins {
+    pub billing: Billing,
+    pub currency: Currency,
+    pub rate: Arc<Rate>,
+}
+
+/// What is fixed when a call is admitted, except its texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Microseconds since 1970.
+    pub admitted_us: i64,
+    /// Unique within the holder that admitted; orders calls.
+    pub admission: u64,
+    /// `None`: the call is not billed.
+    pub pins: Option<Pins>,
+    pub account: AccountId,
+    pub direction: Direction,
+    /// The lease that the stack asked for because it cannot renew, in seconds; 0 is none: the
+    /// ordinary, renewed lease.
+    pub lease_s: u32,
+}
+
+/// Texts of a call. Each is at most 255 bytes, `call_id` at most 128.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Texts<'a> {
+    pub call_id: &'a str,
+    pub from: &'a str,
+    pub to: &'a str,
+    pub agent_id: &'a str,
+    pub source: &'a str,
+}
+
+/// Lengths of the texts that lie one after the other in [`Call`]'s tail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Lengths([u8; 5]);
+
+/// One admitted call: facts and texts in one shared allocation; cloning counts a reference.
+#[derive(Clone)]
+pub struct Call(ThinArc<(Facts, Lengths), u8>);
+
+/// The longest `call_id`, in bytes.
+pub const CALL_ID_MAX: usize = 128;
+/// The longest of the other texts of a call, in bytes.
+pub const TEXT_MAX: usize = 255;
+
+impl Call {
+    /// `None` when a text is too long.
+    pub fn new(facts: Facts, texts: Texts<'_>) -> Option<Self> {
+        let parts = [texts.call_id, texts.from, texts.to, texts.agent_id, texts.source];
+        let mut lengths = [0; 5];
+        let mut tail = [0; CALL_ID_MAX + 4 * TEXT_MAX];
+        let mut end = 0;
+        if texts.call_id.len() > CALL_ID_MAX {
+            return None;
+        }
+        for (length, part) in lengths.iter_mut().zip(parts) {
+            *length = u8::try_from(part.len()).ok()?;
+            tail[end..end + part.len()].copy_from_slice(part.as_bytes());
+            end += part.len();
+        }
+        Some(Self(ThinArc::from_header_and_slice((facts, Lengths(lengths)), &tail[..end])))
+    }
+
+    pub fn facts(&self) -> &Facts {
+        &self.0.header.header.0
+    }
+
+    pub fn account(&self) -> AccountId {
+        self.facts().account
+    }
+
+    /// The caller's own name of the call, visible ASCII.
+    pub fn call_id(&self) -> &[u8] {
+        self.text_bytes(0)
+    }
+
+    pub fn texts(&self) -> Texts<'_> {
+        let text = |index| std::str::from_utf8(self.text_bytes(index)).unwrap_or_default();
+        Texts { call_id: text(0), from: text(1), to: text(2), agent_id: text(3), source: text(4) }
+    }
+
+    fn text_bytes(&self, index: usize) -> &[u8] {
+        let lengths = self.0.header.header.1.0;
+        let start: usize = lengths[..index].iter().map(|length| usize::from(*length)).sum();
+        &self.0.slice[start..start + usize::from(lengths[index])]
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").field("facts", self.facts()).field("texts", &self.texts()).finish()
+    }
+}
+
+impl PartialEq for Call {
+    fn eq(&self, other: &Self) -> bool {
+        self.facts() == other.facts() && self.texts() == other.texts()
+    }
+}
+
+/// What a finished call was and cost: the receipt, and what the ledger posts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    pub call: Call,
+    /// Microseconds since 1970; `None`: never reported answered.
+    pub answered_us: Option<i64>,
+    pub ended_us: i64,
+    pub outcome: Outcome,
+    pub cause: Cause,
+    /// Answered seconds that the charge stands for.
+    pub billable_s: u32,
+    /// What the call costs in whole, debt included.
+    pub cost: Amount,
+    /// The part of `cost` that neither hold nor wallet could pay.
+    pub debt: Amount,
+    /// How often the record was corrected: 0 at the end of the call, 1 after the release that
+    /// followed an expiry. A correction posts the difference.
+    pub revision: u32,
+    /// The seconds granted at the end, for the receipt; `None`: unlimited.
+    pub granted_s: Option<u32>,
+    /// When a repeated release or renew is no longer answered from memory.
+    pub forget_at: EpochSeconds,
+    /// The stack's breakdown of costs: JSON, stored as it came.
+    pub costs: Option<Box<str>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use ulid::Ulid;
+
+    use super::*;
+    use crate::id::AccountKind;
+
+    #[test]
+    fn a_call_keeps_its_texts_and_refuses_longer_ones() {
+        let facts = Facts {
+            admitted_us: 1,
+            admission: 2,
+            pins: None,
+            account: AccountId::new(AccountKind::SubAccount, Ulid(3)),
+            direction: Direction::Inbound,
+            lease_s: 0,
+        };
+        let texts =
+            Texts { call_id: "a/b@c", from: "+91", to: "", agent_id: "ag", source: "kam-1" };
+        let call = Call::new(facts.clone(), texts).expect("short texts");
+        assert_eq!(call.texts(), texts);
+        assert_eq!(call.call_id(), b"a/b@c");
+        let long = "x".repeat(CALL_ID_MAX + 1);
+        assert!(Call::new(facts, Texts { call_id: &long, ..texts }).is_none());
+    }
+}

@@ -1,0 +1,90 @@
+//! The configuration that the control plane publishes and gateways follow: organizations, accounts,
+//! wallets and keys, each with a version; a change replaces what has a lower version.
+
+use crate::id::AccountId;
+use crate::key::{KeyHash, KeyScope};
+use crate::money::{Amount, Currency, Rate};
+
+/// Whether an account may start calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Status {
+    Active,
+    Suspended,
+    Deleting,
+}
+
+/// Whose money pays for an account's calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Billing {
+    /// The account's own wallet.
+    Isolated,
+    /// The organization's wallet.
+    Consolidated,
+}
+
+/// What an organization bought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrganizationConfig {
+    pub id: AccountId,
+    /// Grows with each change of this organization.
+    pub version: u64,
+    pub status: Status,
+    /// Slots that all its accounts may use together.
+    pub total: u32,
+    pub currency: Currency,
+    /// For accounts without a rate of their own.
+    pub default_rate: Option<Rate>,
+}
+
+/// One account. An organization is also an account: the one that its own key acts for, with
+/// `floor` = its reserve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountConfig {
+    pub id: AccountId,
+    pub organization: AccountId,
+    /// Grows with each change of this account.
+    pub version: u64,
+    pub status: Status,
+    /// Slots guaranteed.
+    pub floor: u32,
+    /// The most slots; `None` is elastic: up to the organization's total.
+    pub cap: Option<u32>,
+    /// Admits per second; `None` is unlimited.
+    pub cps_limit: Option<u32>,
+    /// The region whose gateways admit its calls; `None` is any.
+    pub region: Option<Box<str>>,
+    pub billing: Billing,
+    pub rate: Option<Rate>,
+    /// The call lease for stacks that cannot renew, in seconds, when a request names none.
+    pub lease_s: Option<u32>,
+    /// The longest grant, in seconds.
+    pub duration_max_s: Option<u32>,
+}
+
+/// Money that the ledger has put at the hub's disposal for one wallet, in total since its creation:
+/// recharges less withdrawals. Absolute, so repeating it is harmless.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WalletConfig {
+    /// The account whose wallet it is: an organization or an isolated sub-account.
+    pub owner: AccountId,
+    pub organization: AccountId,
+    pub currency: Currency,
+    pub escrow: Amount,
+    /// The ledger's sequence number of `escrow`; a lower one is ignored.
+    pub sequence: u64,
+    /// Charges that the ledger has posted against this wallet; what the hub counts as spent is never
+    /// less, so a lost journal cannot give spent money back.
+    pub posted: Amount,
+}
+
+/// One change of configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    Organization(OrganizationConfig),
+    Account(AccountConfig),
+    /// The account is gone; what is still live there ends with cause `deleted`.
+    AccountGone { id: AccountId, organization: AccountId },
+    Wallet(WalletConfig),
+    Key { hash: KeyHash, scope: KeyScope },
+    KeyGone { hash: KeyHash },
+}

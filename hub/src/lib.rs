@@ -1,0 +1,12 @@
+//! What both halves of Ringfence share: ids, money, accounts, denials, the hub's pure state machine
+//! and its embedded form. Knows neither HTTP nor SQL.
+
+pub mod allocation;
+pub mod call;
+pub mod clock;
+pub mod denial;
+pub mod directory;
+pub mod embedded;
+pub mod id;
+pub mod key;
+pub mod money;

@@ -1,0 +1,409 @@
+//! Money: integer micro-units, currencies, rates and what a call costs. Never a float.
+#![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::as_conversions)]
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Micro-units (millionths of the major unit) of some currency.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Amount(i64);
+
+impl Amount {
+    pub const ZERO: Self = Self(0);
+    /// The most that one amount may be: 2^53 − 1 micro-units, exact also in Lua (design, section 7).
+    pub const MAX: Self = Self(9_007_199_254_740_991);
+    const MICROS_PER_UNIT: i64 = 1_000_000;
+    const DECIMALS: usize = 6;
+
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(micros)
+    }
+
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    #[must_use]
+    pub const fn saturating_add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    #[must_use]
+    pub const fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    #[must_use]
+    pub const fn negated(self) -> Self {
+        Self(self.0.saturating_neg())
+    }
+
+    /// Major units with at least the currency's own decimals and no needless zero: `"4987.50"`.
+    pub const fn in_currency(self, currency: Currency) -> MajorUnits {
+        MajorUnits { amount: self, decimals_min: currency.decimals() }
+    }
+}
+
+/// An amount printed in major units.
+#[derive(Clone, Copy, Debug)]
+pub struct MajorUnits {
+    amount: Amount,
+    decimals_min: usize,
+}
+
+impl fmt::Display for MajorUnits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let micros = self.amount.0.unsigned_abs();
+        let unit = Amount::MICROS_PER_UNIT.unsigned_abs();
+        let sign = if self.amount.0 < 0 { "-" } else { "" };
+        let fraction = format!("{:06}", micros.checked_rem(unit).unwrap_or(0));
+        let significant = fraction.trim_end_matches('0').len().max(self.decimals_min);
+        write!(f, "{sign}{}", micros.checked_div(unit).unwrap_or(0))?;
+        if significant > 0 {
+            write!(f, ".{}", &fraction[..significant])?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a text is not an amount.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAmount {
+    #[error("expected plain digits with at most 6 decimals, such as 5000 or \"49.95\"")]
+    Malformed,
+    #[error("expected at most 9007199254.740991")]
+    TooLarge,
+}
+
+impl FromStr for Amount {
+    type Err = InvalidAmount;
+
+    /// Reads major units: `5000`, `49.95`. No sign, no exponent, no separators.
+    fn from_str(text: &str) -> Result<Self, InvalidAmount> {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(whole) || !digits(fraction) || fraction.len() > Self::DECIMALS {
+            return Err(InvalidAmount::Malformed);
+        }
+        let whole: i64 = whole.parse().map_err(|_| InvalidAmount::TooLarge)?;
+        let fraction: i64 =
+            format!("{fraction:0<6}").parse().map_err(|_| InvalidAmount::Malformed)?;
+        whole
+            .checked_mul(Self::MICROS_PER_UNIT)
+            .and_then(|micros| micros.checked_add(fraction))
+            .map(Self)
+            .filter(|amount| *amount <= Self::MAX)
+            .ok_or(InvalidAmount::TooLarge)
+    }
+}
+
+/// An ISO 4217 currency code.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Currency([u8; 3]);
+
+impl Currency {
+    pub const INR: Self = Self(*b"INR");
+
+    /// Active ISO 4217 codes of national currencies (list of 2024-06-25).
+    const CODES: &'static str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD \
+        BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP \
+        ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK \
+        JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK \
+        MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG \
+        QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT \
+        TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWG";
+    const WITHOUT_DECIMALS: &'static str =
+        "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF";
+    const WITH_THREE_DECIMALS: &'static str = "BHD IQD JOD KWD LYD OMR TND";
+
+    pub fn code(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("XXX")
+    }
+
+    pub const fn to_bytes(self) -> [u8; 3] {
+        self.0
+    }
+
+    pub fn from_bytes(bytes: [u8; 3]) -> Option<Self> {
+        std::str::from_utf8(&bytes).ok()?.parse().ok()
+    }
+
+    /// Decimals of the minor unit: 2 for INR, 0 for JPY, 3 for KWD.
+    pub const fn decimals(self) -> usize {
+        if listed(Self::WITHOUT_DECIMALS, self.0) {
+            0
+        } else if listed(Self::WITH_THREE_DECIMALS, self.0) {
+            3
+        } else {
+            2
+        }
+    }
+}
+
+const fn listed(codes: &str, code: [u8; 3]) -> bool {
+    let mut rest = codes.as_bytes();
+    while let [a, b, c, tail @ ..] = rest {
+        if *a == code[0] && *b == code[1] && *c == code[2] {
+            return true;
+        }
+        rest = tail;
+        while let [b' ', tail @ ..] = rest {
+            rest = tail;
+        }
+    }
+    false
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// The text is not a currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected an ISO 4217 code in capitals, such as INR")]
+pub struct InvalidCurrency;
+
+impl FromStr for Currency {
+    type Err = InvalidCurrency;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCurrency> {
+        let code: [u8; 3] = text.as_bytes().try_into().map_err(|_| InvalidCurrency)?;
+        if listed(Self::CODES, code) { Ok(Self(code)) } else { Err(InvalidCurrency) }
+    }
+}
+
+/// A flat rate: what a call costs, by its answered seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rate {
+    per_minute: Amount,
+    initial_s: u32,
+    increment_s: u32,
+    connect_fee: Amount,
+    minimum: Amount,
+}
+
+/// A part of a rate lies outside its range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRate {
+    #[error("expected 0 to {}", Rate::AMOUNT_MAX.micros() / Amount::MICROS_PER_UNIT)]
+    Amount(&'static str),
+    #[error("expected 1 to {} seconds", Rate::INCREMENT_MAX_S)]
+    Increment(&'static str),
+}
+
+impl InvalidRate {
+    /// The name of the part that is out of range.
+    pub const fn field(self) -> &'static str {
+        match self {
+            Self::Amount(field) | Self::Increment(field) => field,
+        }
+    }
+}
+
+impl Rate {
+    /// The most a minute, a connect fee or a minimum may cost: a million major units.
+    pub const AMOUNT_MAX: Amount = Amount(1_000_000_000_000);
+    pub const INCREMENT_MAX_S: u32 = 3_600;
+    /// The longest call that can be charged: thirty days.
+    pub const SECONDS_MAX: u32 = 30 * 86_400;
+
+    pub fn new(
+        per_minute: Amount,
+        initial_s: u32,
+        increment_s: u32,
+        connect_fee: Amount,
+        minimum: Amount,
+    ) -> Result<Self, InvalidRate> {
+        for (field, amount) in
+            [("per_minute", per_minute), ("connect_fee", connect_fee), ("minimum", minimum)]
+        {
+            if amount < Amount::ZERO || amount > Self::AMOUNT_MAX {
+                return Err(InvalidRate::Amount(field));
+            }
+        }
+        for (field, seconds) in [("initial_s", initial_s), ("increment_s", increment_s)] {
+            if seconds == 0 || seconds > Self::INCREMENT_MAX_S {
+                return Err(InvalidRate::Increment(field));
+            }
+        }
+        Ok(Self { per_minute, initial_s, increment_s, connect_fee, minimum })
+    }
+
+    pub const fn per_minute(&self) -> Amount {
+        self.per_minute
+    }
+
+    pub const fn initial_s(&self) -> u32 {
+        self.initial_s
+    }
+
+    pub const fn increment_s(&self) -> u32 {
+        self.increment_s
+    }
+
+    pub const fn connect_fee(&self) -> Amount {
+        self.connect_fee
+    }
+
+    pub const fn minimum(&self) -> Amount {
+        self.minimum
+    }
+
+    /// `seconds` rounded up to the initial increment and then whole further increments; 0 stays 0.
+    pub fn billed_seconds(&self, seconds: u32) -> u32 {
+        if seconds == 0 {
+            return 0;
+        }
+        let beyond = seconds.saturating_sub(self.initial_s);
+        let steps = beyond.div_ceil(self.increment_s.max(1));
+        self.initial_s.saturating_add(steps.saturating_mul(self.increment_s))
+    }
+
+    /// What a call of `seconds` answered seconds costs: connect fee and billed seconds, at least the
+    /// minimum; an unanswered call (0) is free. Rounded half up, once, on the whole.
+    pub fn charge(&self, seconds: u32) -> Amount {
+        if seconds == 0 {
+            return Amount::ZERO;
+        }
+        let billed = i128::from(self.billed_seconds(seconds.min(Self::SECONDS_MAX)));
+        let numerator = i128::from(self.per_minute.0).saturating_mul(billed);
+        let talk = numerator.saturating_add(30).checked_div(60).unwrap_or(0);
+        let talk = Amount(i64::try_from(talk).unwrap_or(i64::MAX));
+        self.connect_fee.saturating_add(talk).max(self.minimum)
+    }
+
+    /// The longest call of at most `wanted_s` that `money` pays for: all of `wanted_s`, else whole
+    /// increments. `None` when not even the initial increment can be paid.
+    pub fn affordable(&self, money: Amount, wanted_s: u32) -> Option<Funded> {
+        let funded = |seconds| Funded { seconds, hold: self.charge(seconds) };
+        let whole = funded(wanted_s);
+        if whole.hold <= money {
+            return Some(whole);
+        }
+        if self.charge(self.initial_s) > money {
+            return None;
+        }
+        // The price never falls as a call grows: bisect the number of further increments.
+        let length = |steps: u32| {
+            self.initial_s.saturating_add(steps.saturating_mul(self.increment_s))
+        };
+        let steps_max = wanted_s.saturating_sub(self.initial_s).div_ceil(self.increment_s.max(1));
+        let (mut paid, mut unpaid) = (0, steps_max);
+        while unpaid.saturating_sub(paid) > 1 {
+            let middle = paid.midpoint(unpaid);
+            if self.charge(length(middle)) <= money {
+                paid = middle;
+            } else {
+                unpaid = middle;
+            }
+        }
+        Some(funded(length(paid)))
+    }
+}
+
+/// Seconds a call may last and the money that must be held for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Funded {
+    pub seconds: u32,
+    pub hold: Amount,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn amount(text: &str) -> Amount {
+        text.parse().expect("an amount")
+    }
+
+    #[test]
+    fn amounts_read_and_print_exactly() {
+        assert_eq!(amount("5000").micros(), 5_000_000_000);
+        assert_eq!(amount("49.95").micros(), 49_950_000);
+        assert_eq!(amount("0.000001").micros(), 1);
+        for text in ["", ".", "1.", ".5", "-1", "+1", "1e3", "1_000", "1.0000001", "1,5", " 1"] {
+            assert_eq!(text.parse::<Amount>(), Err(InvalidAmount::Malformed), "{text:?}");
+        }
+        assert_eq!("9007199254.740992".parse::<Amount>(), Err(InvalidAmount::TooLarge));
+        assert_eq!("99999999999999999999".parse::<Amount>(), Err(InvalidAmount::TooLarge));
+        let inr = |text: &str| amount(text).in_currency(Currency::INR).to_string();
+        assert_eq!(inr("4987.5"), "4987.50");
+        assert_eq!(inr("0"), "0.00");
+        assert_eq!(inr("0.123456"), "0.123456");
+        assert_eq!(amount("2.4").negated().in_currency(Currency::INR).to_string(), "-2.40");
+        let yen = "JPY".parse().expect("a currency");
+        assert_eq!(amount("7").in_currency(yen).to_string(), "7");
+    }
+
+    #[test]
+    fn only_iso_currencies_are_accepted() {
+        assert!("USD".parse::<Currency>().is_ok());
+        for text in ["usd", "XXZ", "", "US", "USDX", "D A"] {
+            assert!(text.parse::<Currency>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_call_of_four_minutes_twenty_three_is_five_minutes_at_60_60() {
+        let rate = Rate::new(amount("1.20"), 60, 60, Amount::ZERO, Amount::ZERO).expect("a rate");
+        assert_eq!(rate.charge(263), amount("6"));
+        assert_eq!(rate.charge(0), Amount::ZERO);
+        assert_eq!(rate.charge(60), amount("1.2"));
+        assert_eq!(rate.charge(61), amount("2.4"));
+    }
+
+    prop_compose! {
+        fn rates()(minute in 0i64..5_000_000, initial in 1u32..90, increment in 1u32..90,
+                   fee in 0i64..500_000, minimum in 0i64..500_000) -> Rate {
+            Rate::new(Amount(minute), initial, increment, Amount(fee), Amount(minimum)).expect("in range")
+        }
+    }
+
+    /// The definition, second by second.
+    fn charge_naively(rate: &Rate, seconds: u32) -> i64 {
+        if seconds == 0 {
+            return 0;
+        }
+        let mut billed = rate.initial_s;
+        while billed < seconds {
+            billed += rate.increment_s;
+        }
+        let sixtieths = rate.per_minute.0 * i64::from(billed);
+        let rounded = sixtieths / 60 + i64::from(sixtieths % 60 >= 30);
+        (rounded + rate.connect_fee.0).max(rate.minimum.0)
+    }
+
+    proptest! {
+        #[test]
+        fn a_charge_follows_the_definition(rate in rates(), seconds in 0u32..4_000) {
+            prop_assert_eq!(rate.charge(seconds).0, charge_naively(&rate, seconds));
+        }
+
+        #[test]
+        fn the_affordable_length_is_the_longest_that_the_money_pays(
+            rate in rates(), money in 0i64..3_000_000, wanted in 1u32..600,
+        ) {
+            match rate.affordable(Amount(money), wanted) {
+                None => prop_assert!(rate.charge(1).0 > money),
+                Some(funded) => {
+                    prop_assert!(funded.hold.0 <= money);
+                    prop_assert_eq!(funded.hold, rate.charge(funded.seconds));
+                    prop_assert!(funded.seconds <= wanted.max(rate.initial_s));
+                    if funded.seconds < wanted {
+                        prop_assert!(rate.charge(funded.seconds + 1).0 > money);
+                    }
+                }
+            }
+        }
+    }
+}
