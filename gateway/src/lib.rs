@@ -3,4 +3,5 @@
 
 pub mod answer;
 pub mod engine;
+pub mod http;
 pub mod request;
