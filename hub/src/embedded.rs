@@ -61,7 +61,9 @@ pub struct EmbeddedHub {
 impl EmbeddedHub {
     /// Takes over the directory: locks it, recovers what the last process recorded. Blocking.
     pub fn open(_options: &Options) -> Result<Self, OpenError> {
-        Ok(Self { followers: parking_lot::RwLock::default() })
+        Ok(Self {
+            followers: parking_lot::RwLock::default(),
+        })
     }
 
     /// This process as a holder of leases: random, new at every start.
@@ -79,7 +81,10 @@ impl EmbeddedHub {
     /// nothing and costs little.
     pub fn publish(&self, changes: &[Change]) -> Result<(), HubUnavailable> {
         for change in changes {
-            self.followers.read().iter().for_each(|follower| follower(change));
+            self.followers
+                .read()
+                .iter()
+                .for_each(|follower| follower(change));
         }
         Ok(())
     }
