@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ulid::Ulid;
+pub use ulid::Ulid;
 
 /// Logical shards of the hub; fixed at install (lease-protocol, section 1).
 pub const SHARDS: usize = 256;

@@ -109,10 +109,13 @@ impl Shard {
         for (position, event) in sync.events.into_iter().enumerate() {
             match event {
                 Event::Admitted { call, lease } => {
-                    let hold = lease.hold;
+                    let (hold, account) = (lease.hold, call.account());
                     let owner = wallets::owner_of(&call, &self.counters);
                     match self.calls.admit(call, lease, holder) {
-                        Admitted::New => self.wallets.hold(owner, hold),
+                        Admitted::New => {
+                            self.counters.count_live(account, true);
+                            self.wallets.hold(owner, hold);
+                        }
                         Admitted::Repeated => {}
                         Admitted::Rejected => answer.rejected.push(position),
                     }
@@ -146,7 +149,10 @@ impl Shard {
             return;
         };
         match before {
-            Entry::Live { lease, .. } => self.wallets.settle(owner, lease.hold, &record),
+            Entry::Live { lease, .. } => {
+                self.counters.count_live(record.call.account(), false);
+                self.wallets.settle(owner, lease.hold, &record);
+            }
             Entry::Ended(earlier) => self.wallets.correct(owner, &earlier, &record),
         }
         if !record.call.account().is_shadow() {
@@ -173,6 +179,11 @@ impl Shard {
         self.calls.adopt_all(index, deadline_min, |call| {
             counters.adopt(call.account(), index)
         });
+    }
+
+    /// Whether nothing ever happened here.
+    pub fn is_untouched(&self) -> bool {
+        self.counters.is_empty() && self.calls.entries().next().is_none()
     }
 
     pub fn calls(&self) -> &Calls {

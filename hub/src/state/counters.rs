@@ -31,6 +31,8 @@ pub(super) struct Counter {
     pub(super) floor: u32,
     pub(super) cap: u32,
     pub(super) leases: Vec<Leased>,
+    /// Live calls.
+    pub(super) live: u32,
 }
 
 impl Counter {
@@ -93,6 +95,7 @@ impl Counters {
             floor: 0,
             cap: 0,
             leases: Vec::new(),
+            live: 0,
         };
         let counter = self.counters.entry(id).or_insert(fresh);
         if version < counter.version {
@@ -221,6 +224,7 @@ impl Counters {
             let account = self.counters.get(&id.real())?.clone();
             let shadow = self.counters.entry(id).or_insert(Counter {
                 leases: Vec::new(),
+                live: 0,
                 ..account
             });
             (shadow.floor, shadow.cap) = (account.floor, account.cap);
@@ -248,6 +252,28 @@ impl Counters {
         self.organizations.get(&id).is_some_and(|organization| {
             (organization.version, organization.total) == (version, total)
         })
+    }
+
+    /// A call of the counter went live, or ended.
+    pub(super) fn count_live(&mut self, id: AccountId, went_live: bool) {
+        if let Some(counter) = self.counters.get_mut(&id) {
+            let live = counter.live;
+            counter.live = if went_live {
+                live.saturating_add(1)
+            } else {
+                live.saturating_sub(1)
+            };
+        }
+    }
+
+    /// Live calls of a counter.
+    pub fn live(&self, id: AccountId) -> u32 {
+        self.counters.get(&id).map_or(0, |counter| counter.live)
+    }
+
+    /// Whether nothing was ever configured here.
+    pub(super) fn is_empty(&self) -> bool {
+        self.organizations.is_empty() && self.counters.is_empty()
     }
 
     /// Units that holders have of a counter.

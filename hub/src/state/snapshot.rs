@@ -152,11 +152,17 @@ impl Shard {
                     };
                     self.wallets.wallets.insert(owner, wallet);
                 }
-                tag::LIVE => self.calls.restore(Entry::Live {
-                    call: read_call(&mut reader)?,
-                    lease: read_lease(&mut reader)?,
-                    holder: reader.optional(Reader::small)?,
-                }),
+                tag::LIVE => {
+                    let call = read_call(&mut reader)?;
+                    let lease = read_lease(&mut reader)?;
+                    let holder = reader.optional(Reader::small)?;
+                    self.counters.count_live(call.account(), true);
+                    self.calls.restore(Entry::Live {
+                        call,
+                        lease,
+                        holder,
+                    });
+                }
                 tag::ENDED => {
                     let record = read_record(&mut reader)?;
                     if record.forget_at > now {
@@ -216,6 +222,7 @@ fn read_counter(reader: &mut Reader<'_>) -> Result<Counter, Malformed> {
         floor: reader.small()?,
         cap: reader.small()?,
         leases: Vec::new(),
+        live: 0,
     };
     for _ in 0..reader.unsigned()? {
         let lease = Leased {
