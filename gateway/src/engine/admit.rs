@@ -46,7 +46,7 @@ impl Engine {
             Err(stop) => self.decide_after_flush(account, call, stop).await,
         };
         match &result {
-            Ok(grant) if self.must_be_durable(account, call) && !grant.duplicate => {
+            Ok(grant) if must_be_durable(account, call) && !grant.duplicate => {
                 self.flush()
                     .map_err(|_| Refusal::from(Reason::HubUnavailable))?;
                 self.hub
@@ -67,10 +67,6 @@ impl Engine {
         };
         self.counts.refused(reason);
         account.count_denial(reason);
-    }
-
-    fn must_be_durable(&self, account: &Account, call: &Admit<'_>) -> bool {
-        call.lease_s.or(account.terms.load().lease_s).is_some()
     }
 
     /// The rest of a decision that found no slot or money free here: what is in quarantine becomes
@@ -113,7 +109,7 @@ impl Engine {
         if first && let Some(limiter) = &terms.limiter {
             limiter.spend()?;
         }
-        let in_use = self.take_slot(account, &terms)?;
+        let in_use = take_slot(account, &terms)?;
         let lease = self
             .hold(&terms, call, now_us)
             .inspect_err(|_| self.undo_slot(account))?;
@@ -154,32 +150,6 @@ impl Engine {
             return Err(Reason::WrongRegion);
         }
         Ok(())
-    }
-
-    /// One compare-and-swap; the number of slots in use with this one.
-    fn take_slot(&self, account: &Account, terms: &Terms) -> Result<u32, Stop> {
-        match account.slots.take() {
-            Ok(in_use) => {
-                if !account.id.is_shadow() {
-                    account.organization.in_use.fetch_add(1, Ordering::AcqRel);
-                }
-                Ok(in_use)
-            }
-            Err(now) => {
-                // Every unit is here and in use, or nothing was freed since all were: no need to ask.
-                let quarantined = account.quarantined.load(Ordering::Acquire) > 0;
-                if now.lease >= terms.cap() && !quarantined {
-                    return Err(refusal(account, Scope::Account, terms.cap()).into());
-                }
-                let organization = &account.organization;
-                let beyond = now.lease >= terms.floor && !account.id.is_shadow();
-                if beyond && !quarantined && organization.is_exhausted() {
-                    let total = organization.terms.load().total;
-                    return Err(refusal(account, Scope::Organization, total).into());
-                }
-                Err(Stop::Slot)
-            }
-        }
     }
 
     fn undo_slot(&self, account: &Account) {
@@ -316,6 +286,37 @@ impl Engine {
             token: self.tokens.issue(call, lease),
             in_use: account.slots.now().used,
             limit: account.terms.load().cap,
+        }
+    }
+}
+
+/// Whether the call outlives what a crash of the machine may take.
+fn must_be_durable(account: &Account, call: &Admit<'_>) -> bool {
+    call.lease_s.or(account.terms.load().lease_s).is_some()
+}
+
+/// One compare-and-swap; the number of slots in use with this one.
+fn take_slot(account: &Account, terms: &Terms) -> Result<u32, Stop> {
+    match account.slots.take() {
+        Ok(in_use) => {
+            if !account.id.is_shadow() {
+                account.organization.in_use.fetch_add(1, Ordering::AcqRel);
+            }
+            Ok(in_use)
+        }
+        Err(now) => {
+            // Every unit is here and in use, or nothing was freed since all were: no need to ask.
+            let quarantined = account.quarantined.load(Ordering::Acquire) > 0;
+            if now.lease >= terms.cap() && !quarantined {
+                return Err(refusal(account, Scope::Account, terms.cap()).into());
+            }
+            let organization = &account.organization;
+            let beyond = now.lease >= terms.floor && !account.id.is_shadow();
+            if beyond && !quarantined && organization.is_exhausted() {
+                let total = organization.terms.load().total;
+                return Err(refusal(account, Scope::Organization, total).into());
+            }
+            Err(Stop::Slot)
         }
     }
 }
