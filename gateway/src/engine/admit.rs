@@ -80,22 +80,22 @@ impl Engine {
         for _ in 0..ROUNDS_MAX {
             // Others of this turn share the flush.
             tokio::task::yield_now().await;
-            let refusal = match stop {
-                Stop::Refused(refusal) => return Err(refusal),
+            let refused = match &stop {
+                Stop::Refused(_) => break,
                 Stop::Slot => self.node.fetch_slots(account).err(),
-                Stop::Money(denial) => {
-                    self.flush()
-                        .map_err(|_| Refusal::from(Reason::HubUnavailable))?;
-                    Some(denial)
-                }
+                Stop::Money(_) => self.flush().err().map(|_| Reason::HubUnavailable.into()),
             };
-            stop = match (self.decide(account, call, false), refusal) {
+            stop = match (self.decide(account, call, false), refused) {
                 (Ok(grant), _) => return Ok(grant),
                 (Err(Stop::Slot | Stop::Money(_)), Some(denial)) => return Err(denial.into()),
                 (Err(stop), _) => stop,
             };
         }
-        Err(Reason::HubUnavailable.into())
+        Err(match stop {
+            Stop::Refused(refusal) => refusal,
+            Stop::Money(denial) => denial.into(),
+            Stop::Slot => Reason::HubUnavailable.into(),
+        })
     }
 
     /// One pass through the decision; `first` spends the calls-per-second token.
@@ -306,7 +306,9 @@ fn take_slot(account: &Account, terms: &Terms) -> Result<u32, Stop> {
         }
         Err(now) => {
             // Every unit is here and in use, or nothing was freed since all were: no need to ask.
-            let quarantined = account.quarantined.load(Ordering::Acquire) > 0;
+            let quarantined = account.quarantined.load(Ordering::Acquire) > 0
+                // Freed between the two readings.
+                || account.slots.now() != now;
             if now.lease >= terms.cap() && !quarantined {
                 return Err(refusal(account, Scope::Account, terms.cap()).into());
             }
