@@ -74,9 +74,6 @@ impl Exchange {
         body: Incoming,
     ) -> Result<Option<Box<BatchBody>>, Refused> {
         let worker = Arc::clone(&self.connection.worker);
-        if worker.process.is_draining() {
-            return Err(Reason::Draining.into());
-        }
         if head.headers.len() > HEADER_LINES_MAX {
             return Err(Refused::TooManyHeaders);
         }

@@ -80,8 +80,9 @@ impl Server {
         sum
     }
 
-    /// Stops accepting, answers `draining` to what still comes, lets requests in flight finish for
-    /// at most `grace`, and returns when every thread has ended.
+    /// Stops accepting, closes each connection after its next answer (to admits that is `draining`,
+    /// while calls are renewed and released as before), lets requests in flight finish for at most
+    /// `grace`, and returns when every thread has ended.
     pub async fn drain(mut self, grace: Duration) {
         self.process.begin_draining();
         self.stop.send_replace(Some(grace));

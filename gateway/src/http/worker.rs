@@ -53,6 +53,7 @@ impl Process {
     }
 
     pub(super) fn begin_draining(&self) {
+        self.engine.drain();
         self.draining.store(true, Ordering::Relaxed);
     }
 
