@@ -87,7 +87,7 @@ impl Node {
         let mut freed = Vec::new();
         for shard in dirty {
             let queue = std::mem::take(&mut *self.queues[usize::from(shard)].lock());
-            let holder = Some(self.hub.holder());
+            let holder = self.hub.holder();
             syncs.push((
                 shard,
                 Sync {
@@ -191,7 +191,7 @@ impl Node {
     }
 
     fn want(&self, account: &Account, want: Want) -> Result<Wanted, HubUnavailable> {
-        let holder = Some(self.hub.holder());
+        let holder = self.hub.holder();
         let sync = Sync {
             holder,
             wants: vec![want],
