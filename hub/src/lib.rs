@@ -8,5 +8,6 @@ pub mod denial;
 pub mod directory;
 pub mod embedded;
 pub mod id;
+pub mod journal;
 pub mod key;
 pub mod money;
