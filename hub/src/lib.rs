@@ -9,6 +9,7 @@ pub mod denial;
 pub mod directory;
 pub mod embedded;
 pub mod id;
+pub mod journal;
 pub mod key;
 pub mod money;
 pub mod state;
