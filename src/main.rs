@@ -2,8 +2,12 @@
 
 mod command_line;
 mod environment;
+mod listener;
 mod log;
+mod operations;
+mod serve;
 mod settings;
+mod task;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -29,7 +33,7 @@ fn main() -> ExitCode {
     match (Settings::read(&sources, problems), line.task) {
         (Err(problems), _) => refuse(&problems),
         (Ok(settings), Task::ConfigCheck) => say(&settings::report(&settings)),
-        (Ok(settings), _) => say(&format!("{settings:?}")),
+        (Ok(settings), _) => serve::run(&settings),
     }
 }
 
@@ -41,10 +45,8 @@ fn say(text: &str) -> ExitCode {
 }
 
 fn refuse(problems: &[Problem]) -> ExitCode {
-    let mut text = String::from("ringfence: the settings are wrong; nothing was started\n");
-    for problem in problems {
-        text.push_str(&format!("  {problem}\n"));
-    }
+    let lines: String = problems.iter().map(|problem| format!("  {problem}\n")).collect();
+    let text = format!("ringfence: the settings are wrong; nothing was started\n{lines}");
     // Nobody is left to tell when standard error is closed.
     let _unheard = std::io::stderr().write_all(text.as_bytes());
     ExitCode::from(STATUS_USAGE)

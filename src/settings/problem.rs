@@ -55,7 +55,7 @@ impl Problem {
     pub fn not_toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         // The error's own text quotes the line, which may hold a secret.
         let start = error.span().map_or(0, |span| span.start.min(text.len()));
-        let line = text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = text.as_bytes()[..start].split(|byte| *byte == b'\n').count();
         Self(format!("{}, line {line}: not TOML: {}", path.display(), error.message()))
     }
 

@@ -71,11 +71,6 @@ impl<'a> Reader<'a> {
         self.value(name, number).unwrap_or(computed)
     }
 
-    pub fn share(&mut self, name: &str) -> f64 {
-        let share = |_, text: &str| text.parse().ok().filter(|share| *share > 0.0 && *share <= 1.0);
-        self.value(name, share).unwrap_or(1.0)
-    }
-
     pub fn currency(&mut self, name: &str) -> Currency {
         self.value(name, |_, text| text.parse().ok()).unwrap_or(Currency::INR)
     }

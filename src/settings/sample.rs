@@ -31,11 +31,11 @@ fn entry(setting: &Setting) -> String {
     }
     let name = setting.name;
     if setting.is_secret() {
-        entry.push_str(&format!("#{name}_file = \"/run/secrets/{name}\"\n"));
+        writeln!(entry, "#{name}_file = \"/run/secrets/{name}\"").expect("writing to a string");
         return entry;
     }
     let value = toml_value(setting.kind, setting.default.unwrap_or_else(|| example(setting.kind)));
-    let _written = writeln!(entry, "#{name} = {value}");
+    writeln!(entry, "#{name} = {value}").expect("writing to a string");
     entry
 }
 
@@ -52,7 +52,7 @@ const fn example(kind: Kind) -> &'static str {
 /// A text as TOML writes a value of its kind.
 pub fn toml_value(kind: Kind, text: &str) -> String {
     match kind {
-        Kind::Number { .. } | Kind::Share => text.to_owned(),
+        Kind::Number { .. } => text.to_owned(),
         Kind::Words => {
             let words: Vec<String> =
                 text.split(',').map(|word| format!("{:?}", word.trim())).collect();
@@ -68,7 +68,7 @@ fn toml_string(text: &str) -> String {
         match letter {
             '"' | '\\' => quoted.extend(['\\', letter]),
             control if control.is_control() => {
-                let _written = write!(quoted, "\\u{:04X}", u32::from(control));
+                write!(quoted, "\\u{:04X}", u32::from(control)).expect("writing to a string");
             }
             other => quoted.push(other),
         }

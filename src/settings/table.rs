@@ -12,8 +12,6 @@ pub enum Kind {
         min: u64,
         max: u64,
     },
-    /// A decimal fraction above 0 and at most 1.
-    Share,
     Currency,
     /// Price per minute, then initial and further increment in seconds: `1.20 60/60`.
     Rate,
@@ -93,7 +91,7 @@ pub const SECTIONS: &[Section] = &[
     Section { heading: "Limits of this process", settings: &[
         unset("gateway_threads", number(1, 256), "threads that serve stacks; one per processor unless set"),
         row("connections_max", number(16, 1_000_000), "20000", "open connections of the gateway; more are closed at once"),
-        row("posting_cpu_share", Kind::Share, "0.05", "the part of one processor that posting calls to the ledger may take while calls are admitted"),
+        row("posting_cpu_percent", number(1, 100), "25", "the part of one processor, in percent, that posting ended calls to the ledger may take"),
         row("drain_s", number(0, 60), "5", "how long a stop waits for requests in flight; live calls are never waited for"),
     ]},
     Section { heading: "Logs, on standard error", settings: &[
@@ -142,7 +140,6 @@ impl Kind {
             }
             Self::Directory => "a path".to_owned(),
             Self::Number { min, max } => format!("a whole number from {min} to {max}"),
-            Self::Share => "a decimal fraction above 0 and at most 1, such as 0.05".to_owned(),
             Self::Currency => "an ISO 4217 code in capitals, such as INR".to_owned(),
             Self::Rate => {
                 "price per minute, initial and further increment in seconds, such as 1.20 60/60"
@@ -163,7 +160,6 @@ impl Kind {
             Self::Address => "ADDRESS",
             Self::Directory => "PATH",
             Self::Number { .. } => "N",
-            Self::Share => "SHARE",
             Self::Currency => "CODE",
             Self::Rate => "RATE",
             Self::Words => "WORDS",
