@@ -45,9 +45,10 @@ fn say(text: &str) -> ExitCode {
 }
 
 fn refuse(problems: &[Problem]) -> ExitCode {
-    let lines: String = problems.iter().map(|problem| format!("  {problem}\n")).collect();
-    let text = format!("ringfence: the settings are wrong; nothing was started\n{lines}");
+    let mut lines = vec!["ringfence: the settings are wrong; nothing was started".to_owned()];
+    lines.extend(problems.iter().map(|problem| format!("  {problem}")));
+    lines.push(String::new());
     // Nobody is left to tell when standard error is closed.
-    let _unheard = std::io::stderr().write_all(text.as_bytes());
+    let _unheard = std::io::stderr().write_all(lines.join("\n").as_bytes());
     ExitCode::from(STATUS_USAGE)
 }

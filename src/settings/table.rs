@@ -90,7 +90,7 @@ pub const SECTIONS: &[Section] = &[
     ]},
     Section { heading: "Limits of this process", settings: &[
         unset("gateway_threads", number(1, 256), "threads that serve stacks; one per processor unless set"),
-        row("connections_max", number(16, 1_000_000), "20000", "open connections of the gateway; more are closed at once"),
+        row("connections_max", number(16, 1_000_000), "16000", "open connections of the gateway; more are closed at once"),
         row("posting_cpu_percent", number(1, 100), "25", "the part of one processor, in percent, that posting ended calls to the ledger may take"),
         row("drain_s", number(0, 60), "5", "how long a stop waits for requests in flight; live calls are never waited for"),
     ]},

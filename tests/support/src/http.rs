@@ -41,6 +41,13 @@ impl Response {
         if self.body.is_empty() { Value::Null } else { self.json() }
     }
 
+    /// The body as JSON, of an answer that must be some success.
+    #[track_caller]
+    pub fn success(&self) -> Value {
+        assert!((200..300).contains(&self.status), "{}: {}", self.status, self.text());
+        self.expect(self.status)
+    }
+
     /// The reason of a denial that must have this status.
     #[track_caller]
     pub fn reason(&self, status: u16) -> String {

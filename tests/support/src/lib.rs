@@ -11,4 +11,4 @@ pub mod wait;
 pub use account::{Account, Organization};
 pub use http::{Client, Response};
 pub use process::{Installation, Running};
-pub use wait::{Nanos, now, pause, wait_until};
+pub use wait::{Nanos, now, pause, say, wait_until};

@@ -23,7 +23,8 @@ const STOP_MAX: Duration = Duration::from_secs(30);
 
 /// A data directory and the environment its processes get.
 pub struct Installation {
-    binary: PathBuf,
+    /// The program and what comes before `serve`: a wrapper that ends in the binary, if any.
+    program: Vec<String>,
     directory: PathBuf,
     environment: Vec<(String, String)>,
     /// Kept: it is removed with the installation.
@@ -51,7 +52,7 @@ impl Installation {
     pub fn on(binary: &str, directory: &Path) -> Self {
         let listen = ["GATEWAY", "CONTROL_PLANE", "OPS"];
         let mut installation = Self {
-            binary: PathBuf::from(binary),
+            program: vec![binary.to_owned()],
             directory: directory.to_owned(),
             environment: Vec::new(),
             temporary: None,
@@ -70,16 +71,32 @@ impl Installation {
         self
     }
 
+    /// Puts the data directory elsewhere.
+    #[must_use]
+    pub fn in_directory(mut self, directory: &Path) -> Self {
+        directory.clone_into(&mut self.directory);
+        self
+    }
+
+    /// Starts by a wrapper, which gets the arguments of the binary and must become it by `exec`.
+    #[must_use]
+    pub fn wrapped(mut self, wrapper: &[&str]) -> Self {
+        self.program = wrapper.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
     /// `ringfence serve`, not started yet.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(&self.binary);
+        let mut command = Command::new(&self.program[0]);
         command
+            .args(&self.program[1..])
             .arg("serve")
             .env_clear()
+            .env("PATH", crate::command::PATH)
             .env("RINGFENCE_DATA_DIR", &self.directory)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())

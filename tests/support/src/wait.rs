@@ -39,3 +39,9 @@ pub fn wait_until(what: &str, deadline: Duration, mut condition: impl FnMut() ->
 pub fn pause(duration: Duration) {
     thread::sleep(duration);
 }
+
+/// Says on the test's output what a repetition needs, such as a seed.
+#[expect(clippy::print_stdout, reason = "shown with a failure, or by --no-capture")]
+pub fn say(what: &str) {
+    println!("{what}");
+}
