@@ -98,7 +98,7 @@ impl<'a> Generator<'a> {
         answered: &'a AtomicU64,
     ) -> io::Result<Self> {
         if let Some(processor) = plan.pin.get(index) {
-            processor::pin(*processor)?;
+            processor::pin(&[*processor])?;
         }
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let connections = plan.share(plan.connections, index);

@@ -3,8 +3,10 @@
 //! itself: it shares the machine with what it measures.
 
 pub mod answer;
+pub mod client;
 pub mod clock;
 pub mod figures;
 pub mod machine;
 pub mod processor;
 pub mod request;
+pub mod server;

@@ -11,21 +11,23 @@ const TICKS_PER_SECOND: f64 = 100.0;
 /// Positions of `utime` and `stime` among the fields that follow the command's name (proc(5)).
 const UTIME: usize = 11;
 
-/// Confines the calling thread, and the threads and processes it starts, to one processor.
-pub fn pin(processor: usize) -> io::Result<()> {
-    if processor >= CpuSet::MAX_CPU {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "no such processor"));
-    }
+/// Confines the calling thread, and the threads and processes it starts, to some processors.
+pub fn pin(processors: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
-    set.set(processor);
+    for processor in processors {
+        if *processor >= CpuSet::MAX_CPU {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no such processor"));
+        }
+        set.set(*processor);
+    }
     Ok(sched_setaffinity(None, &set)?)
 }
 
-/// Runs `work` confined to one processor, then lets the thread run where it could before.
+/// Runs `work` confined to some processors, then lets the thread run where it could before.
 /// What `work` starts stays confined.
-pub fn pinned<T>(processor: usize, work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub fn pinned<T>(processors: &[usize], work: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let before = sched_getaffinity(None)?;
-    pin(processor)?;
+    pin(processors)?;
     let done = work();
     sched_setaffinity(None, &before)?;
     done
@@ -89,7 +91,7 @@ mod tests {
     #[test]
     fn a_pinned_thread_is_released_again() {
         let before = allowed().expect("affinity");
-        let inside = pinned(before[0], allowed).expect("pinned");
+        let inside = pinned(&before[..1], allowed).expect("pinned");
         assert_eq!(inside, [before[0]]);
         assert_eq!(allowed().expect("affinity"), before);
     }
