@@ -2,7 +2,6 @@
 
 use rustix::time::{ClockId, clock_gettime};
 
-
 pub const SECOND_US: i64 = 1_000_000;
 
 /// Seconds since 1970, the unit of deadlines; good until the year 2106.
