@@ -196,18 +196,15 @@ impl Directory {
             let limiter = shadow.terms.load().limiter.clone();
             shadow.terms.store(Arc::new(shadow_terms(&terms, limiter)));
         }
-        let account = match known {
-            Some(account) => {
-                if account.terms.load().version <= config.version {
-                    account.terms.store(Arc::new(terms));
-                }
-                account
+        let account = if let Some(account) = known {
+            if account.terms.load().version <= config.version {
+                account.terms.store(Arc::new(terms));
             }
-            None => {
-                let account = Arc::new(Account::new(config.id, Arc::clone(&organization), terms));
-                self.accounts.insert(config.id, Arc::clone(&account));
-                account
-            }
+            account
+        } else {
+            let account = Arc::new(Account::new(config.id, Arc::clone(&organization), terms));
+            self.accounts.insert(config.id, Arc::clone(&account));
+            account
         };
         organization.freed.fetch_add(1, Ordering::AcqRel);
         account

@@ -101,20 +101,20 @@ impl From<Reason> for Refusal {
 impl Engine {
     /// Follows the hub's changes from now on. Configuration must be published before [`Engine::adopt`]
     /// takes over the calls of the process before.
-    pub fn new(settings: Settings, hub: Arc<EmbeddedHub>) -> Arc<Self> {
+    pub fn new(settings: Settings, hub: &Arc<EmbeddedHub>) -> Arc<Self> {
         let now_us = clock::now_us();
         let engine = Arc::new(Self {
             directory: Directory::new(settings.regions.clone()),
             calls: Calls::new(settings.tombstones_max),
             wheel: Wheel::new(clock::second_of(now_us)),
-            node: Node::new(Arc::clone(&hub)),
+            node: Node::new(Arc::clone(hub)),
             tokens: Tokens::new(hub.token_key(), hub.holder()),
             reconciles: Reconciles::default(),
             // Microseconds: numbers of a later process are greater than those of an earlier one.
             admissions: AtomicU64::new(now_us.unsigned_abs()),
             draining: AtomicBool::new(false),
             counts: Counts::default(),
-            hub: Arc::clone(&hub),
+            hub: Arc::clone(hub),
             settings,
         });
         let follower = Arc::downgrade(&engine);
@@ -150,7 +150,7 @@ impl Engine {
                     lost.push(call.account());
                     return;
                 };
-                self.adopt_live(account, call.clone(), *lease);
+                self.adopt_live(account, call, *lease);
             }
             HubEntry::Ended(record) => {
                 let mut place = self
@@ -173,10 +173,10 @@ impl Engine {
     fn adopt_live(
         &self,
         account: Arc<Account>,
-        call: hub::call::Call,
+        call: &hub::call::Call,
         lease: hub::state::request::Lease,
     ) {
-        let wallet = self.wallet_of(&account, &call);
+        let wallet = self.wallet_of(&account, call);
         if let Some(wallet) = &wallet {
             wallet.funds.add(lease.hold.negated());
         }

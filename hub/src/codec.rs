@@ -15,12 +15,13 @@ impl Writer<'_> {
             self.0.push((value & 0x7f) as u8 | 0x80);
             value >>= 7;
         }
-        self.0.push(value as u8);
+        // Below 0x80 by the loop.
+        self.0.push((value & 0x7f) as u8);
     }
 
     /// Zigzag: small magnitudes are short.
     pub fn signed(&mut self, value: i64) {
-        self.unsigned(((value << 1) ^ (value >> 63)) as u64);
+        self.unsigned(((value << 1) ^ (value >> 63)).cast_unsigned());
     }
 
     pub fn fixed<const N: usize>(&mut self, bytes: [u8; N]) {
@@ -82,7 +83,7 @@ impl<'a> Reader<'a> {
 
     pub fn signed(&mut self) -> Result<i64, Malformed> {
         let value = self.unsigned()?;
-        Ok((value >> 1) as i64 ^ -((value & 1) as i64))
+        Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
     }
 
     pub fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {

@@ -114,7 +114,7 @@ type Follower = Box<dyn Fn(&Change) + Send + std::marker::Sync>;
 const CHANGES_PER_FRAME: usize = 1_000;
 /// Tombstones above the maximum that are dropped at once, so that the search for the largest shard is
 /// rare.
-const FORGET_AT_ONCE: usize = 4_096;
+const FORGET_AT_ONCE: u32 = 4_096;
 
 pub struct EmbeddedHub {
     options: Options,
@@ -237,7 +237,12 @@ impl EmbeddedHub {
     /// Too many tombstones: the shard that has most gives up its oldest.
     fn bound_tombstones(&self, log: &mut Log, now_us: i64) {
         let count = self.tombstones.load(Ordering::Relaxed);
-        if count < self.options.tombstones_max.saturating_add(FORGET_AT_ONCE) {
+        if count
+            < self
+                .options
+                .tombstones_max
+                .saturating_add(FORGET_AT_ONCE as usize)
+        {
             return;
         }
         let sizes = (0..=u8::MAX)
@@ -247,7 +252,7 @@ impl EmbeddedHub {
             return;
         };
         let forget = Request::Forget {
-            count: FORGET_AT_ONCE as u32,
+            count: FORGET_AT_ONCE,
         };
         if log.write(&[(largest, forget.clone())], now_us).is_err() {
             tracing::debug!("forgetting tombstones waits to be recorded");
@@ -311,14 +316,15 @@ impl EmbeddedHub {
         match change {
             Change::Organization(config) => {
                 let (id, version, total) = (config.id, config.version, config.total);
-                let knows = |shard: &Shard| shard.counters().knows_organization(id, version, total);
+                let has_it =
+                    |shard: &Shard| shard.counters().knows_organization(id, version, total);
                 let request = Request::Organization { id, version, total };
-                (!known(id.shard(), &knows)).then_some((id.shard(), request))
+                (!known(id.shard(), &has_it)).then_some((id.shard(), request))
             }
             Change::Account(config) => {
                 let (id, organization, version) = (config.id, config.organization, config.version);
                 let (floor, cap) = (config.floor, config.cap.unwrap_or(u32::MAX));
-                let knows = |shard: &Shard| shard.counters().knows(id, version, floor, cap);
+                let has_it = |shard: &Shard| shard.counters().knows(id, version, floor, cap);
                 let request = Request::Counter {
                     id,
                     organization,
@@ -326,15 +332,15 @@ impl EmbeddedHub {
                     floor,
                     cap,
                 };
-                (!known(organization.shard(), &knows)).then_some((organization.shard(), request))
+                (!known(organization.shard(), &has_it)).then_some((organization.shard(), request))
             }
             Change::AccountGone { id, organization } => {
                 Some((organization.shard(), Request::CounterGone { id: *id }))
             }
             Change::Wallet(config) => {
                 let shard = config.organization.shard();
-                let knows = |shard: &Shard| shard.wallets().knows(config);
-                (!known(shard, &knows)).then_some((shard, Request::Wallet(*config)))
+                let has_it = |shard: &Shard| shard.wallets().knows(config);
+                (!known(shard, &has_it)).then_some((shard, Request::Wallet(*config)))
             }
             Change::Key { .. } | Change::KeyGone { .. } => None,
         }

@@ -345,6 +345,7 @@ pub struct Funded {
 }
 
 #[cfg(test)]
+#[expect(clippy::arithmetic_side_effects, reason = "the tests compute plainly")]
 mod tests {
     use proptest::prelude::*;
 

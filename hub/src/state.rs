@@ -177,7 +177,7 @@ impl Shard {
         self.counters.reap_all();
         let counters = &mut self.counters;
         self.calls.adopt_all(index, deadline_min, |call| {
-            counters.adopt(call.account(), index)
+            counters.adopt(call.account(), index);
         });
     }
 

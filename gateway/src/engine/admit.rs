@@ -46,7 +46,7 @@ impl Engine {
             Err(stop) => self.decide_after_flush(account, call, stop).await,
         };
         match &result {
-            Ok(grant) if self.must_be_durable(account, call) && !grant.duplicate => {
+            Ok(grant) if must_be_durable(account, call) && !grant.duplicate => {
                 self.flush()
                     .map_err(|_| Refusal::from(Reason::HubUnavailable))?;
                 self.hub
@@ -69,10 +69,6 @@ impl Engine {
         account.count_denial(reason);
     }
 
-    fn must_be_durable(&self, account: &Account, call: &Admit<'_>) -> bool {
-        call.lease_s.or(account.terms.load().lease_s).is_some()
-    }
-
     /// The rest of a decision that found no slot or money free here: what is in quarantine becomes
     /// free with the flush, and the hub may have more.
     async fn decide_after_flush(
@@ -84,22 +80,22 @@ impl Engine {
         for _ in 0..ROUNDS_MAX {
             // Others of this turn share the flush.
             tokio::task::yield_now().await;
-            let refusal = match stop {
-                Stop::Refused(refusal) => return Err(refusal),
+            let refused = match &stop {
+                Stop::Refused(_) => break,
                 Stop::Slot => self.node.fetch_slots(account).err(),
-                Stop::Money(denial) => {
-                    self.flush()
-                        .map_err(|_| Refusal::from(Reason::HubUnavailable))?;
-                    Some(denial)
-                }
+                Stop::Money(_) => self.flush().err().map(|_| Reason::HubUnavailable.into()),
             };
-            stop = match (self.decide(account, call, false), refusal) {
+            stop = match (self.decide(account, call, false), refused) {
                 (Ok(grant), _) => return Ok(grant),
                 (Err(Stop::Slot | Stop::Money(_)), Some(denial)) => return Err(denial.into()),
                 (Err(stop), _) => stop,
             };
         }
-        Err(Reason::HubUnavailable.into())
+        Err(match stop {
+            Stop::Refused(refusal) => refusal,
+            Stop::Money(denial) => denial.into(),
+            Stop::Slot => Reason::HubUnavailable.into(),
+        })
     }
 
     /// One pass through the decision; `first` spends the calls-per-second token.
@@ -113,7 +109,7 @@ impl Engine {
         if first && let Some(limiter) = &terms.limiter {
             limiter.spend()?;
         }
-        let in_use = self.take_slot(account, &terms)?;
+        let in_use = take_slot(account, &terms)?;
         let lease = self
             .hold(&terms, call, now_us)
             .inspect_err(|_| self.undo_slot(account))?;
@@ -154,32 +150,6 @@ impl Engine {
             return Err(Reason::WrongRegion);
         }
         Ok(())
-    }
-
-    /// One compare-and-swap; the number of slots in use with this one.
-    fn take_slot(&self, account: &Account, terms: &Terms) -> Result<u32, Stop> {
-        match account.slots.take() {
-            Ok(in_use) => {
-                if !account.id.is_shadow() {
-                    account.organization.in_use.fetch_add(1, Ordering::AcqRel);
-                }
-                Ok(in_use)
-            }
-            Err(now) => {
-                // Every unit is here and in use, or nothing was freed since all were: no need to ask.
-                let quarantined = account.quarantined.load(Ordering::Acquire) > 0;
-                if now.lease >= terms.cap() && !quarantined {
-                    return Err(refusal(account, Scope::Account, terms.cap()).into());
-                }
-                let organization = &account.organization;
-                let beyond = now.lease >= terms.floor && !account.id.is_shadow();
-                if beyond && !quarantined && organization.is_exhausted() {
-                    let total = organization.terms.load().total;
-                    return Err(refusal(account, Scope::Organization, total).into());
-                }
-                Err(Stop::Slot)
-            }
-        }
     }
 
     fn undo_slot(&self, account: &Account) {
@@ -316,6 +286,39 @@ impl Engine {
             token: self.tokens.issue(call, lease),
             in_use: account.slots.now().used,
             limit: account.terms.load().cap,
+        }
+    }
+}
+
+/// Whether the call outlives what a crash of the machine may take.
+fn must_be_durable(account: &Account, call: &Admit<'_>) -> bool {
+    call.lease_s.or(account.terms.load().lease_s).is_some()
+}
+
+/// One compare-and-swap; the number of slots in use with this one.
+fn take_slot(account: &Account, terms: &Terms) -> Result<u32, Stop> {
+    match account.slots.take() {
+        Ok(in_use) => {
+            if !account.id.is_shadow() {
+                account.organization.in_use.fetch_add(1, Ordering::AcqRel);
+            }
+            Ok(in_use)
+        }
+        Err(now) => {
+            // Every unit is here and in use, or nothing was freed since all were: no need to ask.
+            let quarantined = account.quarantined.load(Ordering::Acquire) > 0
+                // Freed between the two readings.
+                || account.slots.now() != now;
+            if now.lease >= terms.cap() && !quarantined {
+                return Err(refusal(account, Scope::Account, terms.cap()).into());
+            }
+            let organization = &account.organization;
+            let beyond = now.lease >= terms.floor && !account.id.is_shadow();
+            if beyond && !quarantined && organization.is_exhausted() {
+                let total = organization.terms.load().total;
+                return Err(refusal(account, Scope::Organization, total).into());
+            }
+            Err(Stop::Slot)
         }
     }
 }

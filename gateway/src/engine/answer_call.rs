@@ -6,6 +6,7 @@ use hub::clock::{self, second_after, second_of};
 use hub::denial::Reason;
 use hub::state::request::Event;
 
+use super::look_up::view;
 use super::{Engine, Refusal};
 use crate::accounts::Account;
 use crate::admission::calls::Entry;
@@ -34,7 +35,7 @@ impl Engine {
                     };
                     self.node.record(account, event, None);
                 }
-                Ok(self.view(live))
+                Ok(view(live))
             }
         }
     }

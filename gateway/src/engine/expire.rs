@@ -61,7 +61,9 @@ impl Engine {
         let now = second_of(now_us);
         while let Some(due) = self.wheel.due(now) {
             for chunk in due.chunks(CHUNK) {
-                chunk.iter().for_each(|call| self.expire_one(call, now_us));
+                for call in chunk {
+                    self.expire_one(call, now_us);
+                }
                 self.flush_quietly();
             }
             // One table per second: each is swept every few minutes.

@@ -43,13 +43,9 @@ impl Engine {
         let mut place = self.calls.place(account.id, call_id.as_bytes());
         match place.find(now) {
             None => Err(Reason::UnknownCall.into()),
-            Some(Entry::Live(live)) => Ok(self.view(live)),
+            Some(Entry::Live(live)) => Ok(view(live)),
             Some(Entry::Ended(record)) => Ok(CallView::Ended(triomphe::Arc::clone(record))),
         }
-    }
-
-    pub(super) fn view(&self, live: &Live) -> CallView {
-        CallView::Live(live_call(live))
     }
 
     /// A page of the account's live calls. Walks all tables, one lock at a time, and lets others run
@@ -125,4 +121,8 @@ fn live_call(live: &Live) -> LiveCall {
         granted_until_us: granted_until_us(&live.lease),
         expires_at_us: i64::from(live.lease.deadline) * SECOND_US,
     }
+}
+
+pub(super) fn view(live: &Live) -> CallView {
+    CallView::Live(live_call(live))
 }

@@ -99,6 +99,7 @@ impl Engine {
                     Err(_) => done.unknown += 1,
                 }
             }
+            self.flush_quietly();
             tokio::task::yield_now().await;
         }
         if list.complete && !list.live.is_empty() {

@@ -7,6 +7,7 @@ use hub::denial::Reason;
 use hub::money::Amount;
 use hub::state::request::{Event, Lease};
 
+use super::look_up::view;
 use super::{Engine, Refusal};
 use crate::accounts::{Account, Wallet};
 use crate::admission::calls::{Entry, Live};
@@ -32,7 +33,7 @@ impl Engine {
         let lease = self.extended(live, call.requested_s, now_us);
         let elapsed = elapsed_s(live.call.facts().admitted_us, &lease, now_us);
         if lease.is_final && lease.granted_s > 0 && elapsed > lease.granted_s {
-            return Err(Refusal::Ended(self.view(live)));
+            return Err(Refusal::Ended(view(live)));
         }
         live.lease = lease;
         let (renewed, event) = (live.call.clone(), live.call.clone());

@@ -91,7 +91,7 @@ impl World {
     ) -> Self {
         let hub = EmbeddedHub::open(&Options::new(directory.path().into())).expect("a hub");
         let hub = Arc::new(hub);
-        let engine = Engine::new(settings, Arc::clone(&hub));
+        let engine = Engine::new(settings, &hub);
         let mut changes = vec![Change::Organization(OrganizationConfig {
             id: organization(),
             version: 1,

@@ -57,7 +57,7 @@ pub(super) enum Admitted {
     Rejected,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Calls {
     /// Not part of the state: only where an entry lies depends on it.
     hasher: RandomState,
@@ -65,17 +65,6 @@ pub struct Calls {
     /// Tombstones in the order of their making.
     ended: VecDeque<(EpochSeconds, Call)>,
     live: usize,
-}
-
-impl Default for Calls {
-    fn default() -> Self {
-        Self {
-            hasher: RandomState::default(),
-            tables: Vec::new(),
-            ended: VecDeque::new(),
-            live: 0,
-        }
-    }
 }
 
 impl Calls {

@@ -70,11 +70,11 @@ pub fn write_record(writer: &mut Writer<'_>, record: &Record) {
     writer.signed(record.debt.micros());
     writer.unsigned(u64::from(record.revision));
     writer.optional(record.granted_s, |writer, granted_s| {
-        writer.unsigned(u64::from(granted_s))
+        writer.unsigned(u64::from(granted_s));
     });
     writer.unsigned(u64::from(record.forget_at));
     writer.optional(record.costs.as_deref(), |writer, costs| {
-        writer.bytes(costs.as_bytes())
+        writer.bytes(costs.as_bytes());
     });
 }
 

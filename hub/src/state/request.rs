@@ -238,7 +238,7 @@ pub fn read_request(reader: &mut Reader<'_>) -> Result<Request, Malformed> {
 pub fn write_sync(writer: &mut Writer<'_>, sync: &Sync) {
     writer.byte(tag::SYNC);
     writer.optional(sync.holder, |writer, holder| {
-        writer.fixed(holder.0.to_le_bytes())
+        writer.fixed(holder.0.to_le_bytes());
     });
     writer.unsigned(sync.returns.len() as u64);
     for part in &sync.returns {

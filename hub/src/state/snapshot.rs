@@ -115,7 +115,7 @@ impl Shard {
             chunks.item(tag::ENDED, |writer| write_record(writer, record));
         }
         chunks.item(tag::ACKNOWLEDGED, |writer| {
-            writer.unsigned(self.records.acknowledged())
+            writer.unsigned(self.records.acknowledged());
         });
         for (_, record) in self.records.following(0, usize::MAX) {
             chunks.item(tag::RECORD, |writer| write_record(writer, record));

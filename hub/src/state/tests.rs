@@ -104,6 +104,14 @@ fn configured() -> Vec<Request> {
     requests
 }
 
+fn configured_shard() -> Shard {
+    let mut shard = Shard::default();
+    for request in configured() {
+        shard.apply(request, START_US);
+    }
+    shard
+}
+
 fn holders() -> [HolderId; 3] {
     [HolderId(7), HolderId(8), HolderId(9)]
 }
@@ -202,10 +210,7 @@ proptest! {
 
     #[test]
     fn invariants_hold_after_every_request(requests in prop::collection::vec(requests(), 1..60)) {
-        let mut shard = Shard::default();
-        for request in configured() {
-            shard.apply(request, START_US);
-        }
+        let mut shard = configured_shard();
         let mut taken_over = false;
         for request in requests {
             taken_over |= matches!(request, Request::TakeOver { .. });
@@ -251,10 +256,7 @@ fn sync(events: Vec<Event>, wants: Vec<Want>) -> Request {
 
 #[test]
 fn a_call_id_admitted_twice_is_one_call_and_its_end_posts_once() {
-    let mut shard = Shard::default();
-    configured().into_iter().for_each(|request| {
-        shard.apply(request, START_US);
-    });
+    let mut shard = configured_shard();
     let admitted = |admission| Event::Admitted {
         call: call(0, admission, Some(pins())),
         lease: lease(50),
@@ -291,10 +293,7 @@ fn a_call_id_admitted_twice_is_one_call_and_its_end_posts_once() {
 
 #[test]
 fn floors_are_kept_free_for_their_owners_and_a_refusal_for_the_total_asks_for_a_recall_first() {
-    let mut shard = Shard::default();
-    configured().into_iter().for_each(|request| {
-        shard.apply(request, START_US);
-    });
+    let mut shard = configured_shard();
     let mut want = |number, units, recalled| {
         let want = Want {
             counter: account(number),
