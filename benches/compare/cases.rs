@@ -101,7 +101,6 @@ pub fn all() -> [Case; 5] {
             target: Target::OperationsPerS(1_500_000.0),
             measure: Measure::OperationsPerS,
             round_s: Some(2.0),
-            ..case
         },
         Case {
             name: "open loop at 20000/s, billed, 64 connections",

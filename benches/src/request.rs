@@ -63,7 +63,8 @@ impl CallIds {
         Self { prefix }
     }
 
-    fn append(&self, call: u64, out: &mut Vec<u8>) {
+    /// Appends the id of one call.
+    pub fn append(&self, call: u64, out: &mut Vec<u8>) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut group = [0; COUNTED];
         let mut rest = call;
