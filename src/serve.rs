@@ -80,8 +80,11 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         failure = tasks.first_end() => Err(failure),
     };
     let _hub = opened?;
-    let addresses =
-        Addresses { gateway: ops_address, control_plane: ops_address, ops: ops_address };
+    let addresses = Addresses {
+        gateway: ops_address,
+        control_plane: ops_address,
+        ops: ops_address,
+    };
     print(&announcement::listeners(addresses));
     operations.readiness.enter(Phase::Serving);
     tracing::info!("serving");
@@ -118,7 +121,9 @@ fn serve_operations(
     let router = operations::router(operations.clone());
     let mut upkeep_stop = stop.clone();
     tasks.spawn("operations listener", async move {
-        listener::serve(listener, router, stop, drain).await.map_err(|error| error.to_string())
+        listener::serve(listener, router, stop, drain)
+            .await
+            .map_err(|error| error.to_string())
     });
     let metrics = Arc::clone(&operations.metrics);
     tasks.spawn("upkeep of metrics", async move {
@@ -134,7 +139,9 @@ fn serve_operations(
 
 /// Recovery reads the whole journal: on a thread of its own, so that a signal is heard meanwhile.
 async fn open_hub(settings: &Settings) -> Result<Arc<EmbeddedHub>, Failure> {
-    let options = Options { directory: settings.data_dir.clone() };
+    let options = Options {
+        directory: settings.data_dir.clone(),
+    };
     let (done, opened) = oneshot::channel();
     thread::Builder::new()
         .name("hub-open".to_owned())
@@ -143,7 +150,9 @@ async fn open_hub(settings: &Settings) -> Result<Arc<EmbeddedHub>, Failure> {
             let _abandoned = done.send(EmbeddedHub::open(&options));
         })
         .map_err(|error| format!("no thread: {error}"))?;
-    let opened = opened.await.map_err(|_| "opening the hub failed".to_owned())?;
+    let opened = opened
+        .await
+        .map_err(|_| "opening the hub failed".to_owned())?;
     opened.map(Arc::new).map_err(|error| error.to_string())
 }
 
