@@ -24,7 +24,7 @@ pub use crate::accounts::Account;
 use crate::admission::calls::{Calls, Entry, Live};
 use crate::admission::wheel::Wheel;
 use crate::answer::CallView;
-use crate::counts::Counts;
+use crate::counts::{Counts, Durations};
 use crate::directory::{Directory, Effect};
 use crate::node::Node;
 use crate::token::Tokens;
@@ -282,6 +282,11 @@ impl Engine {
 
     pub fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// How long flushes to the hub took.
+    pub fn syncs(&self) -> &Durations {
+        &self.node.syncs
     }
 
     pub fn hub(&self) -> &EmbeddedHub {
