@@ -55,7 +55,7 @@ const fn example(kind: Kind) -> &'static str {
 /// A text as TOML writes a value of its kind.
 pub fn toml_value(kind: Kind, text: &str) -> String {
     match kind {
-        Kind::Number { .. } => text.to_owned(),
+        Kind::Number { .. } | Kind::OneOf(&["false", "true"]) => text.to_owned(),
         Kind::Words => {
             let words: Vec<String> = text
                 .split(',')

@@ -177,6 +177,7 @@ fn text_of(value: &DeValue<'_>) -> Option<String> {
         DeValue::String(text) => Some(text.to_string()),
         DeValue::Integer(number) => Some(number.to_string().replace('_', "")),
         DeValue::Float(number) => Some(number.to_string().replace('_', "")),
+        DeValue::Boolean(truth) => Some(truth.to_string()),
         DeValue::Array(items) => {
             let items: Option<Vec<String>> = items
                 .iter()
