@@ -24,7 +24,7 @@ pub use crate::accounts::Account;
 use crate::admission::calls::{Calls, Entry, Live};
 use crate::admission::wheel::Wheel;
 use crate::answer::{CallView, Grant, Token};
-use crate::counts::Counts;
+use crate::counts::{Counts, Durations};
 use crate::directory::{Directory, Effect};
 use crate::node::Node;
 use crate::token::Tokens;
@@ -153,7 +153,9 @@ impl Engine {
                 self.adopt_live(account, call, *lease);
             }
             HubEntry::Ended(record) => {
-                let mut place = self.calls.place(record.call.account(), record.call.call_id());
+                let mut place = self
+                    .calls
+                    .place(record.call.account(), record.call.call_id());
                 place.put(Entry::Ended(triomphe::Arc::clone(record)));
                 place.bury(record, 0);
             }
@@ -164,7 +166,8 @@ impl Engine {
                 "live calls of accounts that no longer exist are ignored"
             );
         }
-        self.directory.visit_accounts(|account| self.node.note_above_floor(account));
+        self.directory
+            .visit_accounts(|account| self.node.note_above_floor(account));
     }
 
     fn adopt_live(
@@ -183,7 +186,12 @@ impl Engine {
         }
         self.counts.live.fetch_add(1, Ordering::Relaxed);
         self.wheel.add(lease.deadline, call.clone());
-        let entry = Entry::Live(Live { call: call.clone(), account, wallet, lease });
+        let entry = Entry::Live(Live {
+            call: call.clone(),
+            account,
+            wallet,
+            lease,
+        });
         self.calls.place(call.account(), call.call_id()).put(entry);
     }
 
@@ -229,7 +237,11 @@ impl Engine {
             (KeyScope::Account(own), Some(named)) if own.real() == named => found(own),
             (KeyScope::Account(_), Some(_)) => Err(unknown()),
             (KeyScope::Organization(own), Some(named)) => {
-                let named = if own.is_shadow() { named.shadow() } else { named };
+                let named = if own.is_shadow() {
+                    named.shadow()
+                } else {
+                    named
+                };
                 let account = found(named)?;
                 let below = account.organization.id == own.real();
                 if below { Ok(account) } else { Err(unknown()) }
@@ -275,6 +287,11 @@ impl Engine {
 
     pub fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// How long flushes to the hub took.
+    pub fn syncs(&self) -> &Durations {
+        &self.node.syncs
     }
 
     pub fn hub(&self) -> &EmbeddedHub {

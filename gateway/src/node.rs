@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use hub::clock;
 use hub::denial::{Denial, Reason, Scope};
 use hub::embedded::{EmbeddedHub, HubUnavailable};
 use hub::id::SHARDS;
@@ -12,6 +13,7 @@ use hub::state::request::{Answer, Event, Return, Sync, Want, Wanted};
 use parking_lot::Mutex;
 
 use crate::accounts::{Account, Wallet};
+use crate::counts::Durations;
 
 /// Units above a floor that are fetched at once, at most.
 const BLOCK_MAX: u32 = 64;
@@ -40,12 +42,20 @@ pub struct Node {
     dirty: Mutex<Vec<u8>>,
     /// One flush at a time; who waited for it finds its own events recorded.
     flushing: Mutex<()>,
+    /// How long flushes took that had something to record.
+    pub syncs: Durations,
 }
 
 impl Node {
     pub fn new(hub: Arc<EmbeddedHub>) -> Self {
         let queues = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { hub, queues, dirty: Mutex::default(), flushing: Mutex::default() }
+        Self {
+            hub,
+            queues,
+            dirty: Mutex::default(),
+            flushing: Mutex::default(),
+            syncs: Durations::default(),
+        }
     }
 
     /// Queues what happened to a call. To be called under the lock of the call's table, so that the
@@ -83,11 +93,22 @@ impl Node {
         for shard in dirty {
             let queue = std::mem::take(&mut *self.queues[usize::from(shard)].lock());
             let holder = self.hub.holder();
-            syncs.push((shard, Sync { holder, ..queue.sync }));
+            syncs.push((
+                shard,
+                Sync {
+                    holder,
+                    ..queue.sync
+                },
+            ));
             freed.push(queue.freed);
         }
+        let began_us = clock::boot_us();
         let recorded = self.hub.sync(syncs).map(|_answers| ());
-        freed.into_iter().flatten().for_each(|freed| self.free(freed));
+        self.syncs.add(clock::boot_us() - began_us);
+        freed
+            .into_iter()
+            .flatten()
+            .for_each(|freed| self.free(freed));
         recorded
     }
 
@@ -114,8 +135,13 @@ impl Node {
     }
 
     fn returned(&self, account: &Account, units: u32) {
-        let returned = account.returned.fetch_add(u64::from(units), Ordering::AcqRel);
-        let part = Return { counter: account.id, returned: returned + u64::from(units) };
+        let returned = account
+            .returned
+            .fetch_add(u64::from(units), Ordering::AcqRel);
+        let part = Return {
+            counter: account.id,
+            returned: returned + u64::from(units),
+        };
         self.enqueue(account, |queue| queue.sync.returns.push(part));
     }
 
@@ -135,9 +161,20 @@ impl Node {
             let freed = organization.freed.load(Ordering::Acquire);
             let floor = account.terms.load().floor;
             let within = floor.saturating_sub(now.lease);
-            let units = if within > 0 { within } else { (now.lease / 8).clamp(1, BLOCK_MAX) };
+            let units = if within > 0 {
+                within
+            } else {
+                (now.lease / 8).clamp(1, BLOCK_MAX)
+            };
             match self
-                .want(account, Want { counter: account.id, units, recalled })
+                .want(
+                    account,
+                    Want {
+                        counter: account.id,
+                        units,
+                        recalled,
+                    },
+                )
                 .map_err(unavailable)?
             {
                 Wanted::Granted(units) => {
@@ -162,9 +199,17 @@ impl Node {
 
     fn want(&self, account: &Account, want: Want) -> Result<Wanted, HubUnavailable> {
         let holder = self.hub.holder();
-        let sync = Sync { holder, wants: vec![want], ..Sync::default() };
-        let answers = self.hub.sync(vec![(account.organization.id.shard(), sync)])?;
-        let first = answers.first().and_then(|answer: &Answer| answer.wanted.first());
+        let sync = Sync {
+            holder,
+            wants: vec![want],
+            ..Sync::default()
+        };
+        let answers = self
+            .hub
+            .sync(vec![(account.organization.id.shard(), sync)])?;
+        let first = answers
+            .first()
+            .and_then(|answer: &Answer| answer.wanted.first());
         Ok(first.copied().unwrap_or(Wanted::Unknown))
     }
 
@@ -205,5 +250,9 @@ pub fn refusal(account: &Account, scope: Scope, limit: u32) -> Denial {
         Scope::Account => account.slots.now().used,
         Scope::Organization => account.organization.in_use.load(Ordering::Acquire),
     };
-    Denial::NoSlot { scope, limit, in_use }
+    Denial::NoSlot {
+        scope,
+        limit,
+        in_use,
+    }
 }

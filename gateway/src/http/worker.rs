@@ -91,7 +91,9 @@ impl Worker {
         http.header_read_timeout(None).half_close(true);
         // Answers are gathered in the outbox; hyper's own pipelining buffer has no bound, and keeps
         // the answer to a malformed request for ever.
-        http.pipeline_flush(false).max_buf_size(BUFFER_MAX).max_header_size(HEADER_MAX);
+        http.pipeline_flush(false)
+            .max_buf_size(BUFFER_MAX)
+            .max_header_size(HEADER_MAX);
         let worker = Self {
             engine: Arc::clone(&process.engine),
             settings: Arc::clone(&process.settings),
@@ -120,7 +122,9 @@ impl Worker {
         mut stop: watch::Receiver<Option<Duration>>,
     ) {
         let turns = Arc::clone(&self);
-        let mut turns = self.tasks.spawn(async move { turns.turn.run(&turns.engine).await });
+        let mut turns = self
+            .tasks
+            .spawn(async move { turns.turn.run(&turns.engine).await });
         let grace = tokio::select! {
             () = self.accept(&listener) => Duration::ZERO,
             () = self.sweep() => Duration::ZERO,
@@ -134,7 +138,10 @@ impl Worker {
         };
         drop(listener);
         if tokio::time::timeout(grace, self.finish()).await.is_err() {
-            tracing::warn!(open = self.process.connections(), "requests were still in flight");
+            tracing::warn!(
+                open = self.process.connections(),
+                "requests were still in flight"
+            );
         }
         turns.abort();
     }
@@ -175,7 +182,10 @@ impl Worker {
         let (read, write) = stream.into_split();
         let connection = Connection::new(Arc::clone(self), write);
         let io = TokioIo::new(Stream::new(read, Arc::clone(&connection)));
-        let entry = Entry { worker: Arc::clone(self), id };
+        let entry = Entry {
+            worker: Arc::clone(self),
+            id,
+        };
         let served = Arc::clone(&connection);
         let task = self.tasks.spawn(async move {
             let worker = Arc::clone(&entry.worker);
@@ -186,7 +196,9 @@ impl Worker {
             drop(entry);
         });
         let task = task.abort_handle();
-        self.connections.lock().insert(id, Served { connection, task });
+        self.connections
+            .lock()
+            .insert(id, Served { connection, task });
     }
 
     /// Ends what is too slow, again and again.
@@ -253,7 +265,10 @@ struct Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         let served = self.worker.connections.lock().remove(&self.id);
-        self.worker.process.connections.fetch_sub(1, Ordering::Relaxed);
+        self.worker
+            .process
+            .connections
+            .fetch_sub(1, Ordering::Relaxed);
         drop(served);
     }
 }

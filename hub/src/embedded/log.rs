@@ -42,7 +42,10 @@ impl Log {
     }
 
     pub(super) fn watch(&self) -> Watch {
-        Watch { journal: Arc::clone(&self.journal), waiting_bytes: Arc::clone(&self.waiting_bytes) }
+        Watch {
+            journal: Arc::clone(&self.journal),
+            waiting_bytes: Arc::clone(&self.waiting_bytes),
+        }
     }
 
     /// Writes the requests as one frame. On a full disk the frame waits; the next write or
@@ -62,7 +65,8 @@ impl Log {
             return Ok(());
         }
         let frame = std::mem::take(&mut self.frame);
-        self.waiting_bytes.fetch_add(frame.payload().len(), Ordering::Relaxed);
+        self.waiting_bytes
+            .fetch_add(frame.payload().len(), Ordering::Relaxed);
         self.waiting.push_back(frame);
         self.retry()
     }
@@ -103,7 +107,10 @@ impl Watch {
         if self.is_behind() {
             return Err(HubUnavailable);
         }
-        self.journal.durable(self.journal.last()).await.map_err(|_| HubUnavailable)
+        self.journal
+            .durable(self.journal.last())
+            .await
+            .map_err(|_| HubUnavailable)
     }
 }
 

@@ -41,7 +41,10 @@ impl Parts {
         segment: OpenSegment,
         closed: Closed,
     ) -> Self {
-        let synced = watch::Sender::new(Synced { through: segment.last(), failed: false });
+        let synced = watch::Sender::new(Synced {
+            through: segment.last(),
+            failed: false,
+        });
         Self {
             failure: Failure::new(settings.on_failure.clone(), synced.clone()),
             directory,
@@ -86,7 +89,8 @@ impl Parts {
     /// Waits so long, or less when the journal stops; answers whether it does.
     pub(super) fn rest(&self, duration: Duration) -> bool {
         let mut stopping = self.stopping.lock();
-        self.stopped.wait_while_for(&mut stopping, |stopping| !*stopping, duration);
+        self.stopped
+            .wait_while_for(&mut stopping, |stopping| !*stopping, duration);
         *stopping
     }
 }

@@ -31,9 +31,18 @@ pub(super) fn reserve(
     preallocate: bool,
 ) -> io::Result<Reserved> {
     let path = directory.temporary(purpose);
-    let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .open(&path)?;
     match allocate(&file, bytes, preallocate) {
-        Ok(set_aside) => Ok(Reserved { file, path, bytes, set_aside }),
+        Ok(set_aside) => Ok(Reserved {
+            file,
+            path,
+            bytes,
+            set_aside,
+        }),
         Err(error) => {
             fs::remove_file(&path)?;
             Err(error)
@@ -83,5 +92,9 @@ fn allocate(file: &File, bytes: u64, preallocate: bool) -> io::Result<bool> {
             }
         }
     }
-    if has_room(file, bytes)? { Ok(false) } else { Err(io::ErrorKind::StorageFull.into()) }
+    if has_room(file, bytes)? {
+        Ok(false)
+    } else {
+        Err(io::ErrorKind::StorageFull.into())
+    }
 }

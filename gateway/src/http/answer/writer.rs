@@ -25,7 +25,11 @@ impl Writer {
     }
 
     pub fn with_room(format: Format, bytes: usize) -> Self {
-        Self { format, out: Vec::with_capacity(bytes), start: 0 }
+        Self {
+            format,
+            out: Vec::with_capacity(bytes),
+            start: 0,
+        }
     }
 
     pub fn format(&self) -> Format {
@@ -106,7 +110,8 @@ impl Writer {
 
     pub fn number(&mut self, name: &str, value: impl Integer) {
         self.name(name);
-        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        self.out
+            .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 
     pub fn number_or_null(&mut self, name: &str, value: Option<impl Integer>) {
@@ -118,7 +123,8 @@ impl Writer {
 
     pub fn flag(&mut self, name: &str, value: bool) {
         self.name(name);
-        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+        self.out
+            .extend_from_slice(if value { b"true" } else { b"false" });
     }
 
     /// Nothing after the `=` where it is not JSON.
@@ -132,7 +138,11 @@ impl Writer {
     /// A moment, in microseconds since 1970.
     pub fn time(&mut self, name: &str, at_us: i64) {
         self.name(name);
-        let quote = if self.format == Format::Json { "\"" } else { "" };
+        let quote = if self.format == Format::Json {
+            "\""
+        } else {
+            ""
+        };
         self.out.extend_from_slice(quote.as_bytes());
         time::rfc3339(&mut self.out, at_us);
         self.out.extend_from_slice(quote.as_bytes());
@@ -176,7 +186,11 @@ impl Writer {
                 self.out.extend_from_slice(b"\":");
             }
             Format::Text | Format::Form => {
-                self.out.push(if self.format == Format::Text { b' ' } else { b'&' });
+                self.out.push(if self.format == Format::Text {
+                    b' '
+                } else {
+                    b'&'
+                });
                 self.out.extend_from_slice(name.as_bytes());
                 self.out.push(b'=');
             }
