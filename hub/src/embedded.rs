@@ -59,13 +59,6 @@ pub enum OpenError {
         "{path} is not a token key of 32 bytes; restore it, or delete it to make a new one (tokens of live calls then no longer count)"
     )]
     TokenKey { path: PathBuf },
-    #[error(
-        "the journal in {directory} holds {error}; it was written by another version, or is damaged"
-    )]
-    Malformed {
-        directory: PathBuf,
-        error: crate::codec::Malformed,
-    },
 }
 
 /// The hub cannot record anything now (a full disk).

@@ -167,7 +167,7 @@ impl FromStr for AccountId {
 }
 
 /// One start of one gateway process: random, never configured, never reused (rule 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HolderId(pub u128);
 
 impl fmt::Display for HolderId {

@@ -16,7 +16,7 @@ use crate::clock::{EpochSeconds, second_of};
 use crate::id::HolderId;
 use calls::{Admitted, Calls, Entry};
 use counters::Counters;
-use request::{Answer, Event, Request, Sync, Wanted};
+use request::{Answer, Event, Request, Sync};
 use wallets::Wallets;
 
 /// Tombstones that one request may drop because their time is over: bounded work per request.
@@ -105,7 +105,7 @@ impl Shard {
     /// As [`Shard::apply`] of a [`Request::Sync`].
     pub fn sync(&mut self, sync: Sync) -> Answer {
         let mut answer = Answer::default();
-        let holder = sync.holder.map(|holder| self.holder_index(holder));
+        let holder = self.holder_index(sync.holder);
         for (position, event) in sync.events.into_iter().enumerate() {
             match event {
                 Event::Admitted { call, lease } => {
@@ -129,15 +129,11 @@ impl Shard {
                 Event::Ended(record) => self.end(record),
             }
         }
-        if let Some(holder) = holder {
-            for part in &sync.returns {
-                self.counters.give_back(part.counter, holder, part.returned);
-            }
-            for want in &sync.wants {
-                answer.wanted.push(self.counters.lease(*want, holder));
-            }
-        } else {
-            answer.wanted.resize(sync.wants.len(), Wanted::Unknown);
+        for part in &sync.returns {
+            self.counters.give_back(part.counter, holder, part.returned);
+        }
+        for want in &sync.wants {
+            answer.wanted.push(self.counters.lease(*want, holder));
         }
         answer
     }

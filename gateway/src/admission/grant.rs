@@ -42,14 +42,14 @@ pub fn started_seconds(from_us: i64, to_us: i64) -> u32 {
 /// Seconds that count against a live call's grant: a call never reported answered counts as answered
 /// at admit.
 pub fn elapsed_s(admitted_us: i64, lease: &Lease, now_us: i64) -> u32 {
-    started_seconds(lease.answered_us.unwrap_or(admitted_us), now_us)
+    started_seconds(lease.answered_us().unwrap_or(admitted_us), now_us)
 }
 
 /// The instant at which the grant of a live call ends; `None`: never.
 pub fn granted_until_us(lease: &Lease) -> Option<i64> {
-    let from = lease.answered_us.unwrap_or(lease.renewed_us);
-    (lease.granted_s > 0)
-        .then(|| from.saturating_add(i64::from(lease.granted_s).saturating_mul(SECOND_US)))
+    let from = lease.answered_us().unwrap_or(lease.renewed_us);
+    (lease.granted_s() > 0)
+        .then(|| from.saturating_add(i64::from(lease.granted_s()).saturating_mul(SECOND_US)))
 }
 
 /// How a call ended, as far as its price needs it.
@@ -64,7 +64,7 @@ pub struct Ending {
 /// The outcome and the seconds to charge.
 pub fn billable(admitted_us: i64, lease: &Lease, ending: Ending) -> (Outcome, u32) {
     let reported = ending.billable_s.unwrap_or(0) > 0;
-    let usual = if lease.answered_us.is_some() || reported {
+    let usual = if lease.answered_us().is_some() || reported {
         Outcome::Completed
     } else {
         Outcome::Canceled
@@ -74,17 +74,17 @@ pub fn billable(admitted_us: i64, lease: &Lease, ending: Ending) -> (Outcome, u3
         // Nobody says when it ended: it lasted at least until it was last heard of, and not beyond
         // what was granted.
         let heard = lease
-            .answered_us
+            .answered_us()
             .map_or(0, |from| started_seconds(from, lease.renewed_us));
-        if lease.granted_s > 0 {
-            heard.min(lease.granted_s)
+        if lease.granted_s() > 0 {
+            heard.min(lease.granted_s())
         } else {
             heard
         }
     } else if let Some(billable_s) = ending.billable_s {
         billable_s
     } else {
-        match (lease.answered_us, outcome) {
+        match (lease.answered_us(), outcome) {
             (Some(answered_us), _) => started_seconds(answered_us, ending.ended_us),
             (None, Outcome::Completed) => started_seconds(admitted_us, ending.ended_us),
             (None, _) => 0,
@@ -95,7 +95,9 @@ pub fn billable(admitted_us: i64, lease: &Lease, ending: Ending) -> (Outcome, u3
 
 #[cfg(test)]
 mod tests {
+    use hub::clock::Moment;
     use hub::money::Amount;
+    use hub::state::request::Granted;
 
     use super::*;
 
@@ -103,13 +105,14 @@ mod tests {
 
     fn lease(answered_us: Option<i64>) -> Lease {
         let renewed_us = ADMITTED + 30 * SECOND_US;
+        let answered = answered_us.map(Moment::at);
+        let granted = Granted::new(20, false);
         Lease {
             deadline: 0,
-            granted_s: 20,
+            granted,
             hold: Amount::ZERO,
-            answered_us,
+            answered,
             renewed_us,
-            is_final: false,
         }
     }
 

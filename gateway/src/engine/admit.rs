@@ -9,7 +9,7 @@ use hub::clock::{self, second_after, second_of};
 use hub::denial::{Denial, Reason, Scope};
 use hub::directory::Status;
 use hub::money::Amount;
-use hub::state::request::{Event, Lease};
+use hub::state::request::{Event, Granted, Lease};
 
 use super::{Engine, Refusal};
 use crate::accounts::{Account, Terms};
@@ -174,11 +174,10 @@ impl Engine {
         };
         let mut lease = Lease {
             deadline: second_after(now_us).saturating_add(lives_s),
-            granted_s: terms.duration_max_s.unwrap_or(0),
+            granted: Granted::new(terms.duration_max_s.unwrap_or(0), false),
             hold: Amount::ZERO,
-            answered_us: None,
+            answered: None,
             renewed_us: now_us,
-            is_final: false,
         };
         if let (Some(pins), Some(wallet)) = (&terms.pins, &terms.wallet) {
             let wanted_s = bounds.first_grant_s();
@@ -195,9 +194,8 @@ impl Engine {
                     denial.into()
                 });
             };
-            lease.granted_s = funded.seconds;
+            lease.granted = Granted::new(funded.seconds, funded.seconds < wanted_s);
             lease.hold = funded.hold;
-            lease.is_final = funded.seconds < wanted_s;
         }
         Ok(lease)
     }
@@ -275,15 +273,11 @@ impl Engine {
         now_us: i64,
     ) -> Grant {
         Grant {
-            account: account.id,
+            call: call.clone(),
+            lease: *lease,
             duplicate,
-            granted_s: (lease.granted_s > 0).then_some(lease.granted_s),
-            granted_until_us: crate::admission::grant::granted_until_us(lease),
-            is_final: lease.is_final,
-            billed: call.facts().pins.is_some(),
             renew_every_s: self.settings.renew_every_s,
             expires_in_s: lease.deadline.saturating_sub(second_after(now_us)),
-            token: self.tokens.issue(call, lease),
             in_use: account.slots.now().used,
             limit: account.terms.load().cap,
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hub::clock::{self, second_after, second_of};
+use hub::clock::{self, Moment, second_after, second_of};
 use hub::denial::Reason;
 use hub::state::request::Event;
 
@@ -24,9 +24,9 @@ impl Engine {
                 triomphe::Arc::clone(record),
             ))),
             Some(Entry::Live(live)) => {
-                if live.lease.answered_us.is_none() {
+                if live.lease.answered_us().is_none() {
                     let latest = second_after(now_us).saturating_add(self.settings.call_lease_s);
-                    live.lease.answered_us = Some(now_us);
+                    live.lease.answered = Some(Moment::at(now_us));
                     live.lease.renewed_us = now_us;
                     live.lease.deadline = live.lease.deadline.max(latest);
                     let event = Event::Renewed {

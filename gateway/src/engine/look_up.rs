@@ -116,7 +116,7 @@ impl Engine {
 fn live_call(live: &Live) -> LiveCall {
     LiveCall {
         call: live.call.clone(),
-        answered_us: live.lease.answered_us,
+        answered_us: live.lease.answered_us(),
         renewed_us: live.lease.renewed_us,
         granted_until_us: granted_until_us(&live.lease),
         expires_at_us: i64::from(live.lease.deadline) * SECOND_US,

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hub::call::{Cause, Record};
-use hub::clock::{self, second_of};
+use hub::clock::{self, Moment, second_of};
 use hub::denial::{Denial, Reason};
 use hub::money::Amount;
-use hub::state::request::{Event, Lease};
+use hub::state::request::{Event, Granted, Lease};
 
 use super::{Engine, TOKEN_LIFE_S};
 use crate::accounts::{Account, Wallet};
@@ -91,11 +91,10 @@ impl Engine {
     ) -> (triomphe::Arc<Record>, Option<Freed>) {
         let lease = Lease {
             deadline: earlier.forget_at.saturating_sub(TOKEN_LIFE_S),
-            granted_s: earlier.granted_s.unwrap_or(0),
+            granted: Granted::new(earlier.granted_s.unwrap_or(0), false),
             hold: Amount::ZERO,
-            answered_us: earlier.answered_us,
+            answered: earlier.answered_us.map(Moment::at),
             renewed_us: earlier.ended_us,
-            is_final: false,
         };
         let call = &earlier.call;
         let (outcome, billable_s) = billable(call.facts().admitted_us, &lease, ending);
@@ -181,7 +180,7 @@ fn end_live(live: &Live, ending: Ending, costs: Option<&str>) -> (triomphe::Arc<
     live.account.quarantined.fetch_add(1, Ordering::AcqRel);
     let record = Record {
         call: live.call.clone(),
-        answered_us: live.lease.answered_us,
+        answered_us: live.lease.answered_us(),
         ended_us: ending.ended_us,
         outcome,
         cause: ending.cause,
@@ -189,7 +188,7 @@ fn end_live(live: &Live, ending: Ending, costs: Option<&str>) -> (triomphe::Arc<
         cost,
         debt,
         revision: 0,
-        granted_s: (live.lease.granted_s > 0).then_some(live.lease.granted_s),
+        granted_s: (live.lease.granted_s() > 0).then_some(live.lease.granted_s()),
         forget_at: live.lease.deadline.saturating_add(TOKEN_LIFE_S),
         costs: costs.map(Into::into),
     };

@@ -58,12 +58,19 @@ impl Image for Shards {
 
 pub(super) fn recover(options: &Options) -> Result<Recovered, OpenError> {
     let recovery = Journal::open(&options.directory, Settings::default())?;
-    let recovered = recovery.replay(Shards::fresh())?;
+    let mut image = Shards::fresh();
+    let (journal, found) = recovery.replay(&mut image)?;
+    tracing::info!(
+        snapshot = %found.snapshot,
+        replayed = found.payloads,
+        lost_bytes = found.lost_bytes,
+        "the hub's journal is recovered"
+    );
     let token_key = token_key(&options.directory.join("token.key"))?;
-    recovered.journal.compact_in_background(Shards::fresh)?;
+    journal.compact_in_background(Shards::fresh)?;
     Ok(Recovered {
-        shards: recovered.image.shards,
-        log: Log::new(recovered.journal),
+        shards: image.shards,
+        log: Log::new(journal),
         token_key,
     })
 }

@@ -23,7 +23,7 @@ pub enum Entry {
     Live {
         call: Call,
         lease: Lease,
-        holder: Option<u32>,
+        holder: u32,
     },
     Ended(Arc<Record>),
 }
@@ -89,7 +89,7 @@ impl Calls {
     }
 
     /// An expired tombstone does not stand in the way; one admission reported twice is one.
-    pub(super) fn admit(&mut self, call: Call, lease: Lease, holder: Option<u32>) -> Admitted {
+    pub(super) fn admit(&mut self, call: Call, lease: Lease, holder: u32) -> Admitted {
         match self.entry(&call) {
             hash_table::Entry::Vacant(vacant) => {
                 vacant.insert(Entry::Live {
@@ -190,7 +190,7 @@ impl Calls {
                 holder,
             } = entry
             {
-                *holder = Some(new_holder);
+                *holder = new_holder;
                 lease.deadline = lease.deadline.max(deadline_min);
                 adopted(call);
             }

@@ -107,7 +107,7 @@ impl Shard {
                 chunks.item(tag::LIVE, |writer| {
                     write_call(writer, call);
                     write_lease(writer, lease);
-                    writer.optional(*holder, |writer, holder| writer.unsigned(u64::from(holder)));
+                    writer.unsigned(u64::from(*holder));
                 });
             }
         }
@@ -155,7 +155,7 @@ impl Shard {
                 tag::LIVE => {
                     let call = read_call(&mut reader)?;
                     let lease = read_lease(&mut reader)?;
-                    let holder = reader.optional(Reader::small)?;
+                    let holder = reader.small()?;
                     self.counters.count_live(call.account(), true);
                     self.calls.restore(Entry::Live {
                         call,

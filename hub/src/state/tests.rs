@@ -6,11 +6,12 @@ use ulid::Ulid;
 
 use super::*;
 use crate::call::{Call, Cause, Direction, Facts, Outcome, Pins, Texts};
+use crate::clock::Moment;
 use crate::codec::{Reader, Writer};
 use crate::directory::{Billing, WalletConfig};
 use crate::id::{AccountId, AccountKind};
 use crate::money::{Amount, Currency, Rate};
-use request::{Lease, Return, Want, read_request, write_request};
+use request::{Granted, Lease, Return, Want, Wanted, read_request, write_request};
 
 const START_US: i64 = 1_800_000_000_000_000;
 const TOTAL: u32 = 8;
@@ -56,11 +57,10 @@ fn pins() -> Pins {
 fn lease(hold: i64) -> Lease {
     Lease {
         deadline: second_of(START_US) + 90,
-        granted_s: 60,
+        granted: Granted::new(60, false),
         hold: Amount::from_micros(hold),
-        answered_us: Some(START_US + 5),
+        answered: Some(Moment::at(START_US + 5)),
         renewed_us: START_US + 7,
-        is_final: false,
     }
 }
 
@@ -150,7 +150,7 @@ fn requests() -> impl Strategy<Value = Request> {
                 }
             });
             Request::Sync(Sync {
-                holder: Some(holders()[holder]),
+                holder: holders()[holder],
                 events,
                 returns: returns.collect(),
                 wants: wants.collect(),
@@ -247,7 +247,7 @@ proptest! {
 
 fn sync(events: Vec<Event>, wants: Vec<Want>) -> Request {
     Request::Sync(Sync {
-        holder: Some(holders()[0]),
+        holder: holders()[0],
         events,
         wants,
         ..Sync::default()
