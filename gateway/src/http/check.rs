@@ -255,14 +255,17 @@ impl<'p, 'a> Check<'p, 'a> {
     }
 }
 
+// Counted rather than searched, here and below: many bytes are looked at at once.
 fn is_call_id(text: &str) -> bool {
-    (1..=CALL_ID_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    let visible = text.bytes().filter(u8::is_ascii_graphic).count();
+    (1..=CALL_ID_MAX).contains(&text.len()) && visible == text.len()
 }
 
 fn is_short_text(text: &str) -> bool {
+    let printable = |byte: &u8| (0x20..0x7f).contains(byte);
     // In UTF-8 the controls above ASCII (U+0080 to U+009F) need a look at characters.
     text.len() <= TEXT_MAX
-        && (text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+        && (text.bytes().filter(printable).count() == text.len()
             || !text.chars().any(char::is_control))
 }
 

@@ -21,15 +21,13 @@ impl Reply {
     }
 
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+        serde_json::from_str(&self.body).expect("a JSON body")
     }
 
     /// The fields that an `invalid_request` names.
     pub fn bad_fields(&self) -> Vec<String> {
         let json = self.json();
-        let errors = json["errors"]
-            .as_array()
-            .unwrap_or_else(|| panic!("no errors: {self:?}"));
+        let errors = json["errors"].as_array().expect("a list of errors");
         let mut names: Vec<_> = errors
             .iter()
             .map(|bad| bad["field"].as_str().expect("a name").to_owned())
@@ -119,7 +117,7 @@ impl Client {
             return Ok(None);
         };
         let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let status = status.unwrap_or_else(|| panic!("not a status line: {line:?}"));
+        let status = status.expect("a status line");
         let mut headers = Vec::new();
         while let Some(line) = self.line()?.filter(|line| !line.is_empty()) {
             let (name, value) = line.split_once(':').expect("a header");

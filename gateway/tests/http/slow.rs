@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
 
-use crate::world::{ELASTIC, TEN, World, wait_until};
+use crate::world::{ELASTIC, TEN, Watch, World, wait_until};
 
 fn quick() -> World {
     World::with(|settings| {
@@ -23,7 +23,7 @@ fn quick() -> World {
 fn a_header_that_does_not_end_in_time_closes_the_connection_however_it_drips() {
     let world = quick();
     let mut client = world.client("");
-    let began = Instant::now();
+    let began = Watch::start();
     client.send("GET / HTTP/1.1\r\n").expect("sent");
     // One byte more than every 100 ms does not buy more time.
     while client.send("X").is_ok() {
@@ -42,7 +42,7 @@ fn a_header_that_does_not_end_in_time_closes_the_connection_however_it_drips() {
 fn a_body_that_does_not_end_in_time_closes_the_connection() {
     let world = quick();
     let mut client = world.client(TEN);
-    let began = Instant::now();
+    let began = Watch::start();
     let request = client.request("/v1/calls/admit", "", br#"{"call_id":"a"}"#);
     client.send(&request[..request.len() - 1]).expect("sent");
     assert!(client.is_ended());
@@ -57,12 +57,12 @@ fn a_body_that_does_not_end_in_time_closes_the_connection() {
 fn an_idle_connection_is_closed_after_the_idle_limit_and_not_before() {
     let world = quick();
     let mut client = world.client(TEN);
-    let began = Instant::now();
+    let began = Watch::start();
     while began.elapsed() < Duration::from_secs(3) {
         assert_eq!(client.get("/v1/concurrency").status, 200);
         std::thread::sleep(Duration::from_millis(50));
     }
-    let began = Instant::now();
+    let began = Watch::start();
     assert!(client.is_ended());
     assert!(
         began.elapsed() >= Duration::from_secs(2),
@@ -78,7 +78,7 @@ fn a_client_that_pipelines_and_never_reads_is_stopped_and_then_closed() {
     let request = flood
         .request("/v1/calls/admit", "", br#"{"call_id":"same"}"#)
         .repeat(64);
-    let began = Instant::now();
+    let began = Watch::start();
     let mut sent = 0;
     while flood.send(&request).is_ok() {
         sent += request.len();
@@ -136,7 +136,7 @@ fn ten_thousand_idle_connections_hinder_nobody() {
         world.server().connections() == wanted
     });
     let mut client = world.client(TEN);
-    let began = Instant::now();
+    let began = Watch::start();
     for _ in 0..100 {
         assert_eq!(client.get("/v1/concurrency").status, 200);
     }

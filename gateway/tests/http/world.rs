@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gateway::engine::{self, Engine};
 use gateway::http::{Server, Settings};
@@ -134,10 +134,28 @@ impl World {
     }
 }
 
+/// Measures how long something takes.
+pub struct Watch {
+    began_us: i64,
+}
+
+impl Watch {
+    pub fn start() -> Self {
+        Self {
+            began_us: hub::clock::boot_us(),
+        }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        let elapsed_us = hub::clock::boot_us() - self.began_us;
+        Duration::from_micros(elapsed_us.unsigned_abs())
+    }
+}
+
 pub fn wait_until(deadline: Duration, condition: impl Fn() -> bool) {
-    let end = Instant::now() + deadline;
+    let watch = Watch::start();
     while !condition() {
-        assert!(Instant::now() < end, "not within {deadline:?}");
+        assert!(watch.elapsed() < deadline, "not within {deadline:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -222,6 +222,18 @@ impl Writer {
 
 fn json_string(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
+    // Counted rather than searched: many bytes are looked at at once.
+    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    if value.bytes().filter(special).count() > 0 {
+        escaped(out, value);
+    } else {
+        out.extend_from_slice(value.as_bytes());
+    }
+    out.push(b'"');
+}
+
+#[cold]
+fn escaped(out: &mut Vec<u8>, value: &str) {
     let mut plain_from = 0;
     for (index, byte) in value.bytes().enumerate() {
         if byte >= 0x20 && byte != b'"' && byte != b'\\' {
@@ -237,7 +249,6 @@ fn json_string(out: &mut Vec<u8>, value: &str) {
         }
     }
     out.extend_from_slice(&value.as_bytes()[plain_from..]);
-    out.push(b'"');
 }
 
 /// A word of the one-line form: in quotes when it would not be read as one.
