@@ -6,7 +6,12 @@
     reason = "a test ends by panicking"
 )]
 
+mod compaction;
+mod damage;
+mod full_disk;
+mod kill;
 mod lifecycle;
+mod torn_tail;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -168,6 +173,12 @@ fn files(directory: &Path, suffix: &str) -> Vec<PathBuf> {
         .collect();
     files.sort();
     files
+}
+
+fn flip(path: &Path, offset: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[offset] ^= 0x10;
+    fs::write(path, bytes).unwrap();
 }
 
 /// Reasons that were reported instead of ending the process.
