@@ -108,7 +108,7 @@ fn a_tail_cut_at_any_byte_leaves_exactly_the_whole_records() {
 #[test]
 fn a_tail_with_any_byte_flipped_leaves_exactly_the_records_before_it() {
     let crashed = Crashed::with([1, 16, 5, 40, 17].map(payload).to_vec());
-    for offset in HEADER..crashed.end() + FRAME_HEADER + 1 {
+    for offset in HEADER..=crashed.end() + FRAME_HEADER {
         let mut damaged = crashed.original.clone();
         damaged[offset] ^= 1 << (offset % 8);
         crashed.check(&damaged);
