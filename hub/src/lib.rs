@@ -4,6 +4,7 @@
 pub mod allocation;
 pub mod call;
 pub mod clock;
+pub mod codec;
 pub mod denial;
 pub mod directory;
 pub mod embedded;
@@ -11,3 +12,4 @@ pub mod id;
 pub mod journal;
 pub mod key;
 pub mod money;
+pub mod state;
