@@ -31,6 +31,10 @@ fn child(directory: &Path) -> ! {
 }
 
 #[test]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "how this test tells its child from itself"
+)]
 fn kill_9_loses_no_acknowledged_append() {
     if let Some(directory) = std::env::var_os(CHILD_DIRECTORY) {
         child(Path::new(&directory));
