@@ -26,16 +26,9 @@ pub(crate) async fn run(
     let (organization_id, first) = match known {
         Some(row) => {
             let id: String = row.try_get(0)?;
-            (
-                id.parse()
-                    .map_err(|_| OpenError::Unreadable("a first organization"))?,
-                false,
-            )
+            (id.parse().map_err(|_| OpenError::Unreadable("a first organization"))?, false)
         }
-        None => (
-            first_organization(connection, settings, now_us).await?,
-            true,
-        ),
+        None => (first_organization(connection, settings, now_us).await?, true),
     };
     // A withdrawal that a crash cut off may have told the hub a later sequence than the ledger has.
     sqlx::query(
@@ -45,28 +38,18 @@ pub(crate) async fn run(
     .bind(now_us)
     .execute(&mut *connection)
     .await?;
-    let operator = StartKey {
-        name: "operator_key",
-        shown_name: "Operator key",
-        scope: KeyScope::Operator,
-    };
+    let operator =
+        StartKey { name: "operator_key", shown_name: "Operator key", scope: KeyScope::Operator };
     let owner = StartKey {
         name: "organization_key",
         shown_name: "Owner key",
         scope: KeyScope::Organization(organization_id),
     };
-    let operator_key = operator
-        .apply(connection, settings.operator_key.as_deref(), now_us)
-        .await?;
-    let organization_key = owner
-        .apply(connection, settings.organization_key.as_deref(), now_us)
-        .await?;
+    let operator_key = operator.apply(connection, settings.operator_key.as_deref(), now_us).await?;
+    let organization_key =
+        owner.apply(connection, settings.organization_key.as_deref(), now_us).await?;
     writing.commit().await?;
-    Ok(first.then_some(FirstStart {
-        operator_key,
-        organization_key,
-        organization_id,
-    }))
+    Ok(first.then_some(FirstStart { operator_key, organization_key, organization_id }))
 }
 
 async fn first_organization(

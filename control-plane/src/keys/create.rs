@@ -24,9 +24,7 @@ struct Created {
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
     let mut fields = request.body()?;
     let name = fields.required("name", values::name);
-    let key_type = fields
-        .optional("type", values::word(KeyType::WORDS))
-        .unwrap_or(KeyType::Live);
+    let key_type = fields.optional("type", values::word(KeyType::WORDS)).unwrap_or(KeyType::Live);
     fields.finish()?;
     let name = name.unwrap_or_default();
 
@@ -49,17 +47,10 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         );
         return Err(Problem::new(Kind::Forbidden, detail).with("limit", KEYS_PER_ACCOUNT_MAX));
     }
-    let new = NewKey {
-        scope: KeyScope::Account(id),
-        name: &name,
-        key_type,
-        origin: Origin::Issued,
-    };
-    let Issued {
-        shown,
-        secret,
-        change: published,
-    } = super::issue(change.connection(), &new, now_us).await?;
+    let new =
+        NewKey { scope: KeyScope::Account(id), name: &name, key_type, origin: Origin::Issued };
+    let Issued { shown, secret, change: published } =
+        super::issue(change.connection(), &new, now_us).await?;
     change.publish(published);
     change
         .audit(
@@ -70,7 +61,5 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
             Some(&shown),
         )
         .await?;
-    change
-        .commit(Answer::created(&Created { key: shown, secret })?)
-        .await
+    change.commit(Answer::created(&Created { key: shown, secret })?).await
 }

@@ -112,17 +112,13 @@ fn read(app: &Shared, request: &Request) -> Result<NewOrganization, Problem> {
     let name = fields.required("name", values::name);
     let total = fields.required("concurrency_total", values::whole(values::CONCURRENCY));
     let currency = fields.required("currency", values::currency);
-    let reserved = fields
-        .optional("reserved_concurrency", values::whole(values::CONCURRENCY))
-        .unwrap_or(0);
-    let regions = fields
-        .given("regions", values::regions(&app.regions))
-        .value();
+    let reserved =
+        fields.optional("reserved_concurrency", values::whole(values::CONCURRENCY)).unwrap_or(0);
+    let regions = fields.given("regions", values::regions(&app.regions)).value();
     let default_rate = values::rate(&mut fields, "default_rate").value();
     let recharge_policy = fields.optional("recharge_policy", values::word(RechargePolicy::WORDS));
-    let members_may_allocate = fields
-        .optional("members_may_allocate", values::flag)
-        .unwrap_or(true);
+    let members_may_allocate =
+        fields.optional("members_may_allocate", values::flag).unwrap_or(true);
     fields.finish()?;
     Ok(NewOrganization {
         name: name.unwrap_or_default(),

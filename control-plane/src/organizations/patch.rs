@@ -100,9 +100,8 @@ impl Patch {
         organization.total = self.total.unwrap_or(organization.total);
         organization.default_rate = self.default_rate.merged(organization.default_rate);
         organization.recharge_policy = self.recharge_policy.unwrap_or(organization.recharge_policy);
-        organization.members_may_allocate = self
-            .members_may_allocate
-            .unwrap_or(organization.members_may_allocate);
+        organization.members_may_allocate =
+            self.members_may_allocate.unwrap_or(organization.members_may_allocate);
         organization.regions = self.regions.merged(organization.regions.take());
     }
 }

@@ -33,22 +33,15 @@ impl Withdrawal {
         if reduced.balance() < Amount::ZERO {
             return Err(refused(from.balance()));
         }
-        let restored = WalletConfig {
-            sequence: reduced.config().sequence.saturating_add(1),
-            ..from.config()
-        };
-        let withdrawal = Self {
-            app: app.clone(),
-            restored: Some(restored),
-        };
-        app.hub
-            .publish(&[Change::Wallet(reduced.config())])
-            .map_err(|_| {
-                Problem::new(
-                    Kind::HubUnavailable,
-                    "the hub cannot give money back now; nothing was changed",
-                )
-            })?;
+        let restored =
+            WalletConfig { sequence: reduced.config().sequence.saturating_add(1), ..from.config() };
+        let withdrawal = Self { app: app.clone(), restored: Some(restored) };
+        app.hub.publish(&[Change::Wallet(reduced.config())]).map_err(|_| {
+            Problem::new(
+                Kind::HubUnavailable,
+                "the hub cannot give money back now; nothing was changed",
+            )
+        })?;
         let calls = app.hub.wallet_use(from.organization, from.owner);
         let used = calls.held.saturating_add(calls.spent.max(reduced.posted));
         if used > reduced.escrow {
