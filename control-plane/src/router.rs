@@ -157,3 +157,6 @@ async fn limit_time(request: axum::extract::Request, next: Next) -> Response {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

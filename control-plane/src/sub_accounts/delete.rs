@@ -229,4 +229,21 @@ mod tests {
         let refused = harness.send(&harness.organization, "DELETE", &path, Value::Null).await;
         assert_eq!(crate::testing::named(&refused.body), ["force", "balance"]);
     }
+
+    #[tokio::test]
+    async fn live_calls_are_ended_only_by_force() {
+        let harness = Harness::new().await;
+        let (id, _) = harness.isolated(1).await;
+        let account = id.parse().expect("an id");
+        harness.admit(&crate::testing::calls::call(account, "live", None), "0");
+        let path = format!("/v1/sub-accounts/{id}");
+        let refused = harness.send(&harness.organization, "DELETE", &path, Value::Null).await;
+        assert_eq!((refused.status, &refused.body["live_calls"]), (409, &json!(1)));
+        let path = format!("{path}?force=true");
+        assert_eq!(
+            harness.send(&harness.organization, "DELETE", &path, Value::Null).await.status,
+            204
+        );
+        assert_eq!(harness.get(&harness.organization, &path).await.status, 404);
+    }
 }

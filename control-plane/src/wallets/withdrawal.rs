@@ -65,3 +65,43 @@ impl Drop for Withdrawal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hub::directory::Billing;
+    use serde_json::json;
+
+    use crate::testing::Harness;
+    use crate::testing::calls::{amount, call};
+
+    #[tokio::test]
+    async fn money_that_calls_hold_cannot_be_moved_and_a_refusal_gives_it_back_to_the_hub() {
+        let harness = Harness::new().await;
+        let (id, _) = harness.isolated(1).await;
+        let organization = harness.organization_id.parse().expect("an id");
+        let path = format!("/v1/organizations/{organization}/wallet/recharge");
+        harness
+            .send(&harness.operator, "POST", &path, json!({"amount": 100, "currency": "INR"}))
+            .await;
+        harness
+            .send(
+                &harness.organization,
+                "PATCH",
+                "/v1/organization",
+                json!({"recharge_policy": "transfer"}),
+            )
+            .await;
+        harness.admit(&call(organization, "held", Some(Billing::Isolated)), "30");
+        let refused = harness.recharge(&id, "71").await;
+        assert_eq!((refused.status, &refused.body["available"]), (402, &json!("70.00")));
+        let told = harness.heard.lock().iter().rev().find_map(|change| match change {
+            hub::directory::Change::Wallet(wallet) if wallet.owner == organization => {
+                Some(wallet.escrow)
+            }
+            _ => None,
+        });
+        assert_eq!(told, Some(amount("100")));
+        assert_eq!(harness.recharge(&id, "70").await.status, 200);
+        harness.assert_ledger_balances().await;
+    }
+}
