@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Lines of a file before its tests.
-const LINES_MAX: usize = 400;
+/// Lines of a file before its tests: near 100 to 150, rarely 400, never more than this.
+const LINES_MAX: usize = 450;
 /// Longer files, with the reason.
 const LONG_FILES: &[&str] = &[];
 

@@ -23,7 +23,7 @@ use hub::state::calls::Entry as HubEntry;
 pub use crate::accounts::Account;
 use crate::admission::calls::{Calls, Entry, Live};
 use crate::admission::wheel::Wheel;
-use crate::answer::CallView;
+use crate::answer::{CallView, Grant, Token};
 use crate::counts::{Counts, Durations};
 use crate::directory::{Directory, Effect};
 use crate::node::Node;
@@ -211,6 +211,11 @@ impl Engine {
     /// What a key opens. `None`: no such key.
     pub fn authenticate(&self, secret: &[u8]) -> Option<KeyScope> {
         self.directory.key(&KeyHash::of(secret))
+    }
+
+    /// The proof that this gateway granted it.
+    pub fn token(&self, grant: &Grant) -> Token {
+        self.tokens.issue(&grant.call, &grant.lease)
     }
 
     /// Grows whenever any key changes: what was remembered of an older generation is void.

@@ -17,7 +17,7 @@ fn on_a_small_disk(mount_point: &Path) -> Installation {
     let data = mount_point.join("data");
     let program = quoted(BINARY);
     let script = format!(
-        "mount -t tmpfs -o size=64m tmpfs {} && exec {program} \"$@\"",
+        "mount -t tmpfs -o size=400m tmpfs {} && exec {program} \"$@\"",
         quoted(&mount_point.display().to_string()),
     );
     Installation::new(BINARY)
