@@ -23,7 +23,7 @@ use hub::state::calls::Entry as HubEntry;
 pub use crate::accounts::Account;
 use crate::admission::calls::{Calls, Entry, Live};
 use crate::admission::wheel::Wheel;
-use crate::answer::CallView;
+use crate::answer::{CallView, Grant, Token};
 use crate::counts::Counts;
 use crate::directory::{Directory, Effect};
 use crate::node::Node;
@@ -153,9 +153,7 @@ impl Engine {
                 self.adopt_live(account, call, *lease);
             }
             HubEntry::Ended(record) => {
-                let mut place = self
-                    .calls
-                    .place(record.call.account(), record.call.call_id());
+                let mut place = self.calls.place(record.call.account(), record.call.call_id());
                 place.put(Entry::Ended(triomphe::Arc::clone(record)));
                 place.bury(record, 0);
             }
@@ -166,8 +164,7 @@ impl Engine {
                 "live calls of accounts that no longer exist are ignored"
             );
         }
-        self.directory
-            .visit_accounts(|account| self.node.note_above_floor(account));
+        self.directory.visit_accounts(|account| self.node.note_above_floor(account));
     }
 
     fn adopt_live(
@@ -186,12 +183,7 @@ impl Engine {
         }
         self.counts.live.fetch_add(1, Ordering::Relaxed);
         self.wheel.add(lease.deadline, call.clone());
-        let entry = Entry::Live(Live {
-            call: call.clone(),
-            account,
-            wallet,
-            lease,
-        });
+        let entry = Entry::Live(Live { call: call.clone(), account, wallet, lease });
         self.calls.place(call.account(), call.call_id()).put(entry);
     }
 
@@ -213,6 +205,11 @@ impl Engine {
         self.directory.key(&KeyHash::of(secret))
     }
 
+    /// The proof that this gateway granted it.
+    pub fn token(&self, grant: &Grant) -> Token {
+        self.tokens.issue(&grant.call, &grant.lease)
+    }
+
     /// Grows whenever any key changes: what was remembered of an older generation is void.
     pub fn key_generation(&self) -> u64 {
         self.directory.key_generation()
@@ -232,11 +229,7 @@ impl Engine {
             (KeyScope::Account(own), Some(named)) if own.real() == named => found(own),
             (KeyScope::Account(_), Some(_)) => Err(unknown()),
             (KeyScope::Organization(own), Some(named)) => {
-                let named = if own.is_shadow() {
-                    named.shadow()
-                } else {
-                    named
-                };
+                let named = if own.is_shadow() { named.shadow() } else { named };
                 let account = found(named)?;
                 let below = account.organization.id == own.real();
                 if below { Ok(account) } else { Err(unknown()) }

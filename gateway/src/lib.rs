@@ -7,6 +7,7 @@ pub mod answer;
 pub mod counts;
 pub mod directory;
 pub mod engine;
+pub mod http;
 pub mod node;
 pub mod request;
 pub mod token;

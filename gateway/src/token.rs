@@ -45,7 +45,7 @@ impl Tokens {
         put(&facts.admission.to_le_bytes());
         put(&lease.renewed_us.to_le_bytes());
         put(&lease.hold.micros().to_le_bytes());
-        put(&lease.granted_s.to_le_bytes());
+        put(&lease.granted_s().to_le_bytes());
         if let Some(pins) = &facts.pins {
             put(&pins.rate.per_minute().micros().to_le_bytes());
             put(&pins.currency.to_bytes());
@@ -92,6 +92,7 @@ mod tests {
     use hub::call::{Direction, Facts, Texts};
     use hub::id::{AccountId, AccountKind};
     use hub::money::Amount;
+    use hub::state::request::Granted;
 
     use super::*;
 
@@ -108,22 +109,14 @@ mod tests {
             lease_s: 0,
         };
         let call = |admission, call_id| {
-            Call::new(
-                facts(admission),
-                Texts {
-                    call_id,
-                    ..Texts::default()
-                },
-            )
-            .expect("short")
+            Call::new(facts(admission), Texts { call_id, ..Texts::default() }).expect("short")
         };
         let lease = Lease {
             deadline: 9,
-            granted_s: 3,
+            granted: Granted::new(3, false),
             hold: Amount::ZERO,
-            answered_us: None,
+            answered: None,
             renewed_us: 7,
-            is_final: false,
         };
         let tokens = Tokens::new(&[1; 32], HolderId(5));
         let token = tokens.issue(&call(1, "a"), &lease);

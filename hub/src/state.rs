@@ -16,7 +16,7 @@ use crate::clock::{EpochSeconds, second_of};
 use crate::id::HolderId;
 use calls::{Admitted, Calls, Entry};
 use counters::Counters;
-use request::{Answer, Event, Request, Sync, Wanted};
+use request::{Answer, Event, Request, Sync};
 use wallets::Wallets;
 
 /// Tombstones that one request may drop because their time is over: bounded work per request.
@@ -52,8 +52,7 @@ impl RecordStream {
 
     fn acknowledge(&mut self, through: u64) {
         let count = through.min(self.last).saturating_sub(self.acknowledged());
-        self.waiting
-            .drain(..usize::try_from(count).unwrap_or(usize::MAX));
+        self.waiting.drain(..usize::try_from(count).unwrap_or(usize::MAX));
     }
 
     /// At most `max` records that follow the one numbered `after`, with their numbers.
@@ -77,22 +76,12 @@ impl Shard {
             Request::Organization { id, version, total } => {
                 self.counters.configure_organization(id, version, total);
             }
-            Request::Counter {
-                id,
-                organization,
-                version,
-                floor,
-                cap,
-            } => {
-                self.counters
-                    .configure(id, organization, version, floor, cap);
+            Request::Counter { id, organization, version, floor, cap } => {
+                self.counters.configure(id, organization, version, floor, cap);
             }
             Request::CounterGone { id } => self.counters.remove(id),
             Request::Wallet(wallet) => self.wallets.configure(&wallet),
-            Request::TakeOver {
-                holder,
-                call_lease_s,
-            } => {
+            Request::TakeOver { holder, call_lease_s } => {
                 self.take_over(holder, now.saturating_add(call_lease_s));
             }
             Request::Sync(sync) => return self.sync(sync),
@@ -105,7 +94,7 @@ impl Shard {
     /// As [`Shard::apply`] of a [`Request::Sync`].
     pub fn sync(&mut self, sync: Sync) -> Answer {
         let mut answer = Answer::default();
-        let holder = sync.holder.map(|holder| self.holder_index(holder));
+        let holder = self.holder_index(sync.holder);
         for (position, event) in sync.events.into_iter().enumerate() {
             match event {
                 Event::Admitted { call, lease } => {
@@ -129,15 +118,11 @@ impl Shard {
                 Event::Ended(record) => self.end(record),
             }
         }
-        if let Some(holder) = holder {
-            for part in &sync.returns {
-                self.counters.give_back(part.counter, holder, part.returned);
-            }
-            for want in &sync.wants {
-                answer.wanted.push(self.counters.lease(*want, holder));
-            }
-        } else {
-            answer.wanted.resize(sync.wants.len(), Wanted::Unknown);
+        for part in &sync.returns {
+            self.counters.give_back(part.counter, holder, part.returned);
+        }
+        for want in &sync.wants {
+            answer.wanted.push(self.counters.lease(*want, holder));
         }
         answer
     }

@@ -14,6 +14,7 @@ use hub::call::{Call, Cause, Direction, Facts, Outcome, Pins, Record, Texts};
 use hub::clock::{SECOND_US, second_after, second_of};
 use hub::directory::{Billing, Status};
 use hub::money::{Amount, Currency};
+use hub::state::request::Granted;
 use hub::state::request::Lease;
 
 use super::{Sequence, names};
@@ -106,11 +107,10 @@ impl Core {
         };
         let lease = Lease {
             deadline: second_after(now_us).saturating_add(LEASE_S),
-            granted_s: funded.seconds,
+            granted: Granted::new(funded.seconds, funded.seconds < wanted_s),
             hold: funded.hold,
-            answered_us: None,
+            answered: None,
             renewed_us: now_us,
-            is_final: funded.seconds < wanted_s,
         };
         let facts = Facts {
             admitted_us: now_us,
@@ -165,7 +165,7 @@ impl Core {
             cost,
             debt: Amount::ZERO,
             revision: 0,
-            granted_s: Some(live.lease.granted_s),
+            granted_s: Some(live.lease.granted_s()),
             forget_at: live.lease.deadline.saturating_add(TOKEN_LIFE_S),
             costs: None,
         });

@@ -142,10 +142,7 @@ impl Table {
                 matches!(entry, Entry::Ended(record) if record.call.facts().admission == admission
                     && is(entry, account, call_id))
             };
-            if let Ok(occupied) = self
-                .entries
-                .find_entry(hash_of(hasher, account, call_id), same)
-            {
+            if let Ok(occupied) = self.entries.find_entry(hash_of(hasher, account, call_id), same) {
                 occupied.remove();
             }
         }
@@ -162,10 +159,7 @@ impl Place<'_> {
     /// What is known of the call; a tombstone whose time is over is not.
     pub fn find(&mut self, now: EpochSeconds) -> Option<&mut Entry> {
         let (account, call_id) = (self.account, self.call_id);
-        let entry = self
-            .table
-            .entries
-            .find_mut(self.hash, |entry| is(entry, account, call_id))?;
+        let entry = self.table.entries.find_mut(self.hash, |entry| is(entry, account, call_id))?;
         match entry {
             Entry::Ended(record) if record.forget_at <= now => None,
             entry => Some(entry),
@@ -174,9 +168,7 @@ impl Place<'_> {
 
     /// Notes that the call found here has become a tombstone, and drops old ones.
     pub fn bury(&mut self, record: &Record, now: EpochSeconds) {
-        self.table
-            .ended
-            .push_back((record.forget_at, record.call.clone()));
+        self.table.ended.push_back((record.forget_at, record.call.clone()));
         for _ in 0..FORGET_PER_CHANGE {
             self.table.forget_one(self.hasher, now, self.ended_max);
         }
@@ -187,11 +179,7 @@ impl Place<'_> {
         let (account, call_id, hasher) = (self.account, self.call_id, self.hasher);
         let rehash =
             |entry: &Entry| hash_of(hasher, entry.call().account(), entry.call().call_id());
-        match self
-            .table
-            .entries
-            .entry(self.hash, |entry| is(entry, account, call_id), rehash)
-        {
+        match self.table.entries.entry(self.hash, |entry| is(entry, account, call_id), rehash) {
             TableEntry::Occupied(mut occupied) => *occupied.get_mut() = entry,
             TableEntry::Vacant(vacant) => {
                 vacant.insert(entry);

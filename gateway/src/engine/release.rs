@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hub::call::{Cause, Record};
-use hub::clock::{self, second_of};
+use hub::clock::{self, Moment, second_of};
 use hub::denial::{Denial, Reason};
 use hub::money::Amount;
-use hub::state::request::{Event, Lease};
+use hub::state::request::{Event, Granted, Lease};
 
 use super::{Engine, TOKEN_LIFE_S};
 use crate::accounts::{Account, Wallet};
@@ -54,12 +54,7 @@ impl Engine {
 
     /// Ends a live call otherwise than by a release; false when it is not live any more.
     pub(super) fn end(&self, call: &hub::call::Call, cause: Cause, ended_us: i64) -> bool {
-        let ending = Ending {
-            cause,
-            ended_us,
-            outcome: None,
-            billable_s: None,
-        };
+        let ending = Ending { cause, ended_us, outcome: None, billable_s: None };
         let now = second_of(ended_us);
         let mut place = self.calls.place(call.account(), call.call_id());
         let Some(entry) = place.find(now) else {
@@ -91,26 +86,21 @@ impl Engine {
     ) -> (triomphe::Arc<Record>, Option<Freed>) {
         let lease = Lease {
             deadline: earlier.forget_at.saturating_sub(TOKEN_LIFE_S),
-            granted_s: earlier.granted_s.unwrap_or(0),
+            granted: Granted::new(earlier.granted_s.unwrap_or(0), false),
             hold: Amount::ZERO,
-            answered_us: earlier.answered_us,
+            answered: earlier.answered_us.map(Moment::at),
             renewed_us: earlier.ended_us,
-            is_final: false,
         };
         let call = &earlier.call;
         let (outcome, billable_s) = billable(call.facts().admitted_us, &lease, ending);
-        let cost = call
-            .facts()
-            .pins
-            .as_ref()
-            .map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
+        let cost =
+            call.facts().pins.as_ref().map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
         let wallet = self.wallet_of(account, call);
         let more = cost.saturating_sub(earlier.cost);
         let (debt, refund) = match &wallet {
-            Some(wallet) if more > Amount::ZERO => (
-                earlier.debt.saturating_add(wallet.funds.charge(more)),
-                Amount::ZERO,
-            ),
+            Some(wallet) if more > Amount::ZERO => {
+                (earlier.debt.saturating_add(wallet.funds.charge(more)), Amount::ZERO)
+            }
             // What was charged too much pays the debt first.
             _ => {
                 let less = more.negated().max(Amount::ZERO);
@@ -134,11 +124,7 @@ impl Engine {
         };
         let freed = wallet.filter(|_| refund > Amount::ZERO).map(|wallet| {
             wallet.funds.quarantine(refund);
-            Freed {
-                account: Arc::clone(account),
-                refund: Some((wallet, refund)),
-                slot: false,
-            }
+            Freed { account: Arc::clone(account), refund: Some((wallet, refund)), slot: false }
         });
         (triomphe::Arc::new(record), freed)
     }
@@ -170,10 +156,7 @@ fn ended(record: &triomphe::Arc<Record>) -> Event {
 fn end_live(live: &Live, ending: Ending, costs: Option<&str>) -> (triomphe::Arc<Record>, Freed) {
     let facts = live.call.facts();
     let (outcome, billable_s) = billable(facts.admitted_us, &live.lease, ending);
-    let cost = facts
-        .pins
-        .as_ref()
-        .map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
+    let cost = facts.pins.as_ref().map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
     let (debt, refund) = match &live.wallet {
         Some(wallet) => settle(wallet, live.lease.hold, cost),
         None => (Amount::ZERO, None),
@@ -181,7 +164,7 @@ fn end_live(live: &Live, ending: Ending, costs: Option<&str>) -> (triomphe::Arc<
     live.account.quarantined.fetch_add(1, Ordering::AcqRel);
     let record = Record {
         call: live.call.clone(),
-        answered_us: live.lease.answered_us,
+        answered_us: live.lease.answered_us(),
         ended_us: ending.ended_us,
         outcome,
         cause: ending.cause,
@@ -189,7 +172,7 @@ fn end_live(live: &Live, ending: Ending, costs: Option<&str>) -> (triomphe::Arc<
         cost,
         debt,
         revision: 0,
-        granted_s: (live.lease.granted_s > 0).then_some(live.lease.granted_s),
+        granted_s: (live.lease.granted_s() > 0).then_some(live.lease.granted_s()),
         forget_at: live.lease.deadline.saturating_add(TOKEN_LIFE_S),
         costs: costs.map(Into::into),
     };
@@ -197,11 +180,7 @@ fn end_live(live: &Live, ending: Ending, costs: Option<&str>) -> (triomphe::Arc<
         let wallet = live.wallet.clone();
         wallet.map(|wallet| (wallet, refund))
     });
-    let freed = Freed {
-        account: Arc::clone(&live.account),
-        refund: refund.flatten(),
-        slot: true,
-    };
+    let freed = Freed { account: Arc::clone(&live.account), refund: refund.flatten(), slot: true };
     (triomphe::Arc::new(record), freed)
 }
 

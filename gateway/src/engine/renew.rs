@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hub::clock::{self, second_after, second_of};
 use hub::denial::Reason;
 use hub::money::Amount;
-use hub::state::request::{Event, Lease};
+use hub::state::request::{Event, Granted, Lease};
 
 use super::look_up::view;
 use super::{Engine, Refusal};
@@ -23,22 +23,19 @@ impl Engine {
         let live = match place.find(second_of(now_us)) {
             None => return Err(Reason::UnknownCall.into()),
             Some(Entry::Ended(record)) => {
-                return Err(Refusal::Ended(CallView::Ended(triomphe::Arc::clone(
-                    record,
-                ))));
+                return Err(Refusal::Ended(CallView::Ended(triomphe::Arc::clone(record))));
             }
             Some(Entry::Live(live)) => live,
         };
         self.check_token(call.token, &live.call)?;
         let lease = self.extended(live, call.requested_s, now_us);
         let elapsed = elapsed_s(live.call.facts().admitted_us, &lease, now_us);
-        if lease.is_final && lease.granted_s > 0 && elapsed > lease.granted_s {
+        if lease.is_final() && lease.granted_s() > 0 && elapsed > lease.granted_s() {
             return Err(Refusal::Ended(view(live)));
         }
         live.lease = lease;
         let (renewed, event) = (live.call.clone(), live.call.clone());
-        self.node
-            .record(account, Event::Renewed { call: event, lease }, None);
+        self.node.record(account, Event::Renewed { call: event, lease }, None);
         drop(place);
         Ok(self.grant(account, &renewed, &lease, false, now_us))
     }
@@ -63,10 +60,7 @@ impl Engine {
         let asked_s = (facts.lease_s > 0).then_some(facts.lease_s);
         let lives_s = self.settings.call_lease_s;
         let mut lease = Lease {
-            deadline: live
-                .lease
-                .deadline
-                .max(second_after(now_us).saturating_add(lives_s)),
+            deadline: live.lease.deadline.max(second_after(now_us).saturating_add(lives_s)),
             renewed_us: now_us,
             ..live.lease
         };
@@ -78,15 +72,15 @@ impl Engine {
         if let (Some(pins), Some(wallet)) = (&facts.pins, &live.wallet) {
             let wallet: &Wallet = wallet;
             let wanted_s = bounds.extended_s(elapsed_s(facts.admitted_us, &live.lease, now_us));
-            if wanted_s > lease.granted_s {
+            if wanted_s > lease.granted_s() {
                 let funded = wallet.funds.hold(&pins.rate, live.lease.hold, wanted_s);
-                if let Some(funded) = funded.filter(|funded| funded.seconds > lease.granted_s) {
-                    lease.granted_s = funded.seconds;
+                if let Some(funded) = funded.filter(|funded| funded.seconds > lease.granted_s()) {
+                    lease.granted = Granted::new(funded.seconds, false);
                     lease.hold = funded.hold.max(live.lease.hold);
                 }
             }
             debug_assert!(lease.hold >= Amount::ZERO);
-            lease.is_final = lease.granted_s < wanted_s;
+            lease.granted = Granted::new(lease.granted_s(), lease.granted_s() < wanted_s);
         }
         lease
     }

@@ -20,11 +20,7 @@ const TABLES: usize = 64;
 /// What is known of one call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Entry {
-    Live {
-        call: Call,
-        lease: Lease,
-        holder: Option<u32>,
-    },
+    Live { call: Call, lease: Lease, holder: u32 },
     Ended(Arc<Record>),
 }
 
@@ -89,14 +85,10 @@ impl Calls {
     }
 
     /// An expired tombstone does not stand in the way; one admission reported twice is one.
-    pub(super) fn admit(&mut self, call: Call, lease: Lease, holder: Option<u32>) -> Admitted {
+    pub(super) fn admit(&mut self, call: Call, lease: Lease, holder: u32) -> Admitted {
         match self.entry(&call) {
             hash_table::Entry::Vacant(vacant) => {
-                vacant.insert(Entry::Live {
-                    call,
-                    lease,
-                    holder,
-                });
+                vacant.insert(Entry::Live { call, lease, holder });
                 self.live += 1;
                 Admitted::New
             }
@@ -104,11 +96,7 @@ impl Calls {
                 Entry::Ended(record)
                     if record.forget_at <= crate::clock::second_of(call.facts().admitted_us) =>
                 {
-                    *occupied.get_mut() = Entry::Live {
-                        call,
-                        lease,
-                        holder,
-                    };
+                    *occupied.get_mut() = Entry::Live { call, lease, holder };
                     self.live += 1;
                     Admitted::New
                 }
@@ -122,11 +110,9 @@ impl Calls {
     pub(super) fn renew(&mut self, call: &Call, lease: Lease) -> Option<Lease> {
         match self.entry(call) {
             hash_table::Entry::Occupied(mut occupied) => match occupied.get_mut() {
-                Entry::Live {
-                    lease: known,
-                    call: live,
-                    ..
-                } if same_admission(live, call) => Some(std::mem::replace(known, lease)),
+                Entry::Live { lease: known, call: live, .. } if same_admission(live, call) => {
+                    Some(std::mem::replace(known, lease))
+                }
                 _ => None,
             },
             hash_table::Entry::Vacant(_) => None,
@@ -147,8 +133,7 @@ impl Calls {
         };
         if matches!(before, Entry::Live { .. }) {
             self.live -= 1;
-            self.ended
-                .push_back((record.forget_at, record.call.clone()));
+            self.ended.push_back((record.forget_at, record.call.clone()));
         }
         Some(before)
     }
@@ -184,13 +169,8 @@ impl Calls {
         mut adopted: impl FnMut(&Call),
     ) {
         for entry in self.tables.iter_mut().flat_map(HashTable::iter_mut) {
-            if let Entry::Live {
-                call,
-                lease,
-                holder,
-            } = entry
-            {
-                *holder = Some(new_holder);
+            if let Entry::Live { call, lease, holder } = entry {
+                *holder = new_holder;
                 lease.deadline = lease.deadline.max(deadline_min);
                 adopted(call);
             }
@@ -202,8 +182,7 @@ impl Calls {
         match &entry {
             Entry::Live { .. } => self.live += 1,
             Entry::Ended(record) => {
-                self.ended
-                    .push_back((record.forget_at, record.call.clone()));
+                self.ended.push_back((record.forget_at, record.call.clone()));
             }
         }
         let call = entry.call().clone();
@@ -219,12 +198,10 @@ impl Calls {
 
     /// Tombstones in the order of their making.
     pub(super) fn tombstones(&self) -> impl Iterator<Item = &Arc<Record>> {
-        self.ended.iter().filter_map(
-            |(_, call)| match self.find(call.account(), call.call_id()) {
-                Some(Entry::Ended(record)) => Some(record),
-                _ => None,
-            },
-        )
+        self.ended.iter().filter_map(|(_, call)| match self.find(call.account(), call.call_id()) {
+            Some(Entry::Ended(record)) => Some(record),
+            _ => None,
+        })
     }
 
     pub fn find(&self, account: AccountId, call_id: &[u8]) -> Option<&Entry> {

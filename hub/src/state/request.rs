@@ -4,7 +4,7 @@
 use triomphe::Arc;
 
 use crate::call::{Call, Record};
-use crate::clock::EpochSeconds;
+use crate::clock::{EpochSeconds, Moment};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::denial::Scope;
 use crate::directory::WalletConfig;
@@ -53,7 +53,7 @@ pub enum Request {
 /// What a holder reports and wants: cumulative counters, and the events since its last request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sync {
-    pub holder: Option<HolderId>,
+    pub holder: HolderId,
     pub events: Vec<Event>,
     pub returns: Vec<Return>,
     pub wants: Vec<Want>,
@@ -80,21 +80,51 @@ pub enum Event {
     Ended(Arc<Record>),
 }
 
-/// The changing part of a live call.
+/// The changing part of a live call: 32 bytes, kept twice for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// The call ends then unless renewed.
     pub deadline: EpochSeconds,
-    /// Seconds it may last from its answer; 0: unlimited.
-    pub granted_s: u32,
+    pub granted: Granted,
     /// Money set aside.
     pub hold: Amount,
-    /// Microseconds since 1970; `None`: not answered yet.
-    pub answered_us: Option<i64>,
+    /// `None`: not answered yet.
+    pub answered: Option<Moment>,
     /// The last admit, answer or renew, in microseconds since 1970.
     pub renewed_us: i64,
-    /// No more than this can be funded.
-    pub is_final: bool,
+}
+
+const _: () = assert!(size_of::<Lease>() == 32);
+
+impl Lease {
+    /// Seconds the call may last from its answer; 0: unlimited.
+    pub const fn granted_s(&self) -> u32 {
+        self.granted.0 & Granted::SECONDS
+    }
+
+    /// Whether no more than that can be funded.
+    pub const fn is_final(&self) -> bool {
+        self.granted.0 & !Granted::SECONDS != 0
+    }
+
+    /// Microseconds since 1970; `None`: not answered yet.
+    pub fn answered_us(&self) -> Option<i64> {
+        self.answered.map(Moment::us)
+    }
+}
+
+/// Granted seconds and whether they are final, in one word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Granted(u32);
+
+impl Granted {
+    const SECONDS: u32 = u32::MAX >> 1;
+
+    /// `seconds` is cut to 31 bits: 68 years.
+    pub const fn new(seconds: u32, is_final: bool) -> Self {
+        let seconds = if seconds > Self::SECONDS { Self::SECONDS } else { seconds };
+        Self(if is_final { seconds | !Self::SECONDS } else { seconds })
+    }
 }
 
 /// The units of a counter that a holder has given back, in total.
@@ -159,13 +189,7 @@ pub fn write_request(writer: &mut Writer<'_>, request: &Request) {
             writer.unsigned(*version);
             writer.unsigned(u64::from(*total));
         }
-        Request::Counter {
-            id,
-            organization,
-            version,
-            floor,
-            cap,
-        } => {
+        Request::Counter { id, organization, version, floor, cap } => {
             writer.byte(tag::COUNTER);
             write_account(writer, *id);
             write_account(writer, *organization);
@@ -181,10 +205,7 @@ pub fn write_request(writer: &mut Writer<'_>, request: &Request) {
             writer.byte(tag::WALLET);
             write_wallet(writer, wallet);
         }
-        Request::TakeOver {
-            holder,
-            call_lease_s,
-        } => {
+        Request::TakeOver { holder, call_lease_s } => {
             writer.byte(tag::TAKE_OVER);
             writer.fixed(holder.0.to_le_bytes());
             writer.unsigned(u64::from(*call_lease_s));
@@ -215,21 +236,15 @@ pub fn read_request(reader: &mut Reader<'_>) -> Result<Request, Malformed> {
             floor: reader.small()?,
             cap: reader.small()?,
         },
-        tag::COUNTER_GONE => Request::CounterGone {
-            id: read_account(reader)?,
-        },
+        tag::COUNTER_GONE => Request::CounterGone { id: read_account(reader)? },
         tag::WALLET => Request::Wallet(read_wallet(reader)?),
         tag::TAKE_OVER => Request::TakeOver {
             holder: HolderId(u128::from_le_bytes(reader.fixed()?)),
             call_lease_s: reader.small()?,
         },
         tag::SYNC => Request::Sync(read_sync(reader)?),
-        tag::ACKNOWLEDGE => Request::Acknowledge {
-            through: reader.unsigned()?,
-        },
-        tag::FORGET => Request::Forget {
-            count: reader.small()?,
-        },
+        tag::ACKNOWLEDGE => Request::Acknowledge { through: reader.unsigned()? },
+        tag::FORGET => Request::Forget { count: reader.small()? },
         _ => return Err(Malformed("an unknown request")),
     })
 }
@@ -237,9 +252,7 @@ pub fn read_request(reader: &mut Reader<'_>) -> Result<Request, Malformed> {
 /// A sync is written from where it is: the hot path makes no copy of it.
 pub fn write_sync(writer: &mut Writer<'_>, sync: &Sync) {
     writer.byte(tag::SYNC);
-    writer.optional(sync.holder, |writer, holder| {
-        writer.fixed(holder.0.to_le_bytes());
-    });
+    writer.fixed(sync.holder.0.to_le_bytes());
     writer.unsigned(sync.returns.len() as u64);
     for part in &sync.returns {
         write_account(writer, part.counter);
@@ -273,15 +286,10 @@ pub fn write_sync(writer: &mut Writer<'_>, sync: &Sync) {
 }
 
 fn read_sync(reader: &mut Reader<'_>) -> Result<Sync, Malformed> {
-    let mut sync = Sync {
-        holder: reader.optional(|reader| Ok(HolderId(u128::from_le_bytes(reader.fixed()?))))?,
-        ..Sync::default()
-    };
+    let mut sync =
+        Sync { holder: HolderId(u128::from_le_bytes(reader.fixed()?)), ..Sync::default() };
     for _ in 0..reader.unsigned()? {
-        sync.returns.push(Return {
-            counter: read_account(reader)?,
-            returned: reader.unsigned()?,
-        });
+        sync.returns.push(Return { counter: read_account(reader)?, returned: reader.unsigned()? });
     }
     for _ in 0..reader.unsigned()? {
         sync.wants.push(Want {
@@ -292,14 +300,10 @@ fn read_sync(reader: &mut Reader<'_>) -> Result<Sync, Malformed> {
     }
     for _ in 0..reader.unsigned()? {
         sync.events.push(match reader.byte()? {
-            tag::ADMITTED => Event::Admitted {
-                call: read_call(reader)?,
-                lease: read_lease(reader)?,
-            },
-            tag::RENEWED => Event::Renewed {
-                call: read_call(reader)?,
-                lease: read_lease(reader)?,
-            },
+            tag::ADMITTED => {
+                Event::Admitted { call: read_call(reader)?, lease: read_lease(reader)? }
+            }
+            tag::RENEWED => Event::Renewed { call: read_call(reader)?, lease: read_lease(reader)? },
             tag::ENDED => Event::Ended(Arc::new(read_record(reader)?)),
             _ => return Err(Malformed("an unknown event")),
         });
@@ -309,22 +313,21 @@ fn read_sync(reader: &mut Reader<'_>) -> Result<Sync, Malformed> {
 
 pub(super) fn write_lease(writer: &mut Writer<'_>, lease: &Lease) {
     writer.unsigned(u64::from(lease.deadline));
-    writer.unsigned(u64::from(lease.granted_s));
+    writer.unsigned(u64::from(lease.granted_s()));
     writer.signed(lease.hold.micros());
-    writer.optional(lease.answered_us, Writer::signed);
+    writer.optional(lease.answered_us(), Writer::signed);
     writer.signed(lease.renewed_us);
-    writer.byte(u8::from(lease.is_final));
+    writer.byte(u8::from(lease.is_final()));
 }
 
 pub(super) fn read_lease(reader: &mut Reader<'_>) -> Result<Lease, Malformed> {
-    Ok(Lease {
-        deadline: reader.small()?,
-        granted_s: reader.small()?,
-        hold: Amount::from_micros(reader.signed()?),
-        answered_us: reader.optional(Reader::signed)?,
-        renewed_us: reader.signed()?,
-        is_final: reader.byte()? != 0,
-    })
+    let deadline = reader.small()?;
+    let granted_s = reader.small()?;
+    let hold = Amount::from_micros(reader.signed()?);
+    let answered = reader.optional(Reader::signed)?.map(Moment::at);
+    let renewed_us = reader.signed()?;
+    let granted = Granted::new(granted_s, reader.byte()? != 0);
+    Ok(Lease { deadline, granted, hold, answered, renewed_us })
 }
 
 pub(super) fn write_wallet(writer: &mut Writer<'_>, wallet: &WalletConfig) {
