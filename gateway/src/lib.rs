@@ -1,6 +1,13 @@
 //! The data plane: decides before a call starts whether it may, and frees and charges it at its end.
 //! Knows neither axum nor SQL.
 
+pub mod accounts;
+pub mod admission;
 pub mod answer;
+pub mod counts;
+pub mod directory;
 pub mod engine;
+pub mod http;
+pub mod node;
 pub mod request;
+pub mod token;

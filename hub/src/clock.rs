@@ -1,12 +1,27 @@
 //! The one place that reads clocks. Everything that decides takes the time as an argument.
 
-use rustix::time::{ClockId, clock_gettime};
+use std::num::NonZeroI64;
 
+use rustix::time::{ClockId, clock_gettime};
 
 pub const SECOND_US: i64 = 1_000_000;
 
 /// Seconds since 1970, the unit of deadlines; good until the year 2106.
 pub type EpochSeconds = u32;
+
+/// An instant in microseconds since 1970, never zero: an optional one takes eight bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(NonZeroI64);
+
+impl Moment {
+    pub fn at(us: i64) -> Self {
+        Self(NonZeroI64::new(us).unwrap_or(NonZeroI64::MIN))
+    }
+
+    pub const fn us(self) -> i64 {
+        self.0.get()
+    }
+}
 
 /// The wall clock, in microseconds since 1970.
 pub fn now_us() -> i64 {

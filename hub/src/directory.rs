@@ -83,8 +83,16 @@ pub enum Change {
     Organization(OrganizationConfig),
     Account(AccountConfig),
     /// The account is gone; what is still live there ends with cause `deleted`.
-    AccountGone { id: AccountId, organization: AccountId },
+    AccountGone {
+        id: AccountId,
+        organization: AccountId,
+    },
     Wallet(WalletConfig),
-    Key { hash: KeyHash, scope: KeyScope },
-    KeyGone { hash: KeyHash },
+    Key {
+        hash: KeyHash,
+        scope: KeyScope,
+    },
+    KeyGone {
+        hash: KeyHash,
+    },
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ulid::Ulid;
+pub use ulid::Ulid;
 
 /// Logical shards of the hub; fixed at install (lease-protocol, section 1).
 pub const SHARDS: usize = 256;
@@ -54,7 +54,11 @@ impl AccountId {
     const SHADOW_BIT: u8 = 0x80;
 
     pub fn new(kind: AccountKind, ulid: Ulid) -> Self {
-        Self { kind, shadow: false, ulid: ulid.to_bytes() }
+        Self {
+            kind,
+            shadow: false,
+            ulid: ulid.to_bytes(),
+        }
     }
 
     pub const fn kind(self) -> AccountKind {
@@ -68,13 +72,19 @@ impl AccountId {
     /// The account on which test keys of this account act.
     #[must_use]
     pub const fn shadow(self) -> Self {
-        Self { shadow: true, ..self }
+        Self {
+            shadow: true,
+            ..self
+        }
     }
 
     /// The account itself, whether or not this is its shadow.
     #[must_use]
     pub const fn real(self) -> Self {
-        Self { shadow: false, ..self }
+        Self {
+            shadow: false,
+            ..self
+        }
     }
 
     pub fn ulid(self) -> Ulid {
@@ -148,12 +158,16 @@ impl FromStr for AccountId {
         let ulid = Ulid::from_string(digits).map_err(|_| InvalidAccountId)?;
         let id = Self::new(kind, ulid);
         // ULID's alphabet has aliases (i, l, o); one account has one spelling.
-        if id.to_string() == text { Ok(id) } else { Err(InvalidAccountId) }
+        if id.to_string() == text {
+            Ok(id)
+        } else {
+            Err(InvalidAccountId)
+        }
     }
 }
 
 /// One start of one gateway process: random, never configured, never reused (rule 2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct HolderId(pub u128);
 
 impl fmt::Display for HolderId {
@@ -168,9 +182,15 @@ mod tests {
 
     #[test]
     fn an_account_id_reads_back_as_written_in_text_and_bytes() {
-        let id = AccountId::new(AccountKind::SubAccount, Ulid(0x0192_f0c4_1234_5678_9abc_def0_1357_9bdf));
+        let id = AccountId::new(
+            AccountKind::SubAccount,
+            Ulid(0x0192_f0c4_1234_5678_9abc_def0_1357_9bdf),
+        );
         assert_eq!(id.to_string().parse(), Ok(id));
-        assert_eq!(AccountId::from_bytes(&id.shadow().to_bytes()), Some(id.shadow()));
+        assert_eq!(
+            AccountId::from_bytes(&id.shadow().to_bytes()),
+            Some(id.shadow())
+        );
         assert_eq!(id.shadow().real(), id);
         assert_eq!(id.to_string().len(), 29);
     }
@@ -179,7 +199,11 @@ mod tests {
     fn one_account_has_one_spelling() {
         let id = AccountId::new(AccountKind::Organization, Ulid(1));
         assert!(id.to_string().to_uppercase().parse::<AccountId>().is_err());
-        assert!("org_0000000000000000000000000l".parse::<AccountId>().is_err());
+        assert!(
+            "org_0000000000000000000000000l"
+                .parse::<AccountId>()
+                .is_err()
+        );
         assert!("sa_".parse::<AccountId>().is_err());
         assert!("".parse::<AccountId>().is_err());
     }

@@ -4,9 +4,12 @@
 pub mod allocation;
 pub mod call;
 pub mod clock;
+pub mod codec;
 pub mod denial;
 pub mod directory;
 pub mod embedded;
 pub mod id;
+pub mod journal;
 pub mod key;
 pub mod money;
+pub mod state;

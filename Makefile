@@ -1,0 +1,30 @@
+# Short targets that people and continuous integration call alike.
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench bench-startup clean tools
+
+help: ## What can be made
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+run: ## Build for release and start gateway and control plane in one process
+	cargo build --release --locked --bin ringfence
+	exec ./target/release/ringfence serve
+
+test: tools check ## Install what the tests need, then lints and every test
+	cargo nextest run --workspace --locked
+
+check: ## Formatting, lints and the house rules
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --locked --quiet --test tidy
+
+bench: ## Benchmarks and load, as ratios to a bare hyper server
+	./benches/run
+
+bench-startup: ## How long a start takes with 100,000 live calls and 1,000,000 tombstones
+	cargo test --release --locked --test system -- --exact start_up::a_large_directory_opens_in_time --nocapture
+
+clean: ## Remove what was built
+	cargo clean
+
+tools:
+	@./tests/install-tools

@@ -1,0 +1,66 @@
+//! Call records that wait to be posted to the ledger, as the server's own metrics tell.
+
+use std::io;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::Duration;
+
+use benches::client::exchange;
+use benches::clock::{SECOND_NS, monotonic_ns};
+use serde::{Deserialize, Serialize};
+
+use crate::installation::Installation;
+
+const METRIC: &str = "ringfence_posting_backlog";
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+pub struct Backlog {
+    operations: SocketAddr,
+}
+
+impl Backlog {
+    pub fn of(installation: &Installation) -> io::Result<Self> {
+        let backlog = Self { operations: installation.operations };
+        backlog.read()?;
+        Ok(backlog)
+    }
+
+    /// Records that wait now.
+    pub fn read(&self) -> io::Result<f64> {
+        let answer = exchange(self.operations, "GET", "/metrics", "", None)?;
+        let text = String::from_utf8_lossy(&answer.body);
+        let line = text.lines().find_map(|line| line.strip_prefix(METRIC)?.strip_prefix(' '));
+        line.and_then(|value| value.trim().parse().ok())
+            .ok_or_else(|| io::Error::other(format!("/metrics has no {METRIC}")))
+    }
+}
+
+/// How the records of the measurement were posted after it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Posting {
+    pub backlog: f64,
+    /// What was left when watching ended: 0, or there was no time for more.
+    pub left: f64,
+    pub watched_s: f64,
+}
+
+impl Posting {
+    /// Watches until nothing waits any more, or the limit.
+    #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
+    pub fn drain(backlog: &Backlog, limit_s: u32) -> io::Result<Self> {
+        let start_ns = monotonic_ns();
+        let before = backlog.read()?;
+        loop {
+            let left = backlog.read()?;
+            let watched_s = (monotonic_ns() - start_ns) as f64 / SECOND_NS as f64;
+            if left <= 0.0 || watched_s >= f64::from(limit_s) {
+                return Ok(Self { backlog: before, left, watched_s });
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+    }
+
+    pub fn per_s(self) -> f64 {
+        (self.backlog - self.left) / self.watched_s.max(f64::MIN_POSITIVE)
+    }
+}

@@ -1,0 +1,155 @@
+//! `instructions`: how many instructions an admit and release pair takes, counted by valgrind's
+//! callgrind. Unlike a time it is the same on a busy machine, so it can be a gate.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use benches::in_process::core::{Core, Size};
+use benches::in_process::engine::{Accounts, World};
+use benches::request::CallIds;
+use clap::{Parser, ValueEnum};
+use gateway::request::Admit;
+
+const PAIRS: u64 = 4_000;
+/// Admits and releases in a turn of the engine.
+const TURN: u64 = 64;
+/// Above the limit by this much fails: another compiler counts a little differently.
+const TOLERANCE: f64 = 1.03;
+
+/// Counts the instructions of an admit and release pair with valgrind.
+#[derive(Debug, Parser)]
+#[command(name = "instructions", version)]
+struct Arguments {
+    /// Run this once without counting: what valgrind is given
+    #[arg(long, hide = true)]
+    run: Option<Subject>,
+    /// End with status 1 when a count is above its limit
+    #[arg(long)]
+    gate: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Subject {
+    /// The admission core alone
+    Core,
+    /// With token, hub and journal, flushed every 64 pairs
+    Engine,
+}
+
+impl Subject {
+    /// Instructions per pair that are accepted; lowered with what makes it faster.
+    const fn limit(self) -> f64 {
+        match self {
+            Self::Core => 2_000.0,
+            Self::Engine => 12_000.0,
+        }
+    }
+
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().into())
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.run {
+        Some(subject) => run(subject).map(|()| true),
+        None => count_all(),
+    };
+    match done {
+        Ok(within) if within || !arguments.gate => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            // Nobody is left to tell when standard error is closed.
+            let _unheard = writeln!(io::stderr(), "instructions: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all counts are within their limits.
+fn count_all() -> io::Result<bool> {
+    let directory = tempfile::tempdir()?;
+    let mut within = true;
+    for subject in Subject::value_variants() {
+        #[expect(clippy::cast_precision_loss, reason = "shown with five digits")]
+        let each = count(*subject, directory.path())? as f64 / PAIRS as f64;
+        let fits = each <= subject.limit() * TOLERANCE;
+        within &= fits;
+        let verdict = if fits { "within" } else { "ABOVE" };
+        let (name, limit) = (subject.name(), subject.limit());
+        writeln!(
+            io::stdout(),
+            "{name:<8} {each:>9.1} instructions per pair   {verdict} {limit:.0}"
+        )?;
+    }
+    Ok(within)
+}
+
+fn count(subject: Subject, directory: &Path) -> io::Result<u64> {
+    let file = directory.join(subject.name());
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--collect-atstart=no", "--toggle-collect=*counted_pairs*"])
+        .arg(format!("--callgrind-out-file={}", file.display()))
+        .arg(std::env::current_exe()?)
+        .arg(format!("--run={}", subject.name()))
+        .output()
+        .map_err(|error| io::Error::other(format!("valgrind (a Debian package): {error}")))?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        return Err(io::Error::other(format!("valgrind failed: {text}")));
+    }
+    let profile = fs::read_to_string(file)?;
+    let total = profile.lines().find_map(|line| line.strip_prefix("summary: "));
+    total
+        .and_then(|total| total.trim().parse().ok())
+        .filter(|total| *total > 0)
+        .ok_or_else(|| io::Error::other("callgrind counted nothing: is the symbol stripped?"))
+}
+
+fn run(subject: Subject) -> io::Result<()> {
+    match subject {
+        Subject::Core => {
+            let core = Core::new(Size { accounts: 1_000, live: 10_000, tombstones_max: 10_000 });
+            let mut driver = core.driver(1, false);
+            // Tables and queues have grown before the count.
+            (0..20_000).for_each(|_| driver.pair());
+            counted_pairs(|| (0..PAIRS).for_each(|_| driver.pair()));
+        }
+        Subject::Engine => {
+            let accounts = Accounts { count: 1_000, slots: Some(100), billed: true, keys: false };
+            let world = World::open(accounts)?;
+            let ids = CallIds::new(1 << 64);
+            turns(&world, &ids, 0..20_000)?;
+            world.acknowledge()?;
+            let mut counted = Ok(());
+            counted_pairs(|| counted = turns(&world, &ids, 20_000..20_000 + PAIRS));
+            counted?;
+        }
+    }
+    Ok(())
+}
+
+/// What callgrind looks for by its name.
+#[inline(never)]
+fn counted_pairs(work: impl FnOnce()) {
+    work();
+}
+
+fn turns(world: &World, ids: &CallIds, calls: std::ops::Range<u64>) -> io::Result<()> {
+    let mut id = Vec::new();
+    for call in calls {
+        let account = world.account(call % 1_000);
+        id.clear();
+        ids.append(call, &mut id);
+        let call_id = std::str::from_utf8(&id).unwrap_or_default();
+        world.admit(&account, &Admit { call_id, ..Admit::default() });
+        world.release(&account, call_id);
+        if call % TURN == 0 {
+            world.engine.flush().map_err(io::Error::other)?;
+        }
+    }
+    world.engine.flush().map_err(io::Error::other)
+}

@@ -1,0 +1,193 @@
+//! Accounts, organizations and wallets as the gateway holds them: counters in atomics, configuration
+//! in one pointer that a change replaces.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use hub::call::Pins;
+use hub::denial::{Denial, Reason};
+use hub::directory::{Status, WalletConfig};
+use hub::id::AccountId;
+use hub::money::{Currency, Rate};
+use parking_lot::Mutex;
+
+use crate::admission::funds::Funds;
+use crate::admission::slots::Slots;
+
+/// An organization: what binds its accounts together.
+#[derive(Debug)]
+pub struct Organization {
+    pub id: AccountId,
+    pub terms: ArcSwap<OrganizationTerms>,
+    /// Live calls of all its accounts.
+    pub in_use: AtomicU32,
+    /// Grows whenever a slot becomes free or a limit changes: a refusal remembered from the same
+    /// value is still true.
+    pub freed: AtomicU64,
+    /// The value of `freed` at which all slots above floors were in use.
+    pub exhausted: AtomicU64,
+    /// Accounts that lease more than their floor: who may have idle units to recall.
+    pub above_floor: Mutex<Vec<Arc<Account>>>,
+}
+
+/// The configuration of an organization.
+#[derive(Debug)]
+pub struct OrganizationTerms {
+    pub version: u64,
+    pub status: Status,
+    pub total: u32,
+    pub currency: Currency,
+    pub default_rate: Option<Rate>,
+}
+
+impl Organization {
+    /// Before anything was freed or refused; never a value of `freed`.
+    const NEVER: u64 = u64::MAX;
+
+    pub fn new(id: AccountId, terms: OrganizationTerms) -> Self {
+        Self {
+            id,
+            terms: ArcSwap::from_pointee(terms),
+            in_use: AtomicU32::new(0),
+            freed: AtomicU64::new(0),
+            exhausted: AtomicU64::new(Self::NEVER),
+            above_floor: Mutex::default(),
+        }
+    }
+
+    /// Whether nothing was freed since all slots above floors were found in use.
+    pub fn is_exhausted(&self) -> bool {
+        self.exhausted.load(Ordering::Acquire) == self.freed.load(Ordering::Acquire)
+    }
+}
+
+/// One account, or the shadow of one on which its test keys act.
+#[derive(Debug)]
+pub struct Account {
+    pub id: AccountId,
+    pub organization: Arc<Organization>,
+    pub slots: Slots,
+    /// Slots of ended calls that wait for the flush.
+    pub quarantined: AtomicU32,
+    /// Units given back to the hub by this holder, in total.
+    pub returned: AtomicU64,
+    /// Whether it stands in [`Organization::above_floor`].
+    pub listed: AtomicBool,
+    pub terms: ArcSwap<Terms>,
+    /// Counted refusals by reason; only where there was one.
+    denials: OnceLock<Box<[AtomicU64; Reason::ALL.len()]>>,
+}
+
+/// The configuration of an account, resolved against its organization's.
+#[derive(Debug)]
+pub struct Terms {
+    pub version: u64,
+    pub status: Status,
+    /// Whether this gateway serves the account's region.
+    pub served: bool,
+    pub floor: u32,
+    /// `None`: elastic.
+    pub cap: Option<u32>,
+    pub limiter: Option<Arc<Limiter>>,
+    /// What calls are charged by; `None`: not billed.
+    pub pins: Option<Pins>,
+    /// Whether the rate is the account's own, not the organization's default.
+    pub own_rate: bool,
+    /// Whose money pays; only where `pins` are.
+    pub wallet: Option<Arc<Wallet>>,
+    pub lease_s: Option<u32>,
+    pub duration_max_s: Option<u32>,
+}
+
+impl Terms {
+    /// The most slots; `u32::MAX` when elastic.
+    pub fn cap(&self) -> u32 {
+        self.cap.unwrap_or(u32::MAX)
+    }
+}
+
+impl Account {
+    pub fn new(id: AccountId, organization: Arc<Organization>, terms: Terms) -> Self {
+        Self {
+            id,
+            organization,
+            slots: Slots::default(),
+            quarantined: AtomicU32::new(0),
+            returned: AtomicU64::new(0),
+            listed: AtomicBool::new(false),
+            terms: ArcSwap::from_pointee(terms),
+            denials: OnceLock::new(),
+        }
+    }
+
+    pub fn count_denial(&self, reason: Reason) {
+        let counts = self.denials.get_or_init(Box::default);
+        counts[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Refusals so far, by reason; reasons that never occurred are left out.
+    pub fn denials(&self) -> Vec<(Reason, u64)> {
+        let Some(counts) = self.denials.get() else {
+            return Vec::new();
+        };
+        let all = Reason::ALL.into_iter().zip(counts.iter());
+        all.map(|(reason, count)| (reason, count.load(Ordering::Relaxed)))
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+}
+
+/// A wallet: free money, and how much the ledger has put there in total.
+#[derive(Debug)]
+pub struct Wallet {
+    pub owner: AccountId,
+    pub funds: Funds,
+    /// The configuration already counted into the funds.
+    pub counted: Mutex<Option<WalletConfig>>,
+}
+
+impl Wallet {
+    pub fn new(owner: AccountId) -> Self {
+        Self {
+            owner,
+            funds: Funds::default(),
+            counted: Mutex::default(),
+        }
+    }
+}
+
+/// Admits per second of one account at this gateway.
+#[derive(Debug)]
+pub struct Limiter {
+    pub per_second: u32,
+    limiter: DefaultDirectRateLimiter,
+}
+
+impl Limiter {
+    /// `None` for a rate of zero, which no limiter can express.
+    pub fn new(per_second: u32) -> Option<Self> {
+        let quota = Quota::per_second(NonZeroU32::new(per_second)?);
+        Some(Self {
+            per_second,
+            limiter: RateLimiter::direct(quota),
+        })
+    }
+
+    /// Spends one token, or says when the next is there.
+    pub fn spend(&self) -> Result<(), Denial> {
+        self.limiter.check().map_err(|until| {
+            let wait = until.wait_time_from(DefaultClock::default().now());
+            let retry_after_s = u32::try_from(wait.as_millis().div_ceil(1_000))
+                .unwrap_or(1)
+                .max(1);
+            Denial::RateLimited {
+                limit: self.per_second,
+                retry_after_s,
+            }
+        })
+    }
+}

@@ -1,0 +1,121 @@
+//! The money of one wallet that this gateway may hold for calls, in one atomic word.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use hub::money::{Amount, Funded, Rate};
+
+/// Free money in micro-units, and what waits to become free. `free` is never below zero through a
+/// hold or a charge; only a withdrawal by the ledger may bring it there.
+#[derive(Debug, Default)]
+pub struct Funds {
+    free: AtomicI64,
+    /// Refunds whose records are not flushed yet.
+    quarantined: AtomicI64,
+}
+
+impl Funds {
+    pub fn free(&self) -> Amount {
+        Amount::from_micros(self.free.load(Ordering::Acquire))
+    }
+
+    pub fn quarantined(&self) -> Amount {
+        Amount::from_micros(self.quarantined.load(Ordering::Acquire))
+    }
+
+    /// Raises a hold of `held` already to the price of the longest part of `wanted_s` seconds that
+    /// hold and free money pay together. `None` and nothing changed when not even the initial
+    /// increment can be paid.
+    pub fn hold(&self, rate: &Rate, held: Amount, wanted_s: u32) -> Option<Funded> {
+        let mut free = self.free.load(Ordering::Acquire);
+        loop {
+            let money = Amount::from_micros(free.max(0)).saturating_add(held);
+            let funded = rate.affordable(money, wanted_s)?;
+            let more = funded.hold.saturating_sub(held).micros();
+            if more <= 0 {
+                return Some(funded);
+            }
+            let left = free.saturating_sub(more);
+            match self
+                .free
+                .compare_exchange_weak(free, left, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return Some(funded),
+                Err(changed) => free = changed,
+            }
+        }
+    }
+
+    /// Takes a charge beyond a hold; what the money did not suffice for is returned.
+    pub fn charge(&self, amount: Amount) -> Amount {
+        let mut free = self.free.load(Ordering::Acquire);
+        loop {
+            let paid = amount.micros().min(free.max(0));
+            let left = free.saturating_sub(paid);
+            match self
+                .free
+                .compare_exchange_weak(free, left, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return amount.saturating_sub(Amount::from_micros(paid)),
+                Err(changed) => free = changed,
+            }
+        }
+    }
+
+    /// Adds money, or takes it when negative: a recharge, a withdrawal, an undone hold.
+    pub fn add(&self, amount: Amount) {
+        self.free.fetch_add(amount.micros(), Ordering::AcqRel);
+    }
+
+    /// A refund that becomes free with [`Funds::free_refund`], after its record is flushed.
+    pub fn quarantine(&self, refund: Amount) {
+        self.quarantined
+            .fetch_add(refund.micros(), Ordering::AcqRel);
+    }
+
+    pub fn free_refund(&self, refund: Amount) {
+        // First free, then no longer quarantined: who sees neither asks again too early, never wrongly.
+        self.free.fetch_add(refund.micros(), Ordering::AcqRel);
+        self.quarantined
+            .fetch_sub(refund.micros(), Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rate() -> Rate {
+        let minute = Amount::from_micros(1_200_000);
+        Rate::new(minute, 60, 60, Amount::ZERO, Amount::ZERO).expect("a rate")
+    }
+
+    #[test]
+    fn holds_cut_to_whole_increments_until_the_money_is_gone() {
+        let funds = Funds::default();
+        funds.add("20".parse().expect("an amount"));
+        let seconds: Vec<_> = std::iter::from_fn(|| funds.hold(&rate(), Amount::ZERO, 300))
+            .map(|funded| funded.seconds)
+            .collect();
+        assert_eq!(seconds, [300, 300, 300, 60]);
+        assert_eq!(funds.free(), "0.8".parse().expect("an amount"));
+    }
+
+    #[test]
+    fn a_charge_beyond_the_money_leaves_zero_and_says_what_is_missing() {
+        let funds = Funds::default();
+        funds.add(Amount::from_micros(5));
+        assert_eq!(funds.charge(Amount::from_micros(3)), Amount::ZERO);
+        assert_eq!(funds.charge(Amount::from_micros(3)), Amount::from_micros(1));
+        assert_eq!(funds.free(), Amount::ZERO);
+    }
+
+    #[test]
+    fn a_raised_hold_takes_only_the_difference() {
+        let funds = Funds::default();
+        funds.add("3.6".parse().expect("an amount"));
+        let first = funds.hold(&rate(), Amount::ZERO, 60).expect("enough");
+        let second = funds.hold(&rate(), first.hold, 120).expect("enough");
+        assert_eq!(second.hold, "2.4".parse().expect("an amount"));
+        assert_eq!(funds.free(), "1.2".parse().expect("an amount"));
+    }
+}

@@ -1,0 +1,181 @@
+//! The slots that this gateway has of one account, in one atomic word: leased from the hub and used.
+//!
+//! `used` counts live calls and those whose end is not flushed yet; a slot is taken by one
+//! compare-and-swap and `used ≤ lease` holds in every state of the word, except that a lease may be
+//! adopted together with calls that outlived a limit.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const HALF: u32 = 32;
+
+/// `lease` in the upper, `used` in the lower half.
+#[derive(Debug, Default)]
+pub struct Slots(AtomicU64);
+
+/// One reading of the word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotsNow {
+    pub lease: u32,
+    pub used: u32,
+}
+
+impl SlotsNow {
+    fn unpack(word: u64) -> Self {
+        let half = |value: u64| u32::try_from(value & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        Self {
+            lease: half(word >> HALF),
+            used: half(word),
+        }
+    }
+
+    fn pack(self) -> u64 {
+        u64::from(self.lease) << HALF | u64::from(self.used)
+    }
+}
+
+impl Slots {
+    pub fn now(&self) -> SlotsNow {
+        SlotsNow::unpack(self.0.load(Ordering::Acquire))
+    }
+
+    /// Takes one slot; the number in use with it, or the state in which none was free.
+    pub fn take(&self) -> Result<u32, SlotsNow> {
+        self.change(|now| {
+            let used = now.used.checked_add(1).filter(|used| *used <= now.lease)?;
+            Some(SlotsNow { used, ..now })
+        })
+        .map(|now| now.used)
+    }
+
+    /// Gives one slot back. True when its unit goes back to the hub: the lease is above `cap`.
+    pub fn give_back(&self, cap: u32) -> bool {
+        let kept = |now: SlotsNow| {
+            let surplus = u32::from(now.lease > cap);
+            SlotsNow {
+                lease: now.lease.saturating_sub(surplus),
+                used: now.used.saturating_sub(1),
+            }
+        };
+        let before = self
+            .0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+                Some(kept(SlotsNow::unpack(word)).pack())
+            });
+        before.is_ok_and(|word| SlotsNow::unpack(word).lease > cap)
+    }
+
+    /// The hub granted `units` more.
+    pub fn extend(&self, units: u32) {
+        // An update that always succeeds.
+        let _always = self.change(|now| {
+            Some(SlotsNow {
+                lease: now.lease.saturating_add(units),
+                ..now
+            })
+        });
+    }
+
+    /// Takes over a call with its unit, as after a restart.
+    pub fn adopt(&self) {
+        let _always = self.change(|now| {
+            Some(SlotsNow {
+                lease: now.lease.saturating_add(1),
+                used: now.used.saturating_add(1),
+            })
+        });
+    }
+
+    /// Gives up idle units above `keep`; how many.
+    pub fn shrink(&self, keep: u32) -> u32 {
+        let before = self
+            .0
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+                let now = SlotsNow::unpack(word);
+                Some(
+                    SlotsNow {
+                        lease: now.lease.min(now.used.max(keep)),
+                        ..now
+                    }
+                    .pack(),
+                )
+            });
+        before.map_or(0, |word| {
+            let now = SlotsNow::unpack(word);
+            now.lease.saturating_sub(now.used.max(keep))
+        })
+    }
+
+    /// Acquire and release pair a freed slot with the call that takes it next.
+    fn change(&self, next: impl Fn(SlotsNow) -> Option<SlotsNow>) -> Result<SlotsNow, SlotsNow> {
+        let mut word = self.0.load(Ordering::Acquire);
+        loop {
+            let now = SlotsNow::unpack(word);
+            let Some(then) = next(now) else {
+                return Err(now);
+            };
+            match self.0.compare_exchange_weak(
+                word,
+                then.pack(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => return Ok(then),
+                Err(changed) => word = changed,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_taken_up_to_the_lease_and_given_back() {
+        let slots = Slots::default();
+        assert!(slots.take().is_err());
+        slots.extend(2);
+        assert_eq!(slots.take(), Ok(1));
+        assert_eq!(slots.take(), Ok(2));
+        assert_eq!(slots.take(), Err(SlotsNow { lease: 2, used: 2 }));
+        assert!(!slots.give_back(2));
+        assert_eq!(slots.take(), Ok(2));
+    }
+
+    #[test]
+    fn a_slot_above_a_lowered_cap_goes_back_to_the_hub() {
+        let slots = Slots::default();
+        slots.extend(3);
+        slots.take().expect("free");
+        slots.take().expect("free");
+        assert_eq!(slots.shrink(1), 1);
+        assert!(slots.give_back(1));
+        assert_eq!(slots.now(), SlotsNow { lease: 1, used: 1 });
+        assert!(!slots.give_back(1));
+        assert_eq!(slots.shrink(1), 0);
+        assert_eq!(slots.shrink(0), 1);
+    }
+
+    #[test]
+    fn two_threads_never_take_more_than_the_lease() {
+        let slots = Slots::default();
+        slots.extend(100);
+        let taken: usize = std::thread::scope(|scope| {
+            let takers: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| (0..100).filter(|_| slots.take().is_ok()).count()))
+                .collect();
+            takers
+                .into_iter()
+                .map(|taker| taker.join().expect("a taker"))
+                .sum()
+        });
+        assert_eq!(taken, 100);
+        assert_eq!(
+            slots.now(),
+            SlotsNow {
+                lease: 100,
+                used: 100
+            }
+        );
+    }
+}

@@ -1,0 +1,103 @@
+//! The timer wheel that ends calls whose lease has run out: one slot per second, O(1) per call.
+//! A renew does not touch it: a call found alive when its slot comes up moves to its new one.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use hub::call::Call;
+use hub::clock::EpochSeconds;
+use parking_lot::Mutex;
+
+/// Seconds the wheel spans: above the longest lease; what lies beyond comes up early and moves on.
+const SPAN: u32 = 16_384;
+
+#[derive(Debug)]
+pub struct Wheel {
+    slots: Box<[Mutex<Vec<Call>>]>,
+    /// The first second that has not come up yet.
+    next: AtomicU32,
+}
+
+impl Wheel {
+    pub fn new(now: EpochSeconds) -> Self {
+        let slots = (0..SPAN).map(|_| Mutex::default()).collect();
+        Self {
+            slots,
+            next: AtomicU32::new(now),
+        }
+    }
+
+    /// `call` comes up in the second `deadline`, or the next one when that is past.
+    pub fn add(&self, deadline: EpochSeconds, call: Call) {
+        let next = self.next.load(Ordering::Acquire);
+        let latest = next.saturating_add(SPAN.saturating_sub(1));
+        self.slot(deadline.clamp(next, latest)).lock().push(call);
+    }
+
+    /// The calls of one second that has passed by `now`; `None` when there is none left. To be called
+    /// by one thread.
+    pub fn due(&self, now: EpochSeconds) -> Option<Vec<Call>> {
+        let second = self.next.load(Ordering::Acquire);
+        if second > now {
+            return None;
+        }
+        // Moved on first: who adds to a passed second from here on gets the next.
+        self.next.store(second.saturating_add(1), Ordering::Release);
+        Some(std::mem::take(&mut *self.slot(second).lock()))
+    }
+
+    fn slot(&self, second: EpochSeconds) -> &Mutex<Vec<Call>> {
+        let index = usize::try_from(second.checked_rem(SPAN).unwrap_or(0)).unwrap_or(0);
+        &self.slots[index]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hub::call::{Direction, Facts, Texts};
+    use hub::id::{AccountId, AccountKind};
+
+    use super::*;
+
+    fn call() -> Call {
+        let account = AccountId::from_bytes(&[0; AccountId::LEN]).expect("an id");
+        assert_eq!(account.kind(), AccountKind::Organization);
+        let facts = Facts {
+            admitted_us: 0,
+            admission: 1,
+            pins: None,
+            account,
+            direction: Direction::Outbound,
+            lease_s: 0,
+        };
+        Call::new(
+            facts,
+            Texts {
+                call_id: "c",
+                ..Texts::default()
+            },
+        )
+        .expect("short")
+    }
+
+    fn drain(wheel: &Wheel, now: EpochSeconds) -> usize {
+        std::iter::from_fn(|| wheel.due(now))
+            .map(|calls| calls.len())
+            .sum()
+    }
+
+    #[test]
+    fn calls_come_up_in_their_second_and_late_ones_in_the_next() {
+        let wheel = Wheel::new(100);
+        wheel.add(102, call());
+        wheel.add(50, call());
+        assert_eq!(drain(&wheel, 99), 0);
+        assert_eq!(drain(&wheel, 100), 1);
+        wheel.add(100, call());
+        assert_eq!(drain(&wheel, 101), 1);
+        assert_eq!(drain(&wheel, 101), 0);
+        assert_eq!(drain(&wheel, 102), 1);
+        wheel.add(u32::MAX, call());
+        assert_eq!(drain(&wheel, 103), 0);
+        assert_eq!(drain(&wheel, 102 + SPAN), 1);
+    }
+}

@@ -1,0 +1,298 @@
+//! What the gateway knows of organizations, accounts, wallets and keys: it follows the hub's changes.
+//! No guard of a map is held across a second access.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
+use hub::call::Pins;
+use hub::directory::{AccountConfig, Billing, Change, OrganizationConfig, Status, WalletConfig};
+use hub::id::AccountId;
+use hub::key::{KeyHash, KeyScope};
+use hub::money::{Amount, Currency};
+
+use crate::accounts::{Account, Limiter, Organization, OrganizationTerms, Terms, Wallet};
+
+type Map<K, V> = DashMap<K, V, RandomState>;
+
+/// What a change asks of the engine, beyond the directory itself.
+#[derive(Debug)]
+pub enum Effect {
+    None,
+    /// Limits may have changed: idle units above them go back.
+    Limits(Arc<Account>),
+    /// The account is gone: its live calls end.
+    Gone(Arc<Account>),
+}
+
+pub struct Directory {
+    organizations: Map<AccountId, Arc<Organization>>,
+    accounts: Map<AccountId, Arc<Account>>,
+    wallets: Map<AccountId, Arc<Wallet>>,
+    keys: Map<KeyHash, KeyScope>,
+    /// Grows with every change of any key.
+    key_generation: AtomicU64,
+    /// Regions that this gateway serves; `None`: all.
+    regions: Option<Vec<String>>,
+}
+
+impl Directory {
+    pub fn new(regions: Option<Vec<String>>) -> Self {
+        Self {
+            organizations: Map::default(),
+            accounts: Map::default(),
+            wallets: Map::default(),
+            keys: Map::default(),
+            key_generation: AtomicU64::new(0),
+            regions,
+        }
+    }
+
+    pub fn key(&self, hash: &KeyHash) -> Option<KeyScope> {
+        self.keys.get(hash).map(|scope| *scope)
+    }
+
+    pub fn key_generation(&self) -> u64 {
+        self.key_generation.load(Ordering::Acquire)
+    }
+
+    /// The account; a shadow comes into being when its account is known.
+    pub fn account(&self, id: AccountId) -> Option<Arc<Account>> {
+        if let Some(account) = self.accounts.get(&id) {
+            return Some(Arc::clone(&account));
+        }
+        if !id.is_shadow() {
+            return None;
+        }
+        let account = self.account(id.real())?;
+        let terms = shadow_terms(&account.terms.load(), None);
+        let shadow = Account::new(id, Arc::clone(&account.organization), terms);
+        Some(Arc::clone(
+            &self.accounts.entry(id).or_insert_with(|| Arc::new(shadow)),
+        ))
+    }
+
+    /// The wallet of an owner; empty until the ledger has put money there.
+    pub fn wallet(&self, owner: AccountId) -> Arc<Wallet> {
+        Arc::clone(
+            &self
+                .wallets
+                .entry(owner)
+                .or_insert_with(|| Arc::new(Wallet::new(owner))),
+        )
+    }
+
+    /// Visits every account, shadows included.
+    pub fn visit_accounts(&self, mut visit: impl FnMut(&Arc<Account>)) {
+        self.accounts.iter().for_each(|account| visit(&account));
+    }
+
+    pub fn visit_wallets(&self, mut visit: impl FnMut(&Arc<Wallet>)) {
+        self.wallets.iter().for_each(|wallet| visit(&wallet));
+    }
+
+    /// Applies one change. `spent` tells what a wallet had spent before this process knew it.
+    pub fn follow(&self, change: &Change, spent: impl Fn(&WalletConfig) -> Amount) -> Effect {
+        match change {
+            Change::Organization(config) => self.set_organization(config),
+            Change::Account(config) => return Effect::Limits(self.set_account(config)),
+            Change::AccountGone { id, .. } => {
+                self.accounts.remove(&id.shadow());
+                if let Some((_, account)) = self.accounts.remove(id) {
+                    return Effect::Gone(account);
+                }
+            }
+            Change::Wallet(config) => self.set_wallet(config, spent),
+            Change::Key { hash, scope } => {
+                self.keys.insert(*hash, *scope);
+                self.key_generation.fetch_add(1, Ordering::AcqRel);
+            }
+            Change::KeyGone { hash } => {
+                self.keys.remove(hash);
+                self.key_generation.fetch_add(1, Ordering::AcqRel);
+            }
+        }
+        Effect::None
+    }
+
+    fn set_organization(&self, config: &OrganizationConfig) {
+        let terms = OrganizationTerms {
+            version: config.version,
+            status: config.status,
+            total: config.total,
+            currency: config.currency,
+            default_rate: config.default_rate,
+        };
+        let organization = self.organization(config.id);
+        let before = organization.terms.load_full();
+        if config.version < before.version {
+            return;
+        }
+        organization.terms.store(Arc::new(terms));
+        organization.freed.fetch_add(1, Ordering::AcqRel);
+        if before.default_rate != config.default_rate || before.currency != config.currency {
+            self.refresh_default_rate(&organization);
+        }
+    }
+
+    /// Accounts without a rate of their own follow their organization's.
+    fn refresh_default_rate(&self, organization: &Arc<Organization>) {
+        let default_rate = organization.terms.load().default_rate;
+        let currency = organization.terms.load().currency;
+        let rate = default_rate.map(triomphe::Arc::new);
+        for account in &self.accounts {
+            let terms = account.terms.load_full();
+            if !Arc::ptr_eq(&account.organization, organization)
+                || terms.own_rate
+                || account.id.is_shadow()
+            {
+                continue;
+            }
+            // The wallet tells the billing mode: its own, or the organization's.
+            let billing = match &terms.wallet {
+                Some(wallet) if wallet.owner == account.id && account.id != organization.id => {
+                    Billing::Isolated
+                }
+                _ => Billing::Consolidated,
+            };
+            let pins = rate.clone().map(|rate| Pins {
+                billing,
+                currency,
+                rate,
+            });
+            account.terms.store(Arc::new(Terms {
+                pins,
+                ..terms.copied()
+            }));
+        }
+    }
+
+    fn organization(&self, id: AccountId) -> Arc<Organization> {
+        let unknown = || OrganizationTerms {
+            version: 0,
+            status: Status::Active,
+            total: 0,
+            currency: Currency::INR,
+            default_rate: None,
+        };
+        let fresh = || Arc::new(Organization::new(id, unknown()));
+        Arc::clone(&self.organizations.entry(id).or_insert_with(fresh))
+    }
+
+    fn set_account(&self, config: &AccountConfig) -> Arc<Account> {
+        let organization = self.organization(config.organization);
+        let known = self
+            .accounts
+            .get(&config.id)
+            .map(|account| Arc::clone(&account));
+        let before = known.as_ref().map(|account| account.terms.load_full());
+        let terms = self.terms(config, &organization, before.as_deref());
+        let shadow = self
+            .accounts
+            .get(&config.id.shadow())
+            .map(|shadow| Arc::clone(&shadow));
+        if let Some(shadow) = shadow {
+            let limiter = shadow.terms.load().limiter.clone();
+            shadow.terms.store(Arc::new(shadow_terms(&terms, limiter)));
+        }
+        let account = if let Some(account) = known {
+            if account.terms.load().version <= config.version {
+                account.terms.store(Arc::new(terms));
+            }
+            account
+        } else {
+            let account = Arc::new(Account::new(config.id, Arc::clone(&organization), terms));
+            self.accounts.insert(config.id, Arc::clone(&account));
+            account
+        };
+        organization.freed.fetch_add(1, Ordering::AcqRel);
+        account
+    }
+
+    fn terms(
+        &self,
+        config: &AccountConfig,
+        organization: &Organization,
+        before: Option<&Terms>,
+    ) -> Terms {
+        let terms = organization.terms.load();
+        let owner = match config.billing {
+            Billing::Isolated => config.id,
+            Billing::Consolidated => organization.id,
+        };
+        let rate = config.rate.or(terms.default_rate).map(triomphe::Arc::new);
+        Terms {
+            version: config.version,
+            status: config.status,
+            served: self.serves(config.region.as_deref()),
+            floor: config.floor,
+            cap: config.cap,
+            limiter: limiter(
+                config.cps_limit,
+                before.and_then(|before| before.limiter.clone()),
+            ),
+            pins: rate.map(|rate| Pins {
+                billing: config.billing,
+                currency: terms.currency,
+                rate,
+            }),
+            own_rate: config.rate.is_some(),
+            wallet: Some(self.wallet(owner)),
+            lease_s: config.lease_s,
+            duration_max_s: config.duration_max_s,
+        }
+    }
+
+    fn serves(&self, region: Option<&str>) -> bool {
+        match (&self.regions, region) {
+            (Some(served), Some(region)) => served.iter().any(|served| served == region),
+            _ => true,
+        }
+    }
+
+    /// A recharge adds the difference to what was counted already; an old sequence adds nothing.
+    fn set_wallet(&self, config: &WalletConfig, spent: impl Fn(&WalletConfig) -> Amount) {
+        let wallet = self.wallet(config.owner);
+        let mut counted = wallet.counted.lock();
+        match *counted {
+            Some(known) if known.sequence >= config.sequence => return,
+            Some(known) => wallet.funds.add(config.escrow.saturating_sub(known.escrow)),
+            None => wallet
+                .funds
+                .add(config.escrow.saturating_sub(spent(config))),
+        }
+        *counted = Some(*config);
+    }
+}
+
+/// The limiter of before if its rate is the same: a change of a name must not refill it.
+fn limiter(per_second: Option<u32>, before: Option<Arc<Limiter>>) -> Option<Arc<Limiter>> {
+    let per_second = per_second?;
+    match before {
+        Some(before) if before.per_second == per_second => Some(before),
+        _ => Limiter::new(per_second).map(Arc::new),
+    }
+}
+
+/// What test keys act on: the same limits, no money.
+fn shadow_terms(account: &Terms, before: Option<Arc<Limiter>>) -> Terms {
+    let per_second = account.limiter.as_ref().map(|limiter| limiter.per_second);
+    Terms {
+        limiter: limiter(per_second, before),
+        pins: None,
+        wallet: None,
+        ..account.copied()
+    }
+}
+
+impl Terms {
+    fn copied(&self) -> Self {
+        Self {
+            limiter: self.limiter.clone(),
+            pins: self.pins.clone(),
+            wallet: self.wallet.clone(),
+            ..*self
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Answer: starts the money clock of a call. Idempotent: the first report counts.
+
+use std::sync::Arc;
+
+use hub::clock::{self, Moment, second_after, second_of};
+use hub::denial::Reason;
+use hub::state::request::Event;
+
+use super::look_up::view;
+use super::{Engine, Refusal};
+use crate::accounts::Account;
+use crate::admission::calls::Entry;
+use crate::answer::CallView;
+
+impl Engine {
+    /// The call as it is then.
+    pub fn answer(&self, account: &Arc<Account>, call_id: &str) -> Result<CallView, Refusal> {
+        self.records()?;
+        let now_us = clock::now_us();
+        let mut place = self.calls.place(account.id, call_id.as_bytes());
+        match place.find(second_of(now_us)) {
+            None => Err(Reason::UnknownCall.into()),
+            Some(Entry::Ended(record)) => Err(Refusal::Ended(CallView::Ended(
+                triomphe::Arc::clone(record),
+            ))),
+            Some(Entry::Live(live)) => {
+                if live.lease.answered_us().is_none() {
+                    let latest = second_after(now_us).saturating_add(self.settings.call_lease_s);
+                    live.lease.answered = Some(Moment::at(now_us));
+                    live.lease.renewed_us = now_us;
+                    live.lease.deadline = live.lease.deadline.max(latest);
+                    let event = Event::Renewed {
+                        call: live.call.clone(),
+                        lease: live.lease,
+                    };
+                    self.node.record(account, event, None);
+                }
+                Ok(view(live))
+            }
+        }
+    }
+}

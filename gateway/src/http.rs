@@ -1,0 +1,28 @@
+//! The gateway's HTTP/1.1 side: sockets, requests, answers. Decides nothing about calls, and lets no
+//! byte of an answer leave before the journal holds what it tells (`turn`).
+
+mod answer;
+mod batch;
+mod body;
+mod check;
+mod connection;
+mod desk;
+mod exchange;
+mod field;
+mod key;
+mod listener;
+mod operation;
+mod outbox;
+mod parameters;
+mod router;
+mod server;
+mod settings;
+mod stream;
+mod tally;
+mod turn;
+mod worker;
+
+pub use router::Operation;
+pub use server::Server;
+pub use settings::Settings;
+pub use tally::{DURATION_BUCKETS, Tally};

@@ -1,0 +1,219 @@
+//! Calls as they are looked up: live ones, receipts, and pages of who holds the slots.
+
+use hub::call::{Call, Record};
+use hub::clock::SECOND_US;
+use hub::money::Amount;
+
+use super::writer::Writer;
+use crate::answer::{CallView, LiveCall, LivePage};
+use crate::http::operation;
+
+/// A live call or its receipt.
+pub fn call_view(writer: &mut Writer, view: &CallView) {
+    match view {
+        CallView::Live(live) => {
+            writer.open("live");
+            live_members(writer, live);
+        }
+        CallView::Ended(record) => {
+            writer.open("ended");
+            receipt_members(writer, record);
+        }
+    }
+    writer.close();
+}
+
+/// One page of live calls; where it is not JSON, one line each.
+pub fn live_page(writer: &mut Writer, page: &LivePage, now_us: i64) {
+    let write = |writer: &mut Writer, live: &LiveCall| {
+        writer.open("live");
+        live_members(writer, live);
+        writer.time("renewed_at", live.renewed_us);
+        writer.number(
+            "renewal_age_s",
+            now_us.saturating_sub(live.renewed_us).max(0) / SECOND_US,
+        );
+        writer.close();
+    };
+    if writer.format() != super::Format::Json {
+        for live in &page.calls {
+            write(writer, live);
+        }
+        return;
+    }
+    writer.open("live");
+    writer.list("calls", &page.calls, write);
+    match page.next {
+        Some(after) => writer.word("next_cursor", &operation::cursor(after)),
+        None => writer.null("next_cursor"),
+    }
+    writer.close();
+}
+
+fn live_members(writer: &mut Writer, live: &LiveCall) {
+    identity(writer, &live.call, "live");
+    writer.time("admitted_at", live.call.facts().admitted_us);
+    writer.time_or_null("answered_at", live.answered_us);
+    writer.time_or_null("granted_until", live.granted_until_us);
+    writer.time("expires_at", live.expires_at_us);
+    parties(writer, &live.call);
+}
+
+fn receipt_members(writer: &mut Writer, record: &Record) {
+    let facts = record.call.facts();
+    let began_us = record.answered_us.unwrap_or(facts.admitted_us);
+    let granted_until_us = record
+        .granted_s
+        .map(|seconds| began_us.saturating_add(i64::from(seconds) * SECOND_US));
+    identity(writer, &record.call, "ended");
+    writer.time("admitted_at", facts.admitted_us);
+    writer.time_or_null("answered_at", record.answered_us);
+    writer.time_or_null("granted_until", granted_until_us);
+    writer.null("expires_at");
+    parties(writer, &record.call);
+    writer.time("ended_at", record.ended_us);
+    writer.word("outcome", record.outcome.label());
+    writer.word("cause", record.cause.label());
+    writer.number("billable_s", record.billable_s);
+    if let Some(pins) = &facts.pins {
+        writer.printed("cost", record.cost.in_currency(pins.currency));
+        if record.debt > Amount::ZERO {
+            writer.printed("debt", record.debt.in_currency(pins.currency));
+        }
+        writer.word("currency", pins.currency.code());
+    } else {
+        writer.word("cost", "0");
+        writer.null("currency");
+        writer.flag("billed", false);
+    }
+}
+
+fn identity(writer: &mut Writer, call: &Call, state: &str) {
+    writer.text("call_id", call.texts().call_id);
+    writer.word("account", call.account().write(&mut [0; 30]));
+    writer.word("state", state);
+}
+
+fn parties(writer: &mut Writer, call: &Call) {
+    let texts = call.texts();
+    writer.word("direction", call.facts().direction.label());
+    for (name, text) in [
+        ("from", texts.from),
+        ("to", texts.to),
+        ("agent_id", texts.agent_id),
+        ("source", texts.source),
+    ] {
+        if text.is_empty() {
+            writer.null(name);
+        } else {
+            writer.text(name, text);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hub::call::{Cause, Direction, Facts, Outcome, Pins, Texts};
+    use hub::directory::Billing;
+    use hub::id::{AccountId, AccountKind};
+    use hub::money::{Currency, Rate};
+    use triomphe::Arc;
+
+    use super::super::Format;
+    use super::*;
+
+    const ADMITTED_US: i64 = 951_782_400_000_000;
+
+    fn call(billed: bool) -> Call {
+        let amount = |text: &str| text.parse().expect("an amount");
+        let rate = Rate::new(amount("1.20"), 60, 60, Amount::ZERO, Amount::ZERO).expect("a rate");
+        let pins = Pins {
+            billing: Billing::Isolated,
+            currency: Currency::INR,
+            rate: Arc::new(rate),
+        };
+        let facts = Facts {
+            admitted_us: ADMITTED_US,
+            admission: 1,
+            pins: billed.then_some(pins),
+            account: AccountId::new(AccountKind::SubAccount, 1u128.into()),
+            direction: Direction::Outbound,
+            lease_s: 0,
+        };
+        let texts = Texts {
+            call_id: "a\"b",
+            from: "+91",
+            to: "sip:x@y",
+            ..Texts::default()
+        };
+        Call::new(facts, texts).expect("short texts")
+    }
+
+    fn receipt(billed: bool) -> CallView {
+        CallView::Ended(Arc::new(Record {
+            call: call(billed),
+            answered_us: Some(ADMITTED_US + 4 * SECOND_US),
+            ended_us: ADMITTED_US + 70 * SECOND_US,
+            outcome: Outcome::Completed,
+            cause: Cause::Release,
+            billable_s: 66,
+            cost: "2.4".parse().expect("an amount"),
+            debt: Amount::ZERO,
+            revision: 0,
+            granted_s: Some(300),
+            forget_at: 0,
+            costs: None,
+        }))
+    }
+
+    fn json(view: &CallView) -> serde_json::Value {
+        let mut writer = Writer::new(Format::Json);
+        call_view(&mut writer, view);
+        serde_json::from_slice(&writer.into_bytes()).expect("JSON")
+    }
+
+    #[test]
+    fn a_receipt_is_written_as_documented() {
+        let expected = serde_json::json!({
+            "call_id": "a\"b", "account": "sa_00000000000000000000000001", "state": "ended",
+            "admitted_at": "2000-02-29T00:00:00.000Z", "answered_at": "2000-02-29T00:00:04.000Z",
+            "granted_until": "2000-02-29T00:05:04.000Z", "expires_at": null,
+            "direction": "outbound", "from": "+91", "to": "sip:x@y", "agent_id": null,
+            "source": null, "ended_at": "2000-02-29T00:01:10.000Z", "outcome": "completed",
+            "cause": "release", "billable_s": 66, "cost": "2.40", "currency": "INR",
+        });
+        assert_eq!(json(&receipt(true)), expected);
+    }
+
+    #[test]
+    fn an_unbilled_receipt_costs_nothing_in_no_currency() {
+        let receipt = json(&receipt(false));
+        assert_eq!(
+            (&receipt["cost"], &receipt["billed"]),
+            (&"0".into(), &false.into())
+        );
+        assert!(receipt["currency"].is_null());
+    }
+
+    #[test]
+    fn a_page_tells_how_old_the_last_renewal_is() {
+        let live = LiveCall {
+            call: call(true),
+            answered_us: None,
+            renewed_us: ADMITTED_US,
+            granted_until_us: None,
+            expires_at_us: ADMITTED_US + 90 * SECOND_US,
+        };
+        let page = LivePage {
+            calls: vec![live.clone(), live],
+            next: Some(255),
+        };
+        let mut writer = Writer::new(Format::Json);
+        live_page(&mut writer, &page, ADMITTED_US + 31 * SECOND_US);
+        let page: serde_json::Value = serde_json::from_slice(&writer.into_bytes()).expect("JSON");
+        assert_eq!(page["next_cursor"], "ff");
+        assert_eq!(page["calls"][1]["renewal_age_s"], 31);
+        assert_eq!(page["calls"][1]["state"], "live");
+        assert_eq!(page["calls"][1]["expires_at"], "2000-02-29T00:01:30.000Z");
+    }
+}

@@ -1,0 +1,108 @@
+//! The answer to admit and renew.
+
+use super::format::Format;
+use super::writer::Writer;
+use crate::answer::Grant;
+
+/// The line forms begin with what a dial plan reads first.
+pub fn grant(writer: &mut Writer, call_id: &str, grant: &Grant) {
+    writer.open("allowed");
+    let json = writer.format() == Format::Json;
+    if json {
+        writer.flag("admitted", true);
+    } else {
+        writer.number_or_null("granted_s", grant.granted_s);
+    }
+    writer.text("call_id", call_id);
+    writer.word("account", grant.account.write(&mut [0; 30]));
+    writer.flag("duplicate", grant.duplicate);
+    if json {
+        writer.number_or_null("granted_s", grant.granted_s);
+    }
+    writer.time_or_null("granted_until", grant.granted_until_us);
+    writer.flag("final", grant.is_final);
+    writer.number("renew_every_s", grant.renew_every_s);
+    writer.number("expires_in_s", grant.expires_in_s);
+    writer.word("token", grant.token.as_str());
+    writer.number("in_use", grant.in_use);
+    writer.number_or_null("limit", grant.limit);
+    if !grant.billed {
+        writer.flag("billed", false);
+    }
+    writer.close();
+}
+
+#[cfg(test)]
+mod tests {
+    use hub::id::{AccountId, AccountKind};
+
+    use super::*;
+    use crate::answer::Token;
+
+    fn written(format: Format, change: impl Fn(&mut Grant)) -> String {
+        let mut granted = Grant {
+            account: AccountId::new(AccountKind::SubAccount, 1u128.into()),
+            duplicate: false,
+            granted_s: Some(300),
+            granted_until_us: Some(951_782_400_500_000),
+            is_final: false,
+            billed: true,
+            renew_every_s: 30,
+            expires_in_s: 90,
+            token: Token {
+                text: [b't'; Token::LEN],
+            },
+            in_use: 7,
+            limit: Some(10),
+        };
+        change(&mut granted);
+        let mut writer = Writer::new(format);
+        grant(&mut writer, "a@b", &granted);
+        let text = String::from_utf8(writer.into_bytes()).expect("utf-8");
+        text.replace(&"t".repeat(Token::LEN), "TOKEN")
+    }
+
+    #[test]
+    fn a_grant_is_written_as_documented() {
+        assert_eq!(
+            written(Format::Json, |_| {}),
+            "{\"admitted\":true,\"call_id\":\"a@b\",\"account\":\"sa_00000000000000000000000001\",\
+             \"duplicate\":false,\"granted_s\":300,\"granted_until\":\"2000-02-29T00:00:00.500Z\",\
+             \"final\":false,\"renew_every_s\":30,\"expires_in_s\":90,\"token\":\"TOKEN\",\
+             \"in_use\":7,\"limit\":10}"
+        );
+    }
+
+    #[test]
+    fn an_unbilled_call_of_an_elastic_account_has_no_end_and_no_limit() {
+        let text = written(Format::Json, |grant| {
+            grant.granted_s = None;
+            grant.granted_until_us = None;
+            grant.billed = false;
+            grant.limit = None;
+        });
+        assert!(
+            text.contains("\"granted_s\":null,\"granted_until\":null"),
+            "{text}"
+        );
+        assert!(text.ends_with("\"limit\":null,\"billed\":false}"), "{text}");
+    }
+
+    #[test]
+    fn the_line_forms_begin_with_the_verdict_and_the_seconds() {
+        let text = written(Format::Text, |_| {});
+        assert!(
+            text.starts_with("allowed granted_s=300 call_id=a@b account=sa_0"),
+            "{text}"
+        );
+        let form = written(Format::Form, |_| {});
+        assert!(
+            form.starts_with("result=allowed&granted_s=300&call_id=a%40b&account=sa_"),
+            "{form}"
+        );
+        assert!(
+            form.contains("&granted_until=2000-02-29T00:00:00.500Z&"),
+            "{form}"
+        );
+    }
+}

@@ -1,0 +1,264 @@
+//! Writes named values in the form of the answer, into one buffer, without a tree between.
+
+use std::fmt::Display;
+
+use itoa::Integer;
+
+use super::format::Format;
+use super::time;
+
+/// Room for an ordinary answer, so that it is written without growing.
+const ANSWER_LEN: usize = 512;
+
+/// One answer, or the answers of a batch, one after the other.
+#[derive(Debug)]
+pub struct Writer {
+    format: Format,
+    out: Vec<u8>,
+    /// Where the answer that is being written begins.
+    start: usize,
+}
+
+impl Writer {
+    pub fn new(format: Format) -> Self {
+        Self::with_room(format, ANSWER_LEN)
+    }
+
+    pub fn with_room(format: Format, bytes: usize) -> Self {
+        Self {
+            format,
+            out: Vec::with_capacity(bytes),
+            start: 0,
+        }
+    }
+
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.out
+    }
+
+    /// Ends a line of NDJSON; the next answer begins after it.
+    pub fn end_line(&mut self) {
+        self.out.push(b'\n');
+        self.start = self.out.len();
+    }
+
+    /// Takes back what was written of the current answer.
+    pub fn restart(&mut self) {
+        self.out.truncate(self.start);
+    }
+
+    /// Begins an answer. `verdict` is its first word where it is not JSON.
+    pub fn open(&mut self, verdict: &str) {
+        match self.format {
+            Format::Json => self.out.push(b'{'),
+            Format::Text => self.out.extend_from_slice(verdict.as_bytes()),
+            Format::Form => {
+                self.out.extend_from_slice(b"result=");
+                self.out.extend_from_slice(verdict.as_bytes());
+            }
+        }
+    }
+
+    pub fn close(&mut self) {
+        match self.format {
+            Format::Json => self.out.push(b'}'),
+            Format::Text => self.out.push(b'\n'),
+            Format::Form => {}
+        }
+    }
+
+    /// Adds a member to an answer that is already closed; JSON only.
+    pub fn reopen(&mut self) {
+        debug_assert!(self.format == Format::Json && self.out.last() == Some(&b'}'));
+        self.out.pop();
+    }
+
+    /// Any text.
+    pub fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        match self.format {
+            Format::Json => json_string(&mut self.out, value),
+            Format::Text => text_word(&mut self.out, value),
+            Format::Form => {
+                let encoded = form_urlencoded::byte_serialize(value.as_bytes());
+                encoded.for_each(|part| self.out.extend_from_slice(part.as_bytes()));
+            }
+        }
+    }
+
+    /// Text that is the same in every form: ids, words, amounts, base64url.
+    pub fn word(&mut self, name: &str, value: &str) {
+        self.name(name);
+        let quote = self.format == Format::Json;
+        if quote {
+            self.out.push(b'"');
+        }
+        self.out.extend_from_slice(value.as_bytes());
+        if quote {
+            self.out.push(b'"');
+        }
+    }
+
+    /// As [`Writer::word`], of what prints itself.
+    pub fn printed(&mut self, name: &str, value: impl Display) {
+        self.word(name, &value.to_string());
+    }
+
+    pub fn number(&mut self, name: &str, value: impl Integer) {
+        self.name(name);
+        self.out
+            .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    pub fn number_or_null(&mut self, name: &str, value: Option<impl Integer>) {
+        match value {
+            Some(value) => self.number(name, value),
+            None => self.null(name),
+        }
+    }
+
+    pub fn flag(&mut self, name: &str, value: bool) {
+        self.name(name);
+        self.out
+            .extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    /// Nothing after the `=` where it is not JSON.
+    pub fn null(&mut self, name: &str) {
+        self.name(name);
+        if self.format == Format::Json {
+            self.out.extend_from_slice(b"null");
+        }
+    }
+
+    /// A moment, in microseconds since 1970.
+    pub fn time(&mut self, name: &str, at_us: i64) {
+        self.name(name);
+        let quote = if self.format == Format::Json {
+            "\""
+        } else {
+            ""
+        };
+        self.out.extend_from_slice(quote.as_bytes());
+        time::rfc3339(&mut self.out, at_us);
+        self.out.extend_from_slice(quote.as_bytes());
+    }
+
+    pub fn time_or_null(&mut self, name: &str, at_us: Option<i64>) {
+        match at_us {
+            Some(at_us) => self.time(name, at_us),
+            None => self.null(name),
+        }
+    }
+
+    /// A list of objects; JSON only. `write` writes each with [`Writer::open`] and
+    /// [`Writer::close`].
+    pub fn list<T>(
+        &mut self,
+        name: &str,
+        items: impl IntoIterator<Item = T>,
+        mut write: impl FnMut(&mut Self, T),
+    ) {
+        self.name(name);
+        self.out.push(b'[');
+        for (index, item) in items.into_iter().enumerate() {
+            if index > 0 {
+                self.out.push(b',');
+            }
+            write(self, item);
+        }
+        self.out.push(b']');
+    }
+
+    /// The name of a member whose value is written next.
+    pub fn name(&mut self, name: &str) {
+        match self.format {
+            Format::Json => {
+                if self.out.last() != Some(&b'{') {
+                    self.out.push(b',');
+                }
+                self.out.push(b'"');
+                self.out.extend_from_slice(name.as_bytes());
+                self.out.extend_from_slice(b"\":");
+            }
+            Format::Text | Format::Form => {
+                self.out.push(if self.format == Format::Text {
+                    b' '
+                } else {
+                    b'&'
+                });
+                self.out.extend_from_slice(name.as_bytes());
+                self.out.push(b'=');
+            }
+        }
+    }
+}
+
+fn json_string(out: &mut Vec<u8>, value: &str) {
+    out.push(b'"');
+    let mut plain_from = 0;
+    for (index, byte) in value.bytes().enumerate() {
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+            continue;
+        }
+        out.extend_from_slice(&value.as_bytes()[plain_from..index]);
+        plain_from = index + 1;
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            control => out.extend_from_slice(format!("\\u{control:04x}").as_bytes()),
+        }
+    }
+    out.extend_from_slice(&value.as_bytes()[plain_from..]);
+    out.push(b'"');
+}
+
+/// A word of the one-line form: in quotes when it would not be read as one.
+fn text_word(out: &mut Vec<u8>, value: &str) {
+    let plain = |byte: u8| byte > b' ' && byte != b'"' && byte != b'\\';
+    if value.bytes().all(plain) {
+        out.extend_from_slice(value.as_bytes());
+    } else {
+        json_string(out, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(format: Format) -> String {
+        let mut writer = Writer::new(format);
+        writer.open("allowed");
+        writer.text("call_id", "a\"b\\c\n\u{1} é");
+        writer.number("in_use", 7);
+        writer.number_or_null("limit", None::<u32>);
+        writer.flag("final", false);
+        writer.close();
+        String::from_utf8(writer.into_bytes()).expect("utf-8")
+    }
+
+    #[test]
+    fn the_same_values_are_written_in_three_forms() {
+        let json = written(Format::Json);
+        assert_eq!(
+            json,
+            r#"{"call_id":"a\"b\\c\n\u0001 é","in_use":7,"limit":null,"final":false}"#
+        );
+        let value: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(value["call_id"], "a\"b\\c\n\u{1} é");
+        assert_eq!(
+            written(Format::Text),
+            "allowed call_id=\"a\\\"b\\\\c\\n\\u0001 é\" in_use=7 limit= final=false\n"
+        );
+        assert_eq!(
+            written(Format::Form),
+            "result=allowed&call_id=a%22b%5Cc%0A%01+%C3%A9&in_use=7&limit=&final=false"
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! Serves a router on a listener, with limits on connections and on slow clients, until told to stop;
+//! then requests in flight get their answers. For the control plane and operations, never for
+//! admissions.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// Open connections of one listener; more wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 1_024;
+/// Time for the head of a request; also how long a connection may be idle.
+const HEAD_MAX: Duration = Duration::from_secs(30);
+/// Pause after an accept that failed for want of file descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Takes an address exclusively. The error names it and what to do.
+pub fn bind(name: &str, address: SocketAddr) -> Result<std::net::TcpListener, String> {
+    let listener = std::net::TcpListener::bind(address)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener));
+    listener.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("{name} = {address} is in use by another process; set another address")
+        }
+        _ => format!("{name} = {address} cannot be listened on: {error}"),
+    })
+}
+
+/// Serves until `stop` is true, then waits at most `drain` for requests in flight.
+pub async fn serve(
+    listener: std::net::TcpListener,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+    drain: Duration,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    loop {
+        let accept = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        tokio::select! {
+            (accepted, place) = accept => match accepted {
+                Ok((stream, _)) => {
+                    let connection = graceful.watch(connection(stream, router.clone()));
+                    connections.spawn(async move {
+                        // How a client leaves is its own affair.
+                        let _end = connection.await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            () = told(&mut stop) => break,
+        }
+    }
+    drop(listener);
+    if timeout(drain, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still in flight at the end of the drain");
+    }
+    Ok(())
+}
+
+/// Waits for the word to stop; a sender that is gone has said it too.
+pub async fn told(stop: &mut watch::Receiver<bool>) {
+    drop(stop.wait_for(|stop| *stop).await);
+}
+
+type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+
+fn connection(stream: TcpStream, router: Router) -> Connection {
+    // Answers are small; waiting for more of one would only delay it.
+    let _best_effort = stream.set_nodelay(true);
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_MAX)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+}

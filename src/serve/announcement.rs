@@ -1,0 +1,134 @@
+//! What a start says on standard output: where it listens and, once, the keys that the first start
+//! made, with the lines that admit a call. The only place that prints a key.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+/// The addresses taken, also when port 0 was asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    pub gateway: SocketAddr,
+    pub control_plane: SocketAddr,
+    pub ops: SocketAddr,
+}
+
+/// What the first start made.
+pub struct FirstStart {
+    /// Generated; `None` when the operator set it.
+    pub operator_key: Option<String>,
+    /// Generated; `None` when the operator set it.
+    pub organization_key: Option<String>,
+    pub organization: String,
+    /// Calls cost money unless an account says otherwise, and there is none yet.
+    pub billed_in: Option<String>,
+}
+
+/// The lines of every start.
+pub fn listeners(addresses: Addresses) -> String {
+    let Addresses { gateway, control_plane, ops } = addresses;
+    format!(
+        "gateway        http://{gateway}\n\
+         control-plane  http://{control_plane}\n\
+         ops            http://{ops}\n"
+    )
+}
+
+/// The lines of the first start.
+pub fn first_start(addresses: Addresses, first: &FirstStart) -> String {
+    let mut text = format!("\nFirst start. Organization {}\n", first.organization);
+    if first.operator_key.is_some() || first.organization_key.is_some() {
+        text.push_str("These keys are shown this once; keep them:\n");
+    }
+    for (name, key) in
+        [("operator key    ", &first.operator_key), ("organization key", &first.organization_key)]
+    {
+        if let Some(key) = key {
+            writeln!(text, "  {name}  {key}").expect("writing to a string");
+        }
+    }
+    if let Some(currency) = &first.billed_in {
+        let key = first.operator_key.as_deref().unwrap_or("$RINGFENCE_OPERATOR_KEY");
+        let url = format!(
+            "http://{}/v1/organizations/{}/wallet/recharge",
+            reachable(addresses.control_plane),
+            first.organization
+        );
+        let body = format!(r#"{{"amount":100,"currency":"{currency}"}}"#);
+        text.push_str("\nCalls are billed; put money into the organization's wallet:\n");
+        text.push_str(&curl(&url, key, &body));
+    }
+    let key = first.organization_key.as_deref().unwrap_or("$RINGFENCE_ORGANIZATION_KEY");
+    let url = format!("http://{}/v1/calls/admit", reachable(addresses.gateway));
+    text.push_str("\nAdmit a call:\n");
+    text.push_str(&curl(&url, key, r#"{"call_id":"first-call"}"#));
+    text
+}
+
+fn curl(url: &str, key: &str, body: &str) -> String {
+    format!(
+        "  curl -sS {url} -H \"Authorization: Bearer {key}\" -H 'Content-Type: application/json' -d '{body}'\n"
+    )
+}
+
+/// An address that a client can name: a listener on all addresses is reached by loopback.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let mut address = address;
+    if address.ip().is_unspecified() {
+        let loopback = if address.is_ipv4() { [127, 0, 0, 1].into() } else { loopback_6() };
+        address.set_ip(loopback);
+    }
+    address
+}
+
+const fn loopback_6() -> std::net::IpAddr {
+    std::net::IpAddr::V6(std::net::Ipv6Addr::LOCALHOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses() -> Addresses {
+        let address = |port| SocketAddr::from(([0, 0, 0, 0], port));
+        Addresses { gateway: address(1), control_plane: address(2), ops: address(3) }
+    }
+
+    fn first(organization_key: Option<&str>) -> FirstStart {
+        FirstStart {
+            operator_key: None,
+            organization_key: organization_key.map(str::to_owned),
+            organization: "org_x".to_owned(),
+            billed_in: None,
+        }
+    }
+
+    #[test]
+    fn every_listener_has_a_line_of_its_own() {
+        let text = listeners(addresses());
+        assert!(text.lines().any(|line| line == "gateway        http://0.0.0.0:1"), "{text}");
+        assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn a_generated_key_stands_in_the_line_that_admits_a_call() {
+        let text = first_start(addresses(), &first(Some("rf_live_x")));
+        let curl = text.lines().find(|line| line.contains("curl")).expect("a curl line");
+        assert!(curl.contains("http://127.0.0.1:1/v1/calls/admit"), "{curl}");
+        assert!(curl.contains("Bearer rf_live_x\""), "{curl}");
+    }
+
+    #[test]
+    fn a_key_that_was_set_is_named_and_never_printed() {
+        let text = first_start(addresses(), &first(None));
+        assert!(text.contains("\"Authorization: Bearer $RINGFENCE_ORGANIZATION_KEY\""), "{text}");
+        assert!(!text.contains("shown this once"), "{text}");
+    }
+
+    #[test]
+    fn billed_installations_are_told_how_to_put_money_in() {
+        let billed = FirstStart { billed_in: Some("INR".to_owned()), ..first(None) };
+        let text = first_start(addresses(), &billed);
+        assert!(text.contains("/v1/organizations/org_x/wallet/recharge"), "{text}");
+        assert!(text.contains("$RINGFENCE_OPERATOR_KEY"), "{text}");
+    }
+}

@@ -1,0 +1,210 @@
+//! What this process was told: read from flags, environment and file, checked whole before anything
+//! starts. Values do not change while it runs.
+
+mod nearest;
+mod problem;
+mod reader;
+mod report;
+mod sample;
+pub mod source;
+pub mod table;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use hub::money::{Currency, Rate};
+
+use crate::log::{Format, Level};
+
+pub use problem::Problem;
+pub use reader::Secret;
+use reader::{InForce, Reader};
+pub use report::report;
+pub use sample::sample;
+use source::Sources;
+
+/// Everything that can be set. `table.rs` says what each means.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub data_dir: PathBuf,
+    pub gateway_listen: SocketAddr,
+    pub control_plane_listen: SocketAddr,
+    pub ops_listen: SocketAddr,
+    pub operator_key: Option<Secret>,
+    pub organization_key: Option<Secret>,
+    pub concurrency_total: u32,
+    pub currency: Currency,
+    pub default_rate: Option<Rate>,
+    pub call_lease_s: u32,
+    pub renew_every_s: u32,
+    pub lease_s_min: u32,
+    pub lease_s_max: u32,
+    pub reconcile_gap_s: u32,
+    pub grant_max_s: u32,
+    pub tombstones_max: usize,
+    pub regions: Vec<String>,
+    pub serve_regions: Vec<String>,
+    pub gateway_threads: usize,
+    pub connections_max: usize,
+    pub posting_cpu_percent: u8,
+    pub drain_s: u32,
+    pub log_format: Format,
+    pub log_level: Level,
+    in_force: Vec<InForce>,
+}
+
+impl Settings {
+    /// Reads and checks everything; all problems of `problems` and of the values, or the settings.
+    pub fn read(sources: &Sources, mut problems: Vec<Problem>) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader::new(sources, &mut problems);
+        let call_lease_s = reader.number("call_lease_s");
+        let regions = reader.words("regions").unwrap_or_default();
+        let mut settings = Self {
+            call_lease_s,
+            data_dir: reader.directory("data_dir"),
+            gateway_listen: reader.address("gateway_listen"),
+            control_plane_listen: reader.address("control_plane_listen"),
+            ops_listen: reader.address("ops_listen"),
+            operator_key: reader.secret("operator_key"),
+            organization_key: reader.secret("organization_key"),
+            concurrency_total: reader.number("concurrency_total"),
+            currency: reader.currency("currency"),
+            default_rate: reader.rate("default_rate"),
+            renew_every_s: reader.number_or("renew_every_s", (call_lease_s / 3).max(1)),
+            lease_s_min: reader.number("lease_s_min"),
+            lease_s_max: reader.number("lease_s_max"),
+            reconcile_gap_s: reader.number("reconcile_gap_s"),
+            grant_max_s: reader.number("grant_max_s"),
+            tombstones_max: reader.number("tombstones_max"),
+            serve_regions: reader.words("serve_regions").unwrap_or_else(|| regions.clone()),
+            regions,
+            gateway_threads: reader.number_or("gateway_threads", processors()),
+            connections_max: reader.number("connections_max"),
+            posting_cpu_percent: reader.number("posting_cpu_percent"),
+            drain_s: reader.number("drain_s"),
+            log_format: reader.one_of("log_format").unwrap_or_default(),
+            log_level: reader.one_of("log_level").unwrap_or_default(),
+            in_force: Vec::new(),
+        };
+        settings.in_force = reader.finish();
+        if problems.is_empty() {
+            settings.check_together(&mut problems);
+        }
+        if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+
+    /// What each setting is in force as, in the order of the table.
+    pub fn in_force(&self) -> impl Iterator<Item = &InForce> {
+        table::settings().filter_map(|setting| {
+            self.in_force.iter().find(|in_force| in_force.setting.name == setting.name)
+        })
+    }
+
+    /// What no value alone can get wrong.
+    fn check_together(&self, problems: &mut Vec<Problem>) {
+        let mut refuse = |text: String| problems.push(Problem::new(text));
+        let (lease_s, renew_s) = (self.call_lease_s, self.renew_every_s);
+        if lease_s < 2 * renew_s {
+            refuse(format!(
+                "call_lease_s = {lease_s} and renew_every_s = {renew_s}: expected a lease of at \
+                 least twice the renewal, or one lost renewal ends a call"
+            ));
+        }
+        if self.lease_s_min > self.lease_s_max {
+            refuse(format!(
+                "lease_s_min = {} is above lease_s_max = {}",
+                self.lease_s_min, self.lease_s_max
+            ));
+        }
+        for region in self.serve_regions.iter().filter(|region| !self.regions.contains(region)) {
+            let regions = self.regions.join(", ");
+            refuse(format!("serve_regions names {region:?}: expected one of regions ({regions})"));
+        }
+        let listeners = [
+            ("gateway_listen", self.gateway_listen),
+            ("control_plane_listen", self.control_plane_listen),
+            ("ops_listen", self.ops_listen),
+        ];
+        for (index, (name, address)) in listeners.iter().enumerate() {
+            let same = |(_, other): &&(&str, SocketAddr)| other == address && address.port() != 0;
+            if let Some((other, _)) = listeners[..index].iter().find(same) {
+                refuse(format!("{other} and {name} are both {address}: expected two addresses"));
+            }
+        }
+        if self.operator_key.is_some() && self.operator_key == self.organization_key {
+            refuse("operator_key and organization_key are the same: expected two keys".to_owned());
+        }
+    }
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::source::Variable;
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| Variable {
+                name: format!("RINGFENCE_{name}"),
+                value: Some((*value).to_owned()),
+            })
+            .collect();
+        let mut problems = Vec::new();
+        let sources = Sources::merge(Vec::new(), None, variables, &mut problems);
+        Settings::read(&sources, problems)
+            .map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn every_row_of_the_table_is_read_and_its_default_is_valid() {
+        let settings = read(&[]).expect("the defaults are valid");
+        assert_eq!(settings.in_force().count(), table::settings().count());
+        assert_eq!((settings.call_lease_s, settings.renew_every_s), (90, 30));
+        assert_eq!(settings.serve_regions, ["india", "us", "eu"]);
+    }
+
+    #[test]
+    fn every_problem_is_named_at_once_with_value_and_expectation() {
+        let problems = read(&[
+            ("GATEWAY_LISTEN", "localhost"),
+            ("CALL_LEASE_S", "1"),
+            ("OPERATOR_KEY", "short-secret"),
+            ("GATWAY_LISTEN", "x"),
+            ("CURRENCY", ""),
+        ])
+        .expect_err("five problems");
+        assert_eq!(problems.len(), 5, "{problems:#?}");
+        let all = problems.join("\n");
+        assert!(all.contains("nearest known one is RINGFENCE_GATEWAY_LISTEN"), "{all}");
+        assert!(all.contains("\"localhost\""), "{all}");
+        assert!(all.contains("a whole number from 2 to 14400"), "{all}");
+        assert!(!all.contains("short-secret"), "{all}");
+    }
+
+    #[test]
+    fn a_short_lease_brings_its_own_renewal() {
+        let settings = read(&[("CALL_LEASE_S", "3")]).expect("valid");
+        assert_eq!(settings.renew_every_s, 1);
+        let problems = read(&[("CALL_LEASE_S", "50")]).map(|settings| settings.renew_every_s);
+        assert_eq!(problems, Ok(16));
+        assert!(read(&[("CALL_LEASE_S", "50"), ("RENEW_EVERY_S", "26")]).is_err());
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_refused() {
+        for together in [
+            [("LEASE_S_MIN", "100"), ("LEASE_S_MAX", "99")],
+            [("REGIONS", "india"), ("SERVE_REGIONS", "us")],
+            [("GATEWAY_LISTEN", "127.0.0.1:9000"), ("OPS_LISTEN", "127.0.0.1:9000")],
+            [("OPERATOR_KEY", &"k".repeat(32)), ("ORGANIZATION_KEY", &"k".repeat(32))],
+        ] {
+            assert_eq!(read(&together).expect_err("contradiction").len(), 1, "{together:?}");
+        }
+    }
+}

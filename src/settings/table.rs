@@ -1,0 +1,170 @@
+//! The table of settings: name, values, default and meaning of each, once. `--help`, the commented
+//! sample, the check and the errors are all made from it.
+
+/// What a setting's text may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// An IP address and a port; port 0 takes a free one.
+    Address,
+    Directory,
+    /// A whole number; `None` of [`Setting::default`] is then computed, as `about` says.
+    Number {
+        min: u64,
+        max: u64,
+    },
+    Currency,
+    /// Price per minute, then initial and further increment in seconds: `1.20 60/60`.
+    Rate,
+    /// Lower-case words, separated by commas.
+    Words,
+    OneOf(&'static [&'static str]),
+    /// 32 to 128 visible ASCII characters; also as `…_file`, and never shown.
+    Secret,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// As it stands in the file; the flag and the variable are derived from it.
+    pub name: &'static str,
+    pub kind: Kind,
+    /// `None`: unset, or computed from others.
+    pub default: Option<&'static str>,
+    pub about: &'static str,
+}
+
+/// Settings that belong together, under a heading of the sample.
+pub struct Section {
+    pub heading: &'static str,
+    pub settings: &'static [Setting],
+}
+
+const fn row(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    about: &'static str,
+) -> Setting {
+    Setting { name, kind, default: Some(default), about }
+}
+
+const fn unset(name: &'static str, kind: Kind, about: &'static str) -> Setting {
+    Setting { name, kind, default: None, about }
+}
+
+const fn number(min: u64, max: u64) -> Kind {
+    Kind::Number { min, max }
+}
+
+const DAY_S: u64 = 86_400;
+
+#[rustfmt::skip]
+pub const SECTIONS: &[Section] = &[
+    Section { heading: "State and listeners", settings: &[
+        row("data_dir", Kind::Directory, "./ringfence-data", "where all state is kept; created when missing; one process at a time"),
+        row("gateway_listen", Kind::Address, "127.0.0.1:7070", "where telephony stacks ask"),
+        row("control_plane_listen", Kind::Address, "127.0.0.1:7080", "where organizations are administered"),
+        row("ops_listen", Kind::Address, "127.0.0.1:7090", "/metrics, /livez and /readyz; keep it off public networks"),
+    ]},
+    Section { heading: "Keys, set at every start; without them the first start generates and prints them", settings: &[
+        unset("operator_key", Kind::Secret, "the operator's API key"),
+        unset("organization_key", Kind::Secret, "the API key of the first organization"),
+    ]},
+    Section { heading: "The organization that the first start creates", settings: &[
+        row("concurrency_total", number(0, 10_000_000), "100", "live calls that all its accounts may have together"),
+        row("currency", Kind::Currency, "INR", "the currency of its wallets"),
+        unset("default_rate", Kind::Rate, "price per minute and increments, such as \"1.20 60/60\", for accounts without a rate; without it their calls are not billed"),
+    ]},
+    Section { heading: "Calls", settings: &[
+        row("call_lease_s", number(2, 14_400), "90", "how long a call lives without being renewed"),
+        unset("renew_every_s", number(1, 7_200), "how often stacks are told to renew; at most half of call_lease_s, and a third of it unless set"),
+        row("lease_s_min", number(1, DAY_S), "10", "the shortest lease that a stack that cannot renew may ask for"),
+        row("lease_s_max", number(1, 7 * DAY_S), "14400", "the longest such lease"),
+        row("reconcile_gap_s", number(1, 3_600), "10", "least time between the two complete lists that free a missing call"),
+        row("grant_max_s", number(1, DAY_S), "300", "the longest first grant of a billed call that can be renewed"),
+        row("tombstones_max", number(1_000, 100_000_000), "4000000", "ended calls kept in memory to answer repeated releases; the oldest go first"),
+    ]},
+    Section { heading: "Regions", settings: &[
+        row("regions", Kind::Words, "india,us,eu", "the regions that an account may be in"),
+        unset("serve_regions", Kind::Words, "those whose calls this gateway admits; all unless set"),
+    ]},
+    Section { heading: "Limits of this process", settings: &[
+        unset("gateway_threads", number(1, 256), "threads that serve stacks; one per processor unless set"),
+        row("connections_max", number(16, 1_000_000), "16000", "open connections of the gateway; more are closed at once"),
+        row("posting_cpu_percent", number(1, 100), "25", "the part of one processor, in percent, that posting ended calls to the ledger may take"),
+        row("drain_s", number(0, 60), "5", "how long a stop waits for requests in flight; live calls are never waited for"),
+    ]},
+    Section { heading: "Logs, on standard error", settings: &[
+        row("log_format", Kind::OneOf(&["text", "json"]), "text", "how a log line is written"),
+        row("log_level", Kind::OneOf(&["error", "warn", "info", "debug", "trace"]), "info", "the least important lines that are written"),
+    ]},
+];
+
+/// Every row.
+pub fn settings() -> impl Iterator<Item = &'static Setting> {
+    SECTIONS.iter().flat_map(|section| section.settings)
+}
+
+impl Setting {
+    /// `RINGFENCE_GATEWAY_LISTEN`
+    pub fn variable(&self) -> String {
+        variable(self.name)
+    }
+
+    /// `gateway-listen`
+    pub fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    pub fn is_secret(&self) -> bool {
+        self.kind == Kind::Secret
+    }
+
+    /// `operator_key_file`: the setting that names a file with the secret.
+    pub fn file_name(&self) -> String {
+        format!("{}_file", self.name)
+    }
+}
+
+/// The environment variable of a name in the file.
+pub fn variable(name: &str) -> String {
+    format!("RINGFENCE_{}", name.to_ascii_uppercase())
+}
+
+impl Kind {
+    /// What is expected, in one clause.
+    pub fn expected(self) -> String {
+        match self {
+            Self::Address => {
+                "an IP address and a port, such as 127.0.0.1:7070 or [::1]:0".to_owned()
+            }
+            Self::Directory => "a path".to_owned(),
+            Self::Number { min, max } => format!("a whole number from {min} to {max}"),
+            Self::Currency => "an ISO 4217 code in capitals, such as INR".to_owned(),
+            Self::Rate => {
+                "price per minute, initial and further increment in seconds, such as 1.20 60/60"
+                    .to_owned()
+            }
+            Self::Words => {
+                "words of a-z, 0-9 and -, at most 32 characters each, separated by commas"
+                    .to_owned()
+            }
+            Self::OneOf(words) => format!("one of {}", words.join(", ")),
+            Self::Secret => "32 to 128 visible ASCII characters".to_owned(),
+        }
+    }
+
+    /// The placeholder in `--help`.
+    pub const fn placeholder(self) -> &'static str {
+        match self {
+            Self::Address => "ADDRESS",
+            Self::Directory => "PATH",
+            Self::Number { .. } => "N",
+            Self::Currency => "CODE",
+            Self::Rate => "RATE",
+            Self::Words => "WORDS",
+            Self::OneOf(_) => "WORD",
+            Self::Secret => "SECRET",
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Promises checked against a running `ringfence serve`, by the wire contract alone.
+
+mod bad_input;
+mod connections;
+mod crashes;
+mod disk;
+mod first_start;
+mod leases;
+mod life;
+mod limits;
+mod money;
+mod observed;
+mod seeds;
+mod start_up;
+
+use support::Installation;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_ringfence");
+
+/// An empty installation with known keys.
+fn installation() -> Installation {
+    Installation::new(BINARY)
+}
