@@ -72,3 +72,18 @@ fn an_operator_may_let_calls_through_while_ringfence_is_away() {
     let through = Callers { scenario: "caller_waits", ..Callers::default() }.call(proxy.address);
     assert_eq!(through.finish(), ["answered", "was hung up"], "not for longer than configured");
 }
+
+#[test]
+fn a_side_that_dies_without_a_bye_frees_its_slot_and_the_other_side() {
+    let running = installation().start();
+    let account = Account::limited(&running, "dies", 10);
+    let carrier = Sipp::callee("callee_answers");
+    let settings = Settings::new(running.gateway, &account.key, carrier.port);
+    // Kamailio asks every 30 s at the most; the rest is a question's time-out and a last grace.
+    let proxy = Proxy::start(settings.set("KEEPALIVE_FAILURES", "1"));
+    let dying = Callers { scenario: "caller_waits", ..Callers::default() }.call(proxy.address);
+    wait_until("the call is up", SOON, || dying.count("answered") == 1);
+    drop(dying);
+    wait_until_idle(&running, &account, Duration::from_secs(75));
+    wait_until("the other side is hung up", SOON, || carrier.count("was hung up") == 1);
+}

@@ -85,7 +85,7 @@ impl Sipp {
         command
             .arg("-sf")
             .arg(scenario)
-            .args(["-i", host, "-p", &port.to_string(), "-nostdin"])
+            .args(["-i", host, "-p", &port.to_string(), "-nostdin", "-aa"])
             .args(["-trace_logs", "-log_file", "log", "-trace_err", "-error_file", "errors"])
             .args(arguments)
             .current_dir(directory.path())
