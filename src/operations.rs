@@ -56,6 +56,13 @@ async fn render(
     RawQuery(query): RawQuery,
 ) -> impl IntoResponse {
     let all = query.is_some_and(|query| query.split('&').any(|pair| pair == "accounts=all"));
-    let accounts = if all { Accounts::All } else { Accounts::Busiest };
-    ([(header::CONTENT_TYPE, METRICS_TYPE)], operations.metrics.render(accounts))
+    let accounts = if all {
+        Accounts::All
+    } else {
+        Accounts::Busiest
+    };
+    (
+        [(header::CONTENT_TYPE, METRICS_TYPE)],
+        operations.metrics.render(accounts),
+    )
 }

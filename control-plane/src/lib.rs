@@ -1,1 +1,181 @@
-//! x
+//! The control plane: organizations, sub-accounts, keys, wallets, the ledger and usage, by REST over
+//! one database. Tells gateways their configuration through the hub and posts the hub's call records
+//! to the ledger. Never decides an admission.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use hub::embedded::EmbeddedHub;
+use hub::id::AccountId;
+use sqlx::Row as _;
+use tokio::sync::Semaphore;
+
+mod access;
+mod account;
+mod allocation;
+mod answer;
+mod audit;
+mod bootstrap;
+mod change;
+mod counters;
+mod fields;
+mod idempotency;
+mod keys;
+mod ledger;
+mod organizations;
+mod page;
+mod principal;
+mod problem;
+mod publish;
+mod records;
+mod request;
+mod router;
+mod settings;
+mod store;
+mod sub_accounts;
+#[cfg(test)]
+mod testing;
+mod timestamp;
+mod usage;
+mod wallets;
+
+pub use ledger::Discrepancy;
+pub use settings::{FirstOrganization, FirstStart, OpenError, Settings};
+
+/// Changes carried out at the same time; more wait.
+const CHANGES_MAX: u32 = 1_024;
+/// How long a balance waits for the charges of calls that have just ended.
+const CATCH_UP_PATIENCE: Duration = Duration::from_secs(1);
+/// Unbilled accounts named in the start-up warning.
+const UNBILLED_NAMED_MAX: i64 = 100;
+
+/// A running control plane. Clones share it.
+#[derive(Clone)]
+pub struct ControlPlane {
+    app: Shared,
+}
+
+type Shared = Arc<App>;
+
+/// What every operation works with.
+struct App {
+    store: store::Store,
+    hub: Arc<EmbeddedHub>,
+    regions: Vec<String>,
+    posting_cpu_percent: Option<u8>,
+    progress: records::Progress,
+    /// One permit per change that is being carried out.
+    changes: Arc<Semaphore>,
+    /// A change is committed that the hub has not heard of.
+    unpublished: AtomicBool,
+    /// A deletion waits for the last charges of its account.
+    deletions_pending: AtomicBool,
+}
+
+impl ControlPlane {
+    /// Opens the database, brings it up to date, makes what the first start makes, and tells the hub
+    /// everything. `Some` at the first start: what was generated, to be shown once.
+    pub async fn open(
+        settings: Settings,
+        hub: Arc<EmbeddedHub>,
+    ) -> Result<(Self, Option<FirstStart>), OpenError> {
+        settings.check()?;
+        let store = store::Store::open(&settings.database_url).await?;
+        let first = bootstrap::run(&store, &settings).await?;
+        let progress = records::Progress::load(&store, &hub).await?;
+        let app = App {
+            store,
+            hub,
+            regions: settings.regions,
+            posting_cpu_percent: settings.posting_cpu_percent,
+            progress,
+            changes: Arc::new(Semaphore::new(CHANGES_MAX as usize)),
+            unpublished: AtomicBool::new(false),
+            deletions_pending: AtomicBool::new(true),
+        };
+        publish::everything(&app).await.map_err(|problem| {
+            tracing::error!(?problem, "the hub could not be told the configuration");
+            OpenError::Unreadable("a configuration that could not be published")
+        })?;
+        Ok((Self { app: Arc::new(app) }, first))
+    }
+
+    /// The API under `/v1`.
+    pub fn router(&self) -> axum::Router {
+        router::router(&self.app)
+    }
+
+    /// Posts call records to the ledger until `shutdown`, then what is left. To be run once, always.
+    pub async fn post_records(&self, shutdown: impl Future) {
+        records::run(&self.app, shutdown).await;
+    }
+
+    /// Call records that wait to be posted.
+    pub fn posting_backlog(&self) -> u64 {
+        self.app.hub.backlog()
+    }
+
+    /// Accounts that are not billed, because neither they nor their organization have a rate: at
+    /// most 100 of them, and how many there are.
+    pub async fn unbilled_accounts(&self) -> Result<(Vec<AccountId>, u64), OpenError> {
+        const UNBILLED: &str = "FROM accounts a JOIN organizations o ON o.id = a.organization_id \
+             WHERE a.rate IS NULL AND o.default_rate IS NULL AND a.status IN ('active', 'suspended')";
+        let mut connection = self.app.store.read().await?;
+        let count = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT CAST(COUNT(*) AS BIGINT) {UNBILLED}"
+        )))
+        .fetch_one(&mut *connection)
+        .await?
+        .try_get::<i64, _>(0)?;
+        let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+            "SELECT a.id {UNBILLED} ORDER BY a.id LIMIT $1"
+        )))
+        .bind(UNBILLED_NAMED_MAX)
+        .fetch_all(&mut *connection)
+        .await?;
+        let named = rows.iter().map(|row| {
+            row.try_get::<String, _>(0)?
+                .parse()
+                .map_err(|_| OpenError::Unreadable("an account id"))
+        });
+        Ok((
+            named.collect::<Result<_, OpenError>>()?,
+            count.unsigned_abs(),
+        ))
+    }
+
+    /// Checks the whole ledger; empty is well.
+    pub async fn verify_ledger(&self) -> Result<Vec<Discrepancy>, OpenError> {
+        let mut connection = self.app.store.read().await?;
+        Ok(ledger::verify(&mut connection).await?)
+    }
+
+    /// Waits for the changes in flight and closes the database. Nothing is served afterwards.
+    pub async fn close(self) {
+        // An error means that it was closed before.
+        if self.app.changes.acquire_many(CHANGES_MAX).await.is_ok() {
+            self.app.changes.close();
+        }
+        self.app.store.close().await;
+    }
+}
+
+impl App {
+    /// Waits a little until the charges of calls that have ended are posted; what then still waits
+    /// is not worth an error.
+    async fn caught_up(&self, organization: AccountId) {
+        if !self
+            .progress
+            .caught_up(&self.hub, organization, CATCH_UP_PATIENCE)
+            .await
+        {
+            tracing::warn!("posting call records lags behind; an answer may lack the last charges");
+        }
+    }
+
+    fn is_unpublished(&self) -> bool {
+        self.unpublished.load(Ordering::Acquire)
+    }
+}

@@ -23,8 +23,8 @@ use hub::state::calls::Entry as HubEntry;
 pub use crate::accounts::Account;
 use crate::admission::calls::{Calls, Entry, Live};
 use crate::admission::wheel::Wheel;
-use crate::answer::CallView;
-use crate::counts::Counts;
+use crate::answer::{CallView, Grant, Token};
+use crate::counts::{Counts, Durations};
 use crate::directory::{Directory, Effect};
 use crate::node::Node;
 use crate::token::Tokens;
@@ -213,6 +213,11 @@ impl Engine {
         self.directory.key(&KeyHash::of(secret))
     }
 
+    /// The proof that this gateway granted it.
+    pub fn token(&self, grant: &Grant) -> Token {
+        self.tokens.issue(&grant.call, &grant.lease)
+    }
+
     /// Grows whenever any key changes: what was remembered of an older generation is void.
     pub fn key_generation(&self) -> u64 {
         self.directory.key_generation()
@@ -282,6 +287,11 @@ impl Engine {
 
     pub fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// How long flushes to the hub took.
+    pub fn syncs(&self) -> &Durations {
+        &self.node.syncs
     }
 
     pub fn hub(&self) -> &EmbeddedHub {

@@ -37,7 +37,10 @@ impl Metrics {
         let handle = recorder.handle();
         set_global_recorder(recorder)?;
         gauge!("ringfence_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        Ok(Self { handle, at_scrape: OnceLock::new() })
+        Ok(Self {
+            handle,
+            at_scrape: OnceLock::new(),
+        })
     }
 
     /// Series that are written at each scrape.

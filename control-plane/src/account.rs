@@ -1,0 +1,407 @@
+//! The rows of accounts and organizations: read, written, and told to the hub. Decides nothing.
+
+use hub::directory::{AccountConfig, Billing, OrganizationConfig, Status};
+use hub::id::{AccountId, AccountKind};
+use hub::money::{Currency, Rate};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
+
+use crate::counters::version_after;
+use crate::problem::Problem;
+
+pub(crate) mod rate;
+
+/// An account as it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    pub(crate) id: AccountId,
+    pub(crate) organization: AccountId,
+    pub(crate) name: String,
+    pub(crate) status: Status,
+    pub(crate) floor: u32,
+    pub(crate) cap: Option<u32>,
+    pub(crate) cps_limit: Option<u32>,
+    pub(crate) region: Option<String>,
+    pub(crate) billing: Billing,
+    pub(crate) rate: Option<Rate>,
+    pub(crate) lease_s: Option<u32>,
+    pub(crate) duration_max_s: Option<u32>,
+    pub(crate) version: i64,
+    pub(crate) created_us: i64,
+    pub(crate) updated_us: i64,
+}
+
+/// What an organization has beyond its account.
+#[derive(Clone, Debug)]
+pub(crate) struct Organization {
+    pub(crate) id: AccountId,
+    pub(crate) total: u32,
+    pub(crate) currency: Currency,
+    pub(crate) default_rate: Option<Rate>,
+    pub(crate) recharge_policy: RechargePolicy,
+    pub(crate) members_may_allocate: bool,
+    /// `None`: every region of the installation.
+    pub(crate) regions: Option<Vec<String>>,
+    pub(crate) version: i64,
+}
+
+/// Whose money an organization may add to its sub-accounts, from lax to strict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum RechargePolicy {
+    /// The caller has been paid elsewhere.
+    External,
+    /// Moved from the organization's wallet.
+    Transfer,
+    /// Only the operator adds money.
+    Operator,
+}
+
+impl RechargePolicy {
+    pub(crate) const WORDS: &'static [(&'static str, Self)] = &[
+        ("external", Self::External),
+        ("transfer", Self::Transfer),
+        ("operator", Self::Operator),
+    ];
+}
+
+pub(crate) const STATUS: &[(&str, Status)] = &[
+    ("active", Status::Active),
+    ("suspended", Status::Suspended),
+    ("deleting", Status::Deleting),
+];
+pub(crate) const BILLING: &[(&str, Billing)] = &[
+    ("isolated", Billing::Isolated),
+    ("consolidated", Billing::Consolidated),
+];
+
+/// The word of a value, out of its table.
+pub(crate) fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'static str {
+    words
+        .iter()
+        .find(|(_, known)| known == value)
+        .map_or("", |(word, _)| word)
+}
+
+const COLUMNS: &str = "SELECT id, organization_id, name, status, floor, cap, cps_limit, region, billing_mode, rate, \
+     lease_s, duration_max_s, version, created_us, updated_us FROM accounts";
+
+impl Account {
+    /// The account, unless it is unknown or being deleted.
+    pub(crate) async fn load(
+        connection: &mut AnyConnection,
+        id: AccountId,
+    ) -> Result<Self, Problem> {
+        let sql = const_format(
+            COLUMNS,
+            " WHERE id = $1 AND status IN ('active', 'suspended')",
+        );
+        let row = sqlx::query(sql)
+            .bind(id.to_string())
+            .fetch_optional(connection)
+            .await?;
+        Self::of_row(&row.ok_or_else(Problem::unknown_account)?)
+    }
+
+    /// At most `limit` sub-accounts of an organization whose id follows `after`, in order.
+    pub(crate) async fn page(
+        connection: &mut AnyConnection,
+        organization: AccountId,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Self>, Problem> {
+        let sql = const_format(
+            COLUMNS,
+            " WHERE organization_id = $1 AND id > $2 AND id LIKE 'sa%' AND status IN ('active', 'suspended') ORDER BY id LIMIT $3",
+        );
+        let rows = sqlx::query(sql)
+            .bind(organization.to_string())
+            .bind(after)
+            .bind(limit)
+            .fetch_all(connection)
+            .await?;
+        rows.iter().map(Self::of_row).collect()
+    }
+
+    /// Every account of the installation, deleting ones too, a page at a time.
+    pub(crate) async fn every(
+        connection: &mut AnyConnection,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Self>, Problem> {
+        let sql = const_format(
+            COLUMNS,
+            " WHERE id > $1 AND status <> 'deleted' ORDER BY id LIMIT $2",
+        );
+        let rows = sqlx::query(sql)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(connection)
+            .await?;
+        rows.iter().map(Self::of_row).collect()
+    }
+
+    fn of_row(row: &AnyRow) -> Result<Self, Problem> {
+        Ok(Self {
+            id: identifier(row, "id")?,
+            organization: identifier(row, "organization_id")?,
+            name: row.try_get("name")?,
+            status: worded(row, "status", STATUS)?,
+            floor: number(row.try_get("floor")?)?,
+            cap: optional_number(row, "cap")?,
+            cps_limit: optional_number(row, "cps_limit")?,
+            region: row.try_get("region")?,
+            billing: worded(row, "billing_mode", BILLING)?,
+            rate: rate::read(row.try_get("rate")?)?,
+            lease_s: optional_number(row, "lease_s")?,
+            duration_max_s: optional_number(row, "duration_max_s")?,
+            version: row.try_get("version")?,
+            created_us: row.try_get("created_us")?,
+            updated_us: row.try_get("updated_us")?,
+        })
+    }
+
+    pub(crate) async fn insert(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "INSERT INTO accounts (id, organization_id, name, status, floor, cap, cps_limit, region, billing_mode, rate, \
+             lease_s, duration_max_s, version, created_us, updated_us) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+        )
+        .bind(self.id.to_string())
+        .bind(self.organization.to_string())
+        .bind(self.name.as_str())
+        .bind(word(STATUS, &self.status))
+        .bind(i64::from(self.floor))
+        .bind(self.cap.map(i64::from))
+        .bind(self.cps_limit.map(i64::from))
+        .bind(self.region.as_deref())
+        .bind(word(BILLING, &self.billing))
+        .bind(self.rate.as_ref().map(rate::write))
+        .bind(self.lease_s.map(i64::from))
+        .bind(self.duration_max_s.map(i64::from))
+        .bind(self.version)
+        .bind(self.created_us)
+        .bind(self.updated_us)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Writes what can change, as the next version.
+    pub(crate) async fn update(
+        &mut self,
+        connection: &mut AnyConnection,
+        now_us: i64,
+    ) -> Result<(), sqlx::Error> {
+        self.version = version_after(self.version, now_us);
+        self.updated_us = now_us;
+        sqlx::query(
+            "UPDATE accounts SET name = $1, status = $2, floor = $3, cap = $4, cps_limit = $5, region = $6, \
+             billing_mode = $7, rate = $8, version = $9, updated_us = $10 WHERE id = $11",
+        )
+        .bind(self.name.as_str())
+        .bind(word(STATUS, &self.status))
+        .bind(i64::from(self.floor))
+        .bind(self.cap.map(i64::from))
+        .bind(self.cps_limit.map(i64::from))
+        .bind(self.region.as_deref())
+        .bind(word(BILLING, &self.billing))
+        .bind(self.rate.as_ref().map(rate::write))
+        .bind(self.version)
+        .bind(self.updated_us)
+        .bind(self.id.to_string())
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// As the hub is told.
+    pub(crate) fn config(&self) -> AccountConfig {
+        AccountConfig {
+            id: self.id,
+            organization: self.organization,
+            version: self.version.unsigned_abs(),
+            status: self.status,
+            floor: self.floor,
+            cap: self.cap,
+            cps_limit: self.cps_limit,
+            region: self.region.as_deref().map(Into::into),
+            billing: self.billing,
+            rate: self.rate,
+            lease_s: self.lease_s,
+            duration_max_s: self.duration_max_s,
+        }
+    }
+}
+
+impl Organization {
+    pub(crate) async fn load(
+        connection: &mut AnyConnection,
+        id: AccountId,
+    ) -> Result<Self, Problem> {
+        let row = sqlx::query(
+            "SELECT id, concurrency_total, currency, default_rate, recharge_policy, members_may_allocate, regions, version \
+             FROM organizations WHERE id = $1",
+        )
+        .bind(id.to_string())
+        .fetch_optional(connection)
+        .await?;
+        Self::of_row(&row.ok_or_else(Problem::unknown_account)?)
+    }
+
+    /// Every organization of the installation, a page at a time.
+    pub(crate) async fn every(
+        connection: &mut AnyConnection,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Self>, Problem> {
+        let rows = sqlx::query(
+            "SELECT id, concurrency_total, currency, default_rate, recharge_policy, members_may_allocate, regions, version \
+             FROM organizations WHERE id > $1 ORDER BY id LIMIT $2",
+        )
+        .bind(after)
+        .bind(limit)
+        .fetch_all(connection)
+        .await?;
+        rows.iter().map(Self::of_row).collect()
+    }
+
+    fn of_row(row: &AnyRow) -> Result<Self, Problem> {
+        let regions: Option<String> = row.try_get("regions")?;
+        Ok(Self {
+            id: identifier(row, "id")?,
+            total: number(row.try_get("concurrency_total")?)?,
+            currency: row
+                .try_get::<String, _>("currency")?
+                .parse()
+                .map_err(Problem::internal)?,
+            default_rate: rate::read(row.try_get("default_rate")?)?,
+            recharge_policy: worded(row, "recharge_policy", RechargePolicy::WORDS)?,
+            members_may_allocate: row.try_get::<i64, _>("members_may_allocate")? != 0,
+            regions: regions
+                .map(|list| serde_json::from_str(&list))
+                .transpose()
+                .map_err(Problem::internal)?,
+            version: row.try_get("version")?,
+        })
+    }
+
+    pub(crate) async fn insert(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+        sqlx::query(
+            "INSERT INTO organizations (id, concurrency_total, currency, default_rate, recharge_policy, \
+             members_may_allocate, regions, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(self.id.to_string())
+        .bind(i64::from(self.total))
+        .bind(self.currency.code())
+        .bind(self.default_rate.as_ref().map(rate::write))
+        .bind(word(RechargePolicy::WORDS, &self.recharge_policy))
+        .bind(i64::from(self.members_may_allocate))
+        .bind(self.regions_text())
+        .bind(self.version)
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// Writes what can change, as the next version.
+    pub(crate) async fn update(
+        &mut self,
+        connection: &mut AnyConnection,
+        now_us: i64,
+    ) -> Result<(), sqlx::Error> {
+        self.version = version_after(self.version, now_us);
+        sqlx::query(
+            "UPDATE organizations SET concurrency_total = $1, default_rate = $2, recharge_policy = $3, \
+             members_may_allocate = $4, regions = $5, version = $6 WHERE id = $7",
+        )
+        .bind(i64::from(self.total))
+        .bind(self.default_rate.as_ref().map(rate::write))
+        .bind(word(RechargePolicy::WORDS, &self.recharge_policy))
+        .bind(i64::from(self.members_may_allocate))
+        .bind(self.regions_text())
+        .bind(self.version)
+        .bind(self.id.to_string())
+        .execute(connection)
+        .await?;
+        Ok(())
+    }
+
+    /// As the hub is told.
+    pub(crate) fn config(&self) -> OrganizationConfig {
+        OrganizationConfig {
+            id: self.id,
+            version: self.version.unsigned_abs(),
+            status: Status::Active,
+            total: self.total,
+            currency: self.currency,
+            default_rate: self.default_rate,
+        }
+    }
+
+    /// The regions that its accounts may be put in, out of those of the installation.
+    pub(crate) fn regions<'a>(&'a self, configured: &'a [String]) -> &'a [String] {
+        self.regions.as_deref().unwrap_or(configured)
+    }
+
+    fn regions_text(&self) -> Option<String> {
+        self.regions
+            .as_ref()
+            .map(|regions| serde_json::json!(regions).to_string())
+    }
+}
+
+/// The sum of the floors of an organization's accounts but one: what an allocation is checked with.
+pub(crate) async fn floors_of_others(
+    connection: &mut AnyConnection,
+    organization: AccountId,
+    but: AccountId,
+) -> Result<u64, Problem> {
+    let row = sqlx::query(
+        "SELECT CAST(COALESCE(SUM(floor), 0) AS BIGINT) FROM accounts \
+         WHERE organization_id = $1 AND id <> $2 AND status IN ('active', 'suspended')",
+    )
+    .bind(organization.to_string())
+    .bind(but.to_string())
+    .fetch_one(connection)
+    .await?;
+    u64::try_from(row.try_get::<i64, _>(0)?).map_err(Problem::internal)
+}
+
+/// A new id, from a time and fresh randomness.
+pub(crate) fn new_id(kind: AccountKind, now_us: i64) -> AccountId {
+    AccountId::new(kind, new_ulid(now_us))
+}
+
+pub(crate) fn new_ulid(now_us: i64) -> ulid::Ulid {
+    let ms = u64::try_from(now_us / 1_000).unwrap_or(0);
+    ulid::Ulid::from_parts(ms, rand::random())
+}
+
+fn const_format(head: &'static str, tail: &'static str) -> sqlx::AssertSqlSafe<String> {
+    sqlx::AssertSqlSafe([head, tail].concat())
+}
+
+fn identifier(row: &AnyRow, column: &str) -> Result<AccountId, Problem> {
+    row.try_get::<String, _>(column)?
+        .parse()
+        .map_err(Problem::internal)
+}
+
+fn number(value: i64) -> Result<u32, Problem> {
+    u32::try_from(value).map_err(Problem::internal)
+}
+
+fn optional_number(row: &AnyRow, column: &str) -> Result<Option<u32>, Problem> {
+    row.try_get::<Option<i64>, _>(column)?
+        .map(number)
+        .transpose()
+}
+
+fn worded<T: Copy>(row: &AnyRow, column: &str, words: &[(&str, T)]) -> Result<T, Problem> {
+    let text: String = row.try_get(column)?;
+    let found = words
+        .iter()
+        .find(|(word, _)| *word == text)
+        .map(|(_, value)| *value);
+    found.ok_or_else(|| Problem::internal(format!("column {column} holds {text:?}")))
+}

@@ -1,0 +1,83 @@
+//! Allocations as requests give them and as they are checked before they are written.
+
+use hub::allocation::{OverAllocation, check};
+use sqlx::AnyConnection;
+
+use crate::account::{Account, floors_of_others};
+use crate::fields::{Fields, Given, values};
+use crate::problem::{Kind, Problem};
+
+/// What a request says about an account's slots.
+pub(crate) struct Asked {
+    floor: Option<u32>,
+    /// `Null`: elastic, up to the organization's total.
+    cap: Given<u32>,
+}
+
+/// Reads `concurrency_limit`, or `min_concurrency` and `max_concurrency`. On create one of the two
+/// ways is needed.
+pub(crate) fn read(fields: &mut Fields, needed: bool) -> Asked {
+    let pair = fields.has("min_concurrency") || fields.has("max_concurrency");
+    let single = fields.has("concurrency_limit");
+    let limit = fields.optional("concurrency_limit", values::whole(values::CONCURRENCY));
+    let floor = fields.optional("min_concurrency", values::whole(values::CONCURRENCY));
+    let cap = fields.given("max_concurrency", values::whole(values::CONCURRENCY));
+    if single && pair {
+        fields.refuse(
+            "concurrency_limit",
+            "give either concurrency_limit, or min_concurrency and max_concurrency",
+        );
+    }
+    if needed && !single && !pair {
+        fields.refuse(
+            "concurrency_limit",
+            "required: concurrency_limit, or min_concurrency and/or max_concurrency",
+        );
+    }
+    match limit {
+        Some(limit) => Asked {
+            floor: Some(limit),
+            cap: Given::Value(limit),
+        },
+        None => Asked { floor, cap },
+    }
+}
+
+impl Asked {
+    pub(crate) const fn is_absent(&self) -> bool {
+        self.floor.is_none() && self.cap.is_absent()
+    }
+
+    /// Merges into an account's present floor and cap.
+    pub(crate) fn merge_into(self, account: &mut Account) {
+        account.floor = self.floor.unwrap_or(account.floor);
+        account.cap = self.cap.merged(account.cap);
+    }
+}
+
+/// Checks an account's floor and cap against its organization's total, within the transaction that
+/// writes them. A refusal tells the numbers.
+pub(crate) async fn verify(
+    connection: &mut AnyConnection,
+    account: &Account,
+    total: u32,
+) -> Result<(), Problem> {
+    let others = floors_of_others(connection, account.organization, account.id).await?;
+    check(account.floor, account.cap, others, total).map_err(|refused| match refused {
+        OverAllocation::FloorAboveCap { floor, cap } => {
+            Problem::field("min_concurrency", refused.to_string())
+                .with("floor", floor)
+                .with("cap", cap)
+        }
+        OverAllocation::FloorsAboveTotal { floors, total } => {
+            let total_wide = u64::from(total);
+            Problem::new(Kind::OverAllocation, refused.to_string())
+                .with("floors", floors)
+                .with("total", total)
+                .with("over_by", floors.saturating_sub(total_wide))
+                .with("requested", account.floor)
+                .with("allocated_to_others", others)
+                .with("available", total_wide.saturating_sub(others))
+        }
+    })
+}

@@ -1,0 +1,82 @@
+//! A successful answer: a status and a JSON body whose bytes are fixed before the change commits.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use crate::problem::Problem;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    status: StatusCode,
+    body: Vec<u8>,
+    repeated: bool,
+}
+
+impl Answer {
+    pub(crate) fn ok(body: &impl Serialize) -> Result<Self, Problem> {
+        Self::new(StatusCode::OK, body)
+    }
+
+    pub(crate) fn created(body: &impl Serialize) -> Result<Self, Problem> {
+        Self::new(StatusCode::CREATED, body)
+    }
+
+    pub(crate) const fn no_content() -> Self {
+        Self {
+            status: StatusCode::NO_CONTENT,
+            body: Vec::new(),
+            repeated: false,
+        }
+    }
+
+    /// An answer that was given before, as it was.
+    pub(crate) fn repeated(status: u16, body: Vec<u8>) -> Self {
+        Self {
+            status: StatusCode::from_u16(status).unwrap_or(StatusCode::OK),
+            body,
+            repeated: true,
+        }
+    }
+
+    pub(crate) const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    fn new(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
+        let body = serde_json::to_vec(body).map_err(Problem::internal)?;
+        Ok(Self {
+            status,
+            body,
+            repeated: false,
+        })
+    }
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, self.body).into_response();
+        let headers = response.headers_mut();
+        if self.status == StatusCode::NO_CONTENT {
+            headers.remove(header::CONTENT_TYPE);
+        } else {
+            headers.insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            );
+        }
+        // Answers may carry a secret, and none may be taken for the state of a later moment.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.repeated {
+            headers.insert(
+                HeaderName::from_static("idempotency-replayed"),
+                HeaderValue::from_static("true"),
+            );
+        }
+        response
+    }
+}

@@ -1,0 +1,193 @@
+//! The first start, and what each start sets: the first organization, the operator's key and the
+//! organization's key. Generated secrets are handed to the caller once.
+
+use hub::clock::now_us;
+use hub::id::AccountId;
+use hub::key::{KeyHash, KeyScope};
+use sqlx::{AnyConnection, Row as _};
+
+use crate::account::RechargePolicy;
+use crate::keys::{self, KeyType, NewKey, Origin};
+use crate::organizations::create::{NewOrganization, insert};
+use crate::settings::{FirstStart, OpenError, Settings};
+use crate::store::Store;
+
+/// Makes what is missing. `Some` at the first start.
+pub(crate) async fn run(
+    store: &Store,
+    settings: &Settings,
+) -> Result<Option<FirstStart>, OpenError> {
+    let mut writing = store.write().await?;
+    let connection = writing.connection();
+    let now_us = now_us();
+    let known = sqlx::query("SELECT value FROM installation WHERE name = 'first_organization'")
+        .fetch_optional(&mut *connection)
+        .await?;
+    let (organization_id, first) = match known {
+        Some(row) => {
+            let id: String = row.try_get(0)?;
+            (
+                id.parse()
+                    .map_err(|_| OpenError::Unreadable("a first organization"))?,
+                false,
+            )
+        }
+        None => (
+            first_organization(connection, settings, now_us).await?,
+            true,
+        ),
+    };
+    // A withdrawal that a crash cut off may have told the hub a later sequence than the ledger has.
+    sqlx::query(
+        "UPDATE wallets SET sequence = CASE WHEN sequence < $1 THEN $1 ELSE sequence + 2 END \
+         WHERE account_id IN (SELECT id FROM organizations WHERE recharge_policy = 'transfer')",
+    )
+    .bind(now_us)
+    .execute(&mut *connection)
+    .await?;
+    let operator = StartKey {
+        name: "operator_key",
+        shown_name: "Operator key",
+        scope: KeyScope::Operator,
+    };
+    let owner = StartKey {
+        name: "organization_key",
+        shown_name: "Owner key",
+        scope: KeyScope::Organization(organization_id),
+    };
+    let operator_key = operator
+        .apply(connection, settings.operator_key.as_deref(), now_us)
+        .await?;
+    let organization_key = owner
+        .apply(connection, settings.organization_key.as_deref(), now_us)
+        .await?;
+    writing.commit().await?;
+    Ok(first.then_some(FirstStart {
+        operator_key,
+        organization_key,
+        organization_id,
+    }))
+}
+
+async fn first_organization(
+    connection: &mut AnyConnection,
+    settings: &Settings,
+    now_us: i64,
+) -> Result<AccountId, OpenError> {
+    let first = &settings.first_organization;
+    let new = NewOrganization {
+        name: first.name.clone(),
+        total: first.concurrency_total,
+        reserved: 0,
+        currency: first.currency,
+        default_rate: first.default_rate,
+        recharge_policy: RechargePolicy::External,
+        members_may_allocate: true,
+        regions: None,
+    };
+    let (organization, _) = insert(connection, new, now_us).await.map_err(|problem| {
+        tracing::error!(?problem, "the first organization cannot be made");
+        OpenError::Unreadable("something in the way of a first organization")
+    })?;
+    sqlx::query("INSERT INTO installation (name, value) VALUES ('first_organization', $1)")
+        .bind(organization.id.to_string())
+        .execute(connection)
+        .await?;
+    Ok(organization.id)
+}
+
+/// One of the two keys that a start looks after.
+struct StartKey {
+    /// Of the setting.
+    name: &'static str,
+    shown_name: &'static str,
+    scope: KeyScope,
+}
+
+impl StartKey {
+    /// Puts the set key in the place of the former; generates one when there was none. Returns what
+    /// was generated.
+    async fn apply(
+        &self,
+        connection: &mut AnyConnection,
+        set: Option<&str>,
+        now_us: i64,
+    ) -> Result<Option<String>, OpenError> {
+        let (scope, account) = match self.scope {
+            KeyScope::Organization(id) => ("organization", id.to_string()),
+            KeyScope::Operator | KeyScope::Account(_) => ("operator", String::new()),
+        };
+        let former = sqlx::query(
+            "SELECT id, hash FROM keys WHERE origin = 'start' AND scope = $1 AND COALESCE(account_id, '') = $2 AND revoked_us IS NULL",
+        )
+        .bind(scope)
+        .bind(account)
+        .fetch_optional(&mut *connection)
+        .await?;
+        let new = NewKey {
+            scope: self.scope,
+            name: self.shown_name,
+            key_type: KeyType::Live,
+            origin: Origin::Start,
+        };
+        let Some(secret) = set else {
+            return match former {
+                Some(_) => Ok(None),
+                None => Ok(Some(keys::issue(connection, &new, now_us).await?.secret)),
+            };
+        };
+        let hash = keys::hex(KeyHash::of(secret.as_bytes()));
+        if let Some(former) = former {
+            if former.try_get::<String, _>("hash")? == hash {
+                return Ok(None);
+            }
+            sqlx::query("UPDATE keys SET revoked_us = $1 WHERE id = $2")
+                .bind(now_us)
+                .bind(former.try_get::<String, _>("id")?)
+                .execute(&mut *connection)
+                .await?;
+        }
+        self.set(connection, &new, secret, &hash, now_us).await?;
+        Ok(None)
+    }
+
+    /// Writes the set key, or brings it back if it was this key before.
+    async fn set(
+        &self,
+        connection: &mut AnyConnection,
+        new: &NewKey<'_>,
+        secret: &str,
+        hash: &str,
+        now_us: i64,
+    ) -> Result<(), OpenError> {
+        let present = sqlx::query(
+            "SELECT hash, scope, account_id, type, revoked_us, origin FROM keys WHERE hash = $1",
+        )
+        .bind(hash)
+        .fetch_optional(&mut *connection)
+        .await?;
+        let Some(present) = present else {
+            keys::insert(connection, new, secret.to_owned(), now_us).await?;
+            return Ok(());
+        };
+        let same = present.try_get::<Option<i64>, _>("revoked_us")?.is_some()
+            && present.try_get::<String, _>("origin")? == "start"
+            && opens(&present) == Some(self.scope);
+        if !same {
+            return Err(OpenError::KeyInUse { name: self.name });
+        }
+        sqlx::query("UPDATE keys SET revoked_us = NULL WHERE hash = $1")
+            .bind(hash)
+            .execute(connection)
+            .await?;
+        Ok(())
+    }
+}
+
+/// What a key row opened before it was revoked.
+fn opens(row: &sqlx::any::AnyRow) -> Option<KeyScope> {
+    let account: Option<String> = row.try_get("account_id").ok()?;
+    let (scope, key_type): (String, String) =
+        (row.try_get("scope").ok()?, row.try_get("type").ok()?);
+    crate::principal::scope(&scope, account.as_deref(), &key_type).ok()
+}

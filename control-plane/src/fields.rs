@@ -1,0 +1,341 @@
+//! The strict reader of request bodies and query strings: unknown and repeated fields are refused,
+//! numbers are read from their text, and every bad field is named at once.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::problem::{FieldError, Problem};
+
+pub(crate) mod values;
+
+/// The most fields read from one object; more are a malformed request.
+const FIELDS_MAX: usize = 64;
+/// As much of a bad value as is shown back.
+const SHOWN_CHARACTERS_MAX: usize = 64;
+
+/// A value as it stood in the request.
+#[derive(Debug)]
+pub(crate) enum Raw {
+    Json(Box<RawValue>),
+    /// From a query string.
+    Text(String),
+}
+
+/// A field that may be left out or be `null`, which are not the same.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Given<T> {
+    #[default]
+    Absent,
+    Null,
+    Value(T),
+}
+
+impl<T> Given<T> {
+    pub(crate) const fn is_absent(&self) -> bool {
+        matches!(self, Self::Absent)
+    }
+
+    /// `null` and absence alike.
+    pub(crate) fn value(self) -> Option<T> {
+        match self {
+            Self::Value(value) => Some(value),
+            Self::Absent | Self::Null => None,
+        }
+    }
+
+    /// What a merge makes of `present`.
+    pub(crate) fn merged(self, present: Option<T>) -> Option<T> {
+        match self {
+            Self::Absent => present,
+            Self::Null => None,
+            Self::Value(value) => Some(value),
+        }
+    }
+}
+
+/// The fields of one object, each to be asked for once; then [`Fields::finish`].
+pub(crate) struct Fields {
+    prefix: String,
+    entries: Vec<(String, Option<Raw>)>,
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    /// Reads a JSON object. An empty body is an object without fields.
+    pub(crate) fn of_body(body: &[u8]) -> Result<Self, Problem> {
+        let text = std::str::from_utf8(body).map_err(|error| {
+            Problem::field(
+                "body",
+                format!("expected UTF-8; byte {} is not", error.valid_up_to()),
+            )
+        })?;
+        if text.trim_ascii().is_empty() {
+            return Ok(Self::new(String::new(), Vec::new()));
+        }
+        let object: Object = serde_json::from_str(text)
+            .map_err(|error| Problem::field("body", format!("expected a JSON object: {error}")))?;
+        Ok(Self::new(String::new(), object.0))
+    }
+
+    /// Reads a query string.
+    pub(crate) fn of_query(query: Option<&str>) -> Self {
+        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        let entries = pairs
+            .take(FIELDS_MAX)
+            .map(|(name, value)| (name.into_owned(), Raw::Text(value.into_owned())));
+        Self::new(String::new(), entries.collect())
+    }
+
+    fn new(prefix: String, entries: Vec<(String, Raw)>) -> Self {
+        let mut fields = Self {
+            prefix,
+            entries: Vec::new(),
+            errors: Vec::new(),
+        };
+        for (name, raw) in entries {
+            if fields.entries.iter().any(|(present, _)| *present == name) {
+                fields.error(&name, None, "given more than once");
+            } else {
+                fields.entries.push((name, Some(raw)));
+            }
+        }
+        fields
+    }
+
+    /// A field that must be there.
+    pub(crate) fn required<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&Raw) -> Result<T, String>,
+    ) -> Option<T> {
+        match self.take(name) {
+            Some(raw) => self.read(name, &raw, read),
+            None => {
+                self.error(name, None, "required");
+                None
+            }
+        }
+    }
+
+    /// A field that may be left out.
+    pub(crate) fn optional<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&Raw) -> Result<T, String>,
+    ) -> Option<T> {
+        let raw = self.take(name)?;
+        self.read(name, &raw, read)
+    }
+
+    /// A field that may be left out or `null`.
+    pub(crate) fn given<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&Raw) -> Result<T, String>,
+    ) -> Given<T> {
+        match self.take(name) {
+            None => Given::Absent,
+            Some(raw) if raw.is_null() => Given::Null,
+            Some(raw) => self
+                .read(name, &raw, read)
+                .map_or(Given::Absent, Given::Value),
+        }
+    }
+
+    /// A field that is itself an object; `null` and absence are told apart.
+    pub(crate) fn given_object<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Given<T> {
+        let raw = match self.take(name) {
+            None => return Given::Absent,
+            Some(raw) if raw.is_null() => return Given::Null,
+            Some(raw) => raw,
+        };
+        let Ok(object) = serde_json::from_str::<Object>(raw.text()) else {
+            self.error(name, Some(&raw), "expected an object");
+            return Given::Absent;
+        };
+        let mut inner = Self::new(format!("{}{name}.", self.prefix), object.0);
+        let value = read(&mut inner);
+        inner.refuse_unread();
+        self.errors.append(&mut inner.errors);
+        value.map_or(Given::Absent, Given::Value)
+    }
+
+    /// Notes that a field is wrong in a way that only the caller can see.
+    pub(crate) fn refuse(&mut self, name: &str, problem: impl Into<String>) {
+        self.error(name, None, problem);
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|(present, _)| present == name)
+    }
+
+    /// Refuses what nobody asked for, and everything found wrong before. After `Ok`, every
+    /// required field was there and right.
+    pub(crate) fn finish(mut self) -> Result<(), Problem> {
+        self.refuse_unread();
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Problem::fields(&self.errors))
+        }
+    }
+
+    fn refuse_unread(&mut self) {
+        let unread: Vec<String> = self
+            .entries
+            .iter()
+            .filter(|(_, raw)| raw.is_some())
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in unread {
+            self.error(&name, None, "unknown field");
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<Raw> {
+        self.entries
+            .iter_mut()
+            .find(|(present, _)| present == name)?
+            .1
+            .take()
+    }
+
+    fn read<T>(
+        &mut self,
+        name: &str,
+        raw: &Raw,
+        read: impl FnOnce(&Raw) -> Result<T, String>,
+    ) -> Option<T> {
+        match read(raw) {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.error(name, Some(raw), problem);
+                None
+            }
+        }
+    }
+
+    fn error(&mut self, name: &str, raw: Option<&Raw>, problem: impl Into<String>) {
+        let shown = |raw: &Raw| raw.text().chars().take(SHOWN_CHARACTERS_MAX).collect();
+        self.errors.push(FieldError {
+            field: format!(
+                "{}{}",
+                self.prefix,
+                name.chars().take(SHOWN_CHARACTERS_MAX).collect::<String>()
+            ),
+            value: raw.map(shown),
+            problem: problem.into(),
+        });
+    }
+}
+
+impl Raw {
+    fn text(&self) -> &str {
+        match self {
+            Self::Json(raw) => raw.get(),
+            Self::Text(text) => text,
+        }
+    }
+
+    fn is_null(&self) -> bool {
+        matches!(self, Self::Json(raw) if raw.get() == "null")
+    }
+}
+
+/// A JSON object as a list: names are not yet compared, values not yet read.
+struct Object(Vec<(String, Raw)>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Object;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object, A::Error> {
+        let mut entries = Vec::new();
+        while let Some((name, raw)) = map.next_entry::<String, Box<RawValue>>()? {
+            if entries.len() == FIELDS_MAX {
+                return Err(serde::de::Error::custom(format!(
+                    "more than {FIELDS_MAX} fields"
+                )));
+            }
+            entries.push((name, Raw::Json(raw)));
+        }
+        Ok(Object(entries))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    fn finish(body: &str, ask: impl FnOnce(&mut Fields)) -> Option<Vec<String>> {
+        let mut fields = Fields::of_body(body.as_bytes()).expect("an object");
+        ask(&mut fields);
+        let mut named = fields
+            .errors
+            .iter()
+            .map(|error| error.field.clone())
+            .collect::<Vec<_>>();
+        fields.refuse_unread();
+        named.extend(
+            fields.errors[named.len()..]
+                .iter()
+                .map(|error| error.field.clone()),
+        );
+        fields.finish().err().map(|_| named)
+    }
+
+    #[test]
+    fn every_bad_field_is_named_at_once() {
+        let named = finish(r#"{"a":1,"a":2,"b":"x","z":null}"#, |fields| {
+            let _: Option<u32> = fields.required("a", values::whole(0..=9));
+            let _: Option<u32> = fields.required("b", values::whole(0..=9));
+            let _: Option<String> = fields.required("c", values::name);
+        });
+        assert_eq!(
+            named,
+            Some(["a", "b", "c", "z"].map(str::to_owned).to_vec())
+        );
+    }
+
+    #[test]
+    fn what_is_no_object_or_no_utf_8_is_refused() {
+        for body in [
+            &b"[]"[..],
+            b"1",
+            b"{",
+            b"{\"a\":}",
+            b"{} {}",
+            b"\xff",
+            b"name=x",
+        ] {
+            let problem = Fields::of_body(body).err().expect("refused");
+            assert_eq!(problem.into_response().status(), 400, "{body:?}");
+        }
+        assert!(Fields::of_body(b" ").is_ok());
+    }
+
+    #[test]
+    fn null_and_absence_are_told_apart() {
+        let mut fields = Fields::of_body(br#"{"a":null}"#).expect("an object");
+        assert_eq!(fields.given("a", values::whole(0..=1)), Given::Null);
+        assert_eq!(fields.given("b", values::whole(0..=1)), Given::Absent);
+    }
+}

@@ -1,0 +1,276 @@
+//! The double-entry ledger: the only truth about money. Transactions are posted here and nowhere
+//! else; each sums to zero, its rows are never changed, and every balance is the sum of its entries.
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::float_arithmetic,
+    clippy::as_conversions
+)]
+
+use std::collections::BTreeMap;
+
+use hub::id::AccountId;
+use hub::money::{Amount, Currency};
+use sqlx::AnyConnection;
+
+use crate::store::rows::{self, Value};
+
+mod accounts;
+mod check;
+mod wallet;
+
+pub(crate) use accounts::open_wallet;
+pub use check::Discrepancy;
+pub(crate) use check::verify;
+pub(crate) use wallet::Wallet;
+
+use accounts::LedgerAccount;
+
+/// The four ledger accounts that belong to each wallet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// The wallet's money.
+    Wallet,
+    /// The world: what came in is negative here.
+    External,
+    /// What calls have brought in.
+    Revenue,
+    /// What calls cost that nobody could pay: negative.
+    Debt,
+}
+
+/// Why money moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Recharge,
+    Transfer,
+    Call,
+    /// A call's charge corrected after its end.
+    Adjustment,
+    Refund,
+    Forfeit,
+}
+
+impl Cause {
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Recharge => "recharge",
+            Self::Transfer => "transfer",
+            Self::Call => "call",
+            Self::Adjustment => "adjustment",
+            Self::Refund => "refund",
+            Self::Forfeit => "forfeit",
+        }
+    }
+
+    /// Whether the money is spent by calls, rather than put at the hub's disposal or taken back.
+    const fn is_charge(self) -> bool {
+        matches!(self, Self::Call | Self::Adjustment)
+    }
+}
+
+/// A ledger account: of which wallet, and which of its four.
+pub(crate) type Place = (AccountId, Kind);
+
+/// One transaction to be posted. Entries of zero are left out; with none left nothing is posted.
+#[derive(Clone, Debug)]
+pub(crate) struct Transaction {
+    cause: Cause,
+    /// What it stands for: a call, a key of idempotency, another wallet.
+    reference: String,
+    currency: Currency,
+    entries: Vec<(Place, Amount)>,
+}
+
+impl Transaction {
+    /// Takes `amount` from one place to another.
+    pub(crate) fn moving(
+        cause: Cause,
+        reference: String,
+        currency: Currency,
+        amount: Amount,
+        from: Place,
+        to: Place,
+    ) -> Self {
+        Self {
+            cause,
+            reference,
+            currency,
+            entries: vec![(from, amount.negated()), (to, amount)],
+        }
+    }
+
+    /// What a call on a wallet cost: `paid` by the wallet and `owed` as debt. Negative parts
+    /// correct an earlier charge.
+    pub(crate) fn charge(
+        cause: Cause,
+        reference: String,
+        currency: Currency,
+        wallet: AccountId,
+        paid: Amount,
+        owed: Amount,
+    ) -> Self {
+        Self {
+            cause,
+            reference,
+            currency,
+            entries: vec![
+                ((wallet, Kind::Wallet), paid.negated()),
+                ((wallet, Kind::Debt), owed.negated()),
+                ((wallet, Kind::Revenue), paid.saturating_add(owed)),
+            ],
+        }
+    }
+}
+
+/// The ledger refuses a posting; nothing of it was written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LedgerError {
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    #[error("a {0} transaction does not sum to zero")]
+    Unbalanced(&'static str),
+    #[error("a {0} transaction names one ledger account twice")]
+    Repeated(&'static str),
+    #[error("no {0:?} ledger account of {1} in {2}")]
+    Unknown(Kind, AccountId, Currency),
+    #[error("a balance would exceed what the ledger can count")]
+    Overflow,
+}
+
+impl From<LedgerError> for crate::problem::Problem {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::Database(error) => error.into(),
+            other => Self::internal(other),
+        }
+    }
+}
+
+/// Posts transactions in order, within the caller's SQL transaction: entries, balances, and what
+/// the wallets say to the hub.
+pub(crate) async fn post(
+    connection: &mut AnyConnection,
+    transactions: &[Transaction],
+    now_us: i64,
+) -> Result<(), LedgerError> {
+    let posted: Vec<&Transaction> = transactions
+        .iter()
+        .filter(|transaction| transaction.moves())
+        .collect();
+    let Some(count) = i64::try_from(posted.len()).ok().filter(|count| *count > 0) else {
+        return Ok(());
+    };
+    posted
+        .iter()
+        .try_for_each(|transaction| transaction.check())?;
+    let owners = posted
+        .iter()
+        .flat_map(|transaction| &transaction.entries)
+        .map(|((owner, _), _)| *owner);
+    let mut accounts = accounts::load(connection, owners.collect()).await?;
+    let first = crate::counters::next(connection, "ledger_transaction", count).await?;
+    let mut transaction_rows = Vec::with_capacity(posted.len());
+    let mut entry_rows = Vec::with_capacity(posted.len().saturating_mul(2));
+    let mut wallets = BTreeMap::new();
+    for (id, transaction) in (first..).zip(&posted) {
+        transaction_rows.push(transaction.row(id, now_us));
+        for (place, amount) in transaction.moving_entries() {
+            let account = accounts
+                .get_mut(&place)
+                .filter(|account| account.currency == transaction.currency)
+                .ok_or(LedgerError::Unknown(place.1, place.0, transaction.currency))?;
+            entry_rows.push(enter(account, id, amount)?);
+            if place.1 == Kind::Wallet {
+                let wallet: &mut wallet::Movement = wallets.entry(place.0).or_default();
+                wallet.add(transaction.cause.is_charge(), amount)?;
+            }
+        }
+    }
+    rows::insert(
+        connection,
+        "INSERT INTO ledger_transactions (id, cause, reference, currency, posted_us)",
+        &transaction_rows,
+        "",
+    )
+    .await?;
+    rows::insert(
+        connection,
+        "INSERT INTO ledger_entries (ledger_account_id, sequence, transaction_id, amount, balance_after)",
+        &entry_rows,
+        "",
+    )
+    .await?;
+    accounts::write_balances(
+        connection,
+        accounts.values().filter(|account| account.touched),
+    )
+    .await?;
+    wallet::write(connection, &wallets, now_us).await
+}
+
+/// Adds one entry to an account and returns its row.
+fn enter(
+    account: &mut LedgerAccount,
+    transaction: i64,
+    amount: Amount,
+) -> Result<Vec<Value<'static>>, LedgerError> {
+    account.balance = account
+        .balance
+        .checked_add(amount.micros())
+        .ok_or(LedgerError::Overflow)?;
+    account.entries = account
+        .entries
+        .checked_add(1)
+        .ok_or(LedgerError::Overflow)?;
+    account.touched = true;
+    Ok(vec![
+        Value::Int(account.id),
+        Value::Int(account.entries),
+        Value::Int(transaction),
+        Value::Int(amount.micros()),
+        Value::Int(account.balance),
+    ])
+}
+
+impl Transaction {
+    fn moving_entries(&self) -> impl Iterator<Item = (Place, Amount)> {
+        self.entries
+            .iter()
+            .copied()
+            .filter(|(_, amount)| *amount != Amount::ZERO)
+    }
+
+    fn moves(&self) -> bool {
+        self.moving_entries().next().is_some()
+    }
+
+    fn check(&self) -> Result<(), LedgerError> {
+        let mut sum: i128 = 0;
+        for (index, (place, amount)) in self.entries.iter().enumerate() {
+            sum = sum.saturating_add(i128::from(amount.micros()));
+            if self
+                .entries
+                .iter()
+                .skip(index.saturating_add(1))
+                .any(|(other, _)| other == place)
+            {
+                return Err(LedgerError::Repeated(self.cause.label()));
+            }
+        }
+        if sum == 0 {
+            Ok(())
+        } else {
+            Err(LedgerError::Unbalanced(self.cause.label()))
+        }
+    }
+
+    fn row(&self, id: i64, now_us: i64) -> Vec<Value<'_>> {
+        vec![
+            Value::Int(id),
+            Value::Text(self.cause.label()),
+            Value::Text(&self.reference),
+            Value::OwnedText(self.currency.to_string()),
+            Value::Int(now_us),
+        ]
+    }
+}

@@ -1,0 +1,143 @@
+//! The ledger accounts of wallets: opened with the wallet, read and written a batch at a time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hub::id::AccountId;
+use hub::money::Currency;
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
+
+use super::{Kind, LedgerError, Place};
+use crate::store::rows::{self, Value};
+
+/// Wallets read by one statement; shorter last lists are filled up, so it is prepared once.
+const OWNERS_PER_READ: usize = 64;
+
+pub(super) const KINDS: [(&str, Kind); 4] = [
+    ("wallet", Kind::Wallet),
+    ("external", Kind::External),
+    ("revenue", Kind::Revenue),
+    ("debt", Kind::Debt),
+];
+
+/// A ledger account and what it comes to.
+pub(super) struct LedgerAccount {
+    pub(super) id: i64,
+    owner: AccountId,
+    kind: Kind,
+    pub(super) currency: Currency,
+    pub(super) balance: i64,
+    pub(super) entries: i64,
+    pub(super) touched: bool,
+}
+
+/// Opens a wallet with its ledger accounts, all at zero.
+pub(crate) async fn open_wallet(
+    connection: &mut AnyConnection,
+    owner: AccountId,
+    organization: AccountId,
+    currency: Currency,
+    now_us: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "INSERT INTO wallets (account_id, organization_id, currency, escrow, posted, sequence) VALUES ($1, $2, $3, 0, 0, $4)",
+    )
+    .bind(owner.to_string())
+    .bind(organization.to_string())
+    .bind(currency.code())
+    .bind(now_us)
+    .execute(&mut *connection)
+    .await?;
+    let first = crate::counters::next(connection, "ledger_account", 4).await?;
+    let accounts = (first..).zip(KINDS).map(|(id, (_, kind))| LedgerAccount {
+        id,
+        owner,
+        kind,
+        currency,
+        balance: 0,
+        entries: 0,
+        touched: true,
+    });
+    let accounts: Vec<LedgerAccount> = accounts.collect();
+    write_balances(connection, accounts.iter()).await
+}
+
+/// The ledger accounts of all these wallets.
+pub(super) async fn load(
+    connection: &mut AnyConnection,
+    owners: BTreeSet<AccountId>,
+) -> Result<BTreeMap<Place, LedgerAccount>, LedgerError> {
+    let list: Vec<String> = (1..=OWNERS_PER_READ)
+        .map(|index| format!("${index}"))
+        .collect();
+    let sql = format!(
+        "SELECT id, owner_id, kind, currency, balance, entries FROM ledger_accounts WHERE owner_id IN ({})",
+        list.join(","),
+    );
+    let owners: Vec<AccountId> = owners.into_iter().collect();
+    let mut accounts = BTreeMap::new();
+    for chunk in owners.chunks(OWNERS_PER_READ) {
+        let mut query = sqlx::query(AssertSqlSafe(sql.clone()));
+        let last = chunk[chunk.len().saturating_sub(1)];
+        for owner in chunk
+            .iter()
+            .copied()
+            .chain(std::iter::repeat(last))
+            .take(OWNERS_PER_READ)
+        {
+            query = query.bind(owner.to_string());
+        }
+        for row in query.fetch_all(&mut *connection).await? {
+            let unreadable = || sqlx::Error::Decode("a ledger account cannot be read".into());
+            let kind: String = row.try_get("kind")?;
+            let (_, kind) = KINDS
+                .into_iter()
+                .find(|(word, _)| *word == kind)
+                .ok_or_else(unreadable)?;
+            let owner = row
+                .try_get::<String, _>("owner_id")?
+                .parse()
+                .map_err(|_| unreadable())?;
+            let account = LedgerAccount {
+                id: row.try_get("id")?,
+                owner,
+                kind,
+                currency: row
+                    .try_get::<String, _>("currency")?
+                    .parse()
+                    .map_err(|_| unreadable())?,
+                balance: row.try_get("balance")?,
+                entries: row.try_get("entries")?,
+                touched: false,
+            };
+            accounts.insert((owner, kind), account);
+        }
+    }
+    Ok(accounts)
+}
+
+/// Writes balances and numbers of entries.
+pub(super) async fn write_balances(
+    connection: &mut AnyConnection,
+    accounts: impl Iterator<Item = &LedgerAccount>,
+) -> Result<(), sqlx::Error> {
+    let values: Vec<Vec<Value<'_>>> = accounts
+        .map(|account| {
+            let kind = KINDS.into_iter().find(|(_, kind)| *kind == account.kind);
+            vec![
+                Value::Int(account.id),
+                Value::OwnedText(account.owner.to_string()),
+                Value::Text(kind.map_or("", |(word, _)| word)),
+                Value::OwnedText(account.currency.to_string()),
+                Value::Int(account.balance),
+                Value::Int(account.entries),
+            ]
+        })
+        .collect();
+    rows::insert(
+        connection,
+        "INSERT INTO ledger_accounts (id, owner_id, kind, currency, balance, entries)",
+        &values,
+        " ON CONFLICT (id) DO UPDATE SET balance = excluded.balance, entries = excluded.entries",
+    )
+    .await
+}

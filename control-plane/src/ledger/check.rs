@@ -1,0 +1,62 @@
+//! The ledger proves itself: every transaction sums to zero, every balance is the sum of its
+//! entries, entries have no gap, and wallets say what the ledger says.
+
+use sqlx::{AnyConnection, Row as _};
+
+/// Something in the ledger that does not agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Discrepancy {
+    pub what: &'static str,
+    /// How many rows disagree.
+    pub rows: i64,
+}
+
+const CHECKS: [(&str, &str); 5] = [
+    (
+        "transactions that do not sum to zero",
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT transaction_id FROM ledger_entries \
+         GROUP BY transaction_id HAVING SUM(amount) <> 0) AS wrong",
+    ),
+    (
+        "transactions without entries",
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM ledger_transactions \
+         WHERE id NOT IN (SELECT transaction_id FROM ledger_entries)",
+    ),
+    (
+        "balances that are not the sum of their entries, or entries with a gap",
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM ledger_accounts a LEFT JOIN \
+         (SELECT ledger_account_id, SUM(amount) AS amount, COUNT(*) AS entries, MAX(sequence) AS last \
+         FROM ledger_entries GROUP BY ledger_account_id) AS e ON e.ledger_account_id = a.id \
+         WHERE a.balance <> COALESCE(e.amount, 0) OR a.entries <> COALESCE(e.entries, 0) OR a.entries <> COALESCE(e.last, 0)",
+    ),
+    (
+        "wallets that do not say what the ledger says",
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM wallets w \
+         JOIN ledger_accounts a ON a.owner_id = w.account_id AND a.kind = 'wallet' \
+         WHERE w.escrow - w.posted <> a.balance",
+    ),
+    (
+        "charges that are not what the calls cost",
+        "SELECT CASE WHEN (SELECT COALESCE(SUM(cost), 0) FROM calls WHERE currency IS NOT NULL) = \
+         (SELECT COALESCE(SUM(e.amount), 0) FROM ledger_entries e JOIN ledger_transactions t ON t.id = e.transaction_id \
+         JOIN ledger_accounts a ON a.id = e.ledger_account_id \
+         WHERE a.kind = 'revenue' AND t.cause IN ('call', 'adjustment')) THEN 0 ELSE 1 END",
+    ),
+];
+
+/// Everything that does not agree; empty is well. Reads the whole ledger.
+pub(crate) async fn verify(
+    connection: &mut AnyConnection,
+) -> Result<Vec<Discrepancy>, sqlx::Error> {
+    let mut found = Vec::new();
+    for (what, sql) in CHECKS {
+        let rows: i64 = sqlx::query(sql)
+            .fetch_one(&mut *connection)
+            .await?
+            .try_get(0)?;
+        if rows != 0 {
+            found.push(Discrepancy { what, rows });
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,137 @@
+//! `POST /v1/organizations`: an organization with its wallet and its owner's key, by the operator.
+
+use axum::extract::State;
+use hub::directory::{Billing, Change as Published, Status};
+use hub::id::AccountKind;
+use hub::key::KeyScope;
+use hub::money::{Currency, Rate};
+use sqlx::AnyConnection;
+
+use super::{Settings, Shown};
+use crate::Shared;
+use crate::account::{Account, Organization, RechargePolicy, new_id};
+use crate::allocation;
+use crate::answer::Answer;
+use crate::change::Begun;
+use crate::fields::values;
+use crate::keys::{self, KeyType, NewKey, Origin};
+use crate::ledger;
+use crate::problem::Problem;
+use crate::request::Request;
+
+/// What an organization begins with.
+pub(crate) struct NewOrganization {
+    pub(crate) name: String,
+    pub(crate) total: u32,
+    pub(crate) reserved: u32,
+    pub(crate) currency: Currency,
+    pub(crate) default_rate: Option<Rate>,
+    pub(crate) recharge_policy: RechargePolicy,
+    pub(crate) members_may_allocate: bool,
+    pub(crate) regions: Option<Vec<String>>,
+}
+
+pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
+    let new = read(&app, &request)?;
+    let mut change = match app.begin(&request).await? {
+        Begun::New(change) => change,
+        Begun::Repeated(answer) => return Ok(answer),
+    };
+    let now_us = change.now_us;
+    let (organization, account) = insert(change.connection(), new, now_us).await?;
+    let key = NewKey {
+        scope: KeyScope::Organization(organization.id),
+        name: "Owner key",
+        key_type: KeyType::Live,
+        origin: Origin::Issued,
+    };
+    let issued = keys::issue(change.connection(), &key, now_us).await?;
+    let wallet = ledger::Wallet::load(change.connection(), organization.id).await?;
+    change.publish(Published::Organization(organization.config()));
+    change.publish(Published::Account(account.config()));
+    change.publish(Published::Wallet(wallet.config()));
+    change.publish(issued.change);
+    let mut shown = Shown::load(&app, change.connection(), &organization, &account).await?;
+    let id = organization.id.to_string();
+    change
+        .audit(
+            Some(organization.id),
+            "organization.created",
+            &id,
+            None::<&Settings>,
+            Some(&shown.settings),
+        )
+        .await?;
+    shown.api_key = Some(issued.secret);
+    change.commit(Answer::created(&shown)?).await
+}
+
+/// Writes an organization, its account and its wallet.
+pub(crate) async fn insert(
+    connection: &mut AnyConnection,
+    new: NewOrganization,
+    now_us: i64,
+) -> Result<(Organization, Account), Problem> {
+    let id = new_id(AccountKind::Organization, now_us);
+    let organization = Organization {
+        id,
+        total: new.total,
+        currency: new.currency,
+        default_rate: new.default_rate,
+        recharge_policy: new.recharge_policy,
+        members_may_allocate: new.members_may_allocate,
+        regions: new.regions,
+        version: now_us,
+    };
+    let account = Account {
+        id,
+        organization: id,
+        name: new.name,
+        status: Status::Active,
+        floor: new.reserved,
+        cap: None,
+        cps_limit: None,
+        region: None,
+        billing: Billing::Isolated,
+        rate: None,
+        lease_s: None,
+        duration_max_s: None,
+        version: now_us,
+        created_us: now_us,
+        updated_us: now_us,
+    };
+    organization.insert(connection).await?;
+    account.insert(connection).await?;
+    allocation::verify(connection, &account, organization.total).await?;
+    ledger::open_wallet(connection, id, id, organization.currency, now_us).await?;
+    Ok((organization, account))
+}
+
+fn read(app: &Shared, request: &Request) -> Result<NewOrganization, Problem> {
+    let mut fields = request.body()?;
+    let name = fields.required("name", values::name);
+    let total = fields.required("concurrency_total", values::whole(values::CONCURRENCY));
+    let currency = fields.required("currency", values::currency);
+    let reserved = fields
+        .optional("reserved_concurrency", values::whole(values::CONCURRENCY))
+        .unwrap_or(0);
+    let regions = fields
+        .given("regions", values::regions(&app.regions))
+        .value();
+    let default_rate = values::rate(&mut fields, "default_rate").value();
+    let recharge_policy = fields.optional("recharge_policy", values::word(RechargePolicy::WORDS));
+    let members_may_allocate = fields
+        .optional("members_may_allocate", values::flag)
+        .unwrap_or(true);
+    fields.finish()?;
+    Ok(NewOrganization {
+        name: name.unwrap_or_default(),
+        total: total.unwrap_or_default(),
+        reserved,
+        currency: currency.unwrap_or(Currency::INR),
+        default_rate,
+        recharge_policy: recharge_policy.unwrap_or(RechargePolicy::External),
+        members_may_allocate,
+        regions,
+    })
+}

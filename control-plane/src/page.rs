@@ -1,0 +1,89 @@
+//! Lists: a page has a limit and, when there is more, a cursor for the next one.
+
+use std::ops::RangeInclusive;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+
+use crate::fields::{Fields, Raw, values};
+
+const LIMITS: RangeInclusive<u32> = 1..=1_000;
+const LIMIT_DEFAULT: u32 = 100;
+/// The longest cursor that is looked at.
+const CURSOR_CHARACTERS_MAX: usize = 512;
+
+/// Which part of a list is asked for.
+pub(crate) struct Window {
+    after: Option<String>,
+    limit: u32,
+}
+
+/// Reads `limit` and `cursor`.
+pub(crate) fn window(query: &mut Fields) -> Window {
+    let limit = query
+        .optional("limit", values::whole(LIMITS))
+        .unwrap_or(LIMIT_DEFAULT);
+    Window {
+        after: query.optional("cursor", cursor),
+        limit,
+    }
+}
+
+impl Window {
+    /// The last key of the page before; empty at the beginning.
+    pub(crate) fn after_text(&self) -> &str {
+        self.after.as_deref().unwrap_or_default()
+    }
+
+    pub(crate) fn after(&self) -> Option<&str> {
+        self.after.as_deref()
+    }
+
+    /// Rows to read: one more than is shown, to know whether there is more.
+    pub(crate) fn rows(&self) -> i64 {
+        i64::from(self.limit) + 1
+    }
+}
+
+/// A page as it is answered.
+#[derive(Serialize)]
+pub(crate) struct Page<T> {
+    data: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Makes a page of the rows that `window` asked for; `key` is what the next page follows.
+    pub(crate) fn of(mut rows: Vec<T>, window: &Window, key: impl Fn(&T) -> String) -> Self {
+        let limit = usize::try_from(window.limit).unwrap_or(usize::MAX);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let next_cursor = rows
+            .last()
+            .filter(|_| more)
+            .map(|last| URL_SAFE_NO_PAD.encode(key(last)));
+        Self {
+            data: rows,
+            next_cursor,
+        }
+    }
+
+    pub(crate) fn map<U>(self, shown: impl Fn(T) -> U) -> Page<U> {
+        Page {
+            data: self.data.into_iter().map(shown).collect(),
+            next_cursor: self.next_cursor,
+        }
+    }
+}
+
+fn cursor(raw: &Raw) -> Result<String, String> {
+    let text = values::text(raw)?;
+    let decoded = URL_SAFE_NO_PAD
+        .decode(&text)
+        .ok()
+        .filter(|_| text.len() <= CURSOR_CHARACTERS_MAX);
+    decoded
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .ok_or_else(|| "expected a next_cursor of an earlier answer".to_owned())
+}

@@ -1,0 +1,184 @@
+//! Refusals and failures as RFC 9457 problem documents, with the three members that clients of the
+//! older shape read. Causes are logged here, once, and never shown.
+
+use std::error::Error;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// Every kind of problem: wire name, status and title.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    InvalidRequest,
+    Unauthenticated,
+    InsufficientBalance,
+    Forbidden,
+    NotFound,
+    UnknownAccount,
+    UnknownKey,
+    MethodNotAllowed,
+    OverAllocation,
+    ConsolidatedBilling,
+    LiveCalls,
+    BalanceLeft,
+    TooLarge,
+    IdempotencyKeyReused,
+    Internal,
+    HubUnavailable,
+    Busy,
+}
+
+impl Kind {
+    #[rustfmt::skip]
+    const fn row(self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            Self::InvalidRequest => ("invalid_request", StatusCode::BAD_REQUEST, "The request is not valid"),
+            Self::Unauthenticated => ("unauthenticated", StatusCode::UNAUTHORIZED, "The API key is missing or not valid"),
+            Self::InsufficientBalance => ("insufficient_balance", StatusCode::PAYMENT_REQUIRED, "Insufficient wallet balance"),
+            Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "The key may not do this"),
+            Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "No such resource"),
+            Self::UnknownAccount => ("unknown_account", StatusCode::NOT_FOUND, "No such account"),
+            Self::UnknownKey => ("unknown_key", StatusCode::NOT_FOUND, "No such API key"),
+            Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "The resource does not know this method"),
+            Self::OverAllocation => ("over_allocation", StatusCode::CONFLICT, "More slots promised than bought"),
+            Self::ConsolidatedBilling => ("consolidated_billing", StatusCode::CONFLICT, "The account has no wallet of its own"),
+            Self::LiveCalls => ("live_calls", StatusCode::CONFLICT, "The account has live calls"),
+            Self::BalanceLeft => ("balance_left", StatusCode::CONFLICT, "The account's wallet is not empty"),
+            Self::TooLarge => ("too_large", StatusCode::PAYLOAD_TOO_LARGE, "The request is too large"),
+            Self::IdempotencyKeyReused => ("idempotency_key_reused", StatusCode::UNPROCESSABLE_ENTITY, "The Idempotency-Key belongs to another request"),
+            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here"),
+            Self::HubUnavailable => ("hub_unavailable", StatusCode::SERVICE_UNAVAILABLE, "The change is not in force yet"),
+            Self::Busy => ("busy", StatusCode::SERVICE_UNAVAILABLE, "Too busy to answer in time"),
+        }
+    }
+}
+
+/// A field that is not as it should be.
+#[derive(Clone, Debug, Serialize, PartialEq, Eq)]
+pub(crate) struct FieldError {
+    pub(crate) field: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) value: Option<String>,
+    pub(crate) problem: String,
+}
+
+/// A request that is not carried out. Small, because it travels in every `Result`.
+#[derive(Debug)]
+pub(crate) struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    kind: Kind,
+    detail: String,
+    members: Map<String, Value>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Problem {
+    /// `detail` says what happened here and, where that helps, what to do.
+    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            kind,
+            detail: detail.into(),
+            members: Map::new(),
+            headers: Vec::new(),
+            cause: None,
+        }))
+    }
+
+    /// The request's fields are wrong; every one is named.
+    pub(crate) fn fields(errors: &[FieldError]) -> Self {
+        let named: Vec<String> = errors
+            .iter()
+            .map(|error| format!("{}: {}", error.field, error.problem))
+            .collect();
+        Self::new(Kind::InvalidRequest, named.join("; ")).with("errors", json!(errors))
+    }
+
+    /// One field is wrong.
+    pub(crate) fn field(field: &str, problem: impl Into<String>) -> Self {
+        Self::fields(&[FieldError {
+            field: field.to_owned(),
+            value: None,
+            problem: problem.into(),
+        }])
+    }
+
+    pub(crate) fn unknown_account() -> Self {
+        Self::new(
+            Kind::UnknownAccount,
+            "there is no such account for this key",
+        )
+    }
+
+    /// Something failed that the client cannot help.
+    pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let mut problem = Self::new(
+            Kind::Internal,
+            "the request was not carried out; the log says why",
+        );
+        problem.0.cause = Some(cause.into());
+        problem
+    }
+
+    /// Adds a member: a number behind the refusal.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.members.insert(name.to_owned(), value.into());
+        self
+    }
+
+    #[must_use]
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.push((name, value));
+        self
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::PoolTimedOut => Self::new(Kind::Busy, "the database is busy; try again")
+                .with_header(header::RETRY_AFTER, HeaderValue::from_static("1")),
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Parts {
+            kind,
+            detail,
+            members,
+            headers,
+            cause,
+        } = *self.0;
+        let (name, status, title) = kind.row();
+        if let Some(cause) = cause {
+            tracing::error!(cause = %cause, "a request failed");
+        }
+        let mut body = json!({
+            "type": format!("urn:ringfence:problem:{name}"),
+            "title": title,
+            "status": status.as_u16(),
+            "reason": name,
+            "detail": detail,
+            "statusCode": status.as_u16(),
+            "message": detail,
+            "error": status.canonical_reason().unwrap_or(title),
+        });
+        if let Value::Object(object) = &mut body {
+            object.extend(members);
+        }
+        let content_type = (header::CONTENT_TYPE, "application/problem+json");
+        let mut response = (status, [content_type], body.to_string()).into_response();
+        response
+            .headers_mut()
+            .extend(headers.into_iter().map(|(name, value)| (Some(name), value)));
+        response
+    }
+}

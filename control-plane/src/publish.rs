@@ -1,0 +1,87 @@
+//! Tells the hub the whole configuration: at start, and again after a change that the hub could not
+//! record. Repeating what the hub knows is harmless.
+
+use hub::directory::{Change, Status};
+use sqlx::Row as _;
+
+use crate::App;
+use crate::account::{Account, Organization};
+use crate::keys;
+use crate::ledger::Wallet;
+use crate::problem::{Kind, Problem};
+
+/// Rows read and told at a time.
+const PAGE: i64 = 1_000;
+
+/// Publishes every organization, account, wallet and key. The caller must be the only writer or
+/// run before any: `everything` takes a writer's turn itself.
+pub(crate) async fn everything(app: &App) -> Result<(), Problem> {
+    let mut writing = app.store.write().await?;
+    let connection = writing.connection();
+    let mut after = String::new();
+    loop {
+        let page = Organization::every(connection, &after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.id.to_string();
+        tell(
+            app,
+            page.iter()
+                .map(|organization| Change::Organization(organization.config()))
+                .collect(),
+        )?;
+    }
+    after.clear();
+    loop {
+        let page = Account::every(connection, &after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.id.to_string();
+        tell(app, page.iter().map(account_change).collect())?;
+    }
+    after.clear();
+    loop {
+        let page = Wallet::every(connection, &after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.owner.to_string();
+        tell(
+            app,
+            page.iter()
+                .map(|wallet| Change::Wallet(wallet.config()))
+                .collect(),
+        )?;
+    }
+    after.clear();
+    loop {
+        let rows = sqlx::query("SELECT id, hash, scope, account_id, type, revoked_us FROM keys WHERE id > $1 ORDER BY id LIMIT $2")
+            .bind(after.as_str())
+            .bind(PAGE)
+            .fetch_all(&mut *connection)
+            .await?;
+        let Some(last) = rows.last() else { break };
+        after = last.try_get("id")?;
+        tell(
+            app,
+            rows.iter().map(keys::change).collect::<Result<_, _>>()?,
+        )?;
+    }
+    writing.commit().await?;
+    Ok(())
+}
+
+fn account_change(account: &Account) -> Change {
+    match account.status {
+        Status::Deleting => Change::AccountGone {
+            id: account.id,
+            organization: account.organization,
+        },
+        Status::Active | Status::Suspended => Change::Account(account.config()),
+    }
+}
+
+fn tell(app: &App, changes: Vec<Change>) -> Result<(), Problem> {
+    app.hub.publish(&changes).map_err(|_| {
+        Problem::new(
+            Kind::HubUnavailable,
+            "the hub cannot record the configuration now",
+        )
+    })
+}

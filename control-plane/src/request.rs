@@ -1,0 +1,73 @@
+//! One request of a principal that may make it: read whole, within its limits, before any handler
+//! runs.
+
+use axum::body::Body;
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+
+use crate::access::Access;
+use crate::fields::Fields;
+use crate::idempotency::Idempotency;
+use crate::problem::{Kind, Problem};
+
+/// The longest body, in bytes.
+pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
+
+#[derive(Clone)]
+pub(crate) struct Request {
+    pub(crate) access: Access,
+    pub(crate) idempotency: Option<Idempotency>,
+    body: Vec<u8>,
+    query: Option<String>,
+}
+
+impl Request {
+    pub(crate) fn new(
+        access: Access,
+        idempotency: Option<Idempotency>,
+        parts: &Parts,
+        body: Vec<u8>,
+    ) -> Self {
+        Self {
+            access,
+            idempotency,
+            body,
+            query: parts.uri.query().map(str::to_owned),
+        }
+    }
+
+    /// The fields of the body.
+    pub(crate) fn body(&self) -> Result<Fields, Problem> {
+        Fields::of_body(&self.body)
+    }
+
+    /// The fields of the query string.
+    pub(crate) fn query(&self) -> Fields {
+        Fields::of_query(self.query.as_deref())
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Request {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        // Put there by the router for every route of its table.
+        parts
+            .extensions
+            .remove::<Self>()
+            .ok_or_else(|| Problem::internal("a route outside the table"))
+    }
+}
+
+/// Reads a body, or says that it is too long or broke off.
+pub(crate) async fn read_body(body: Body) -> Result<Vec<u8>, Problem> {
+    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+        Ok(collected) => Ok(collected.to_bytes().to_vec()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Problem::new(
+            Kind::TooLarge,
+            format!("a body may have at most {BODY_BYTES_MAX} bytes"),
+        )),
+        Err(_) => Err(Problem::field("body", "the body broke off")),
+    }
+}

@@ -1,0 +1,126 @@
+//! The database: one connection that writes, a pool that reads, and the schema's migrations.
+//! Knows no table; hands out transactions that exclude each other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::any::AnyPoolOptions;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AnyPool, Executor, SqlSafeStr, Transaction};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::settings::OpenError;
+
+pub(crate) mod rows;
+
+/// Readers at the same time.
+const READERS_MAX: u32 = 8;
+/// How long a request waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Money is only taken as posted once it is on disk: `synchronous = FULL`.
+const WRITER_PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+     PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536;";
+const READER_PRAGMAS: &str = "PRAGMA query_only = ON; PRAGMA busy_timeout = 5000;";
+
+pub(crate) struct Store {
+    writer: AnyPool,
+    readers: AnyPool,
+    turn: Arc<Mutex<()>>,
+}
+
+/// A transaction that may write. No other begins before it is dropped, so what its owner does after
+/// the commit (publishing to the hub) happens in the order of the commits.
+pub(crate) struct Writing {
+    transaction: Transaction<'static, Any>,
+    turn: OwnedMutexGuard<()>,
+}
+
+/// The right to be the only writer, still held after a commit.
+pub(crate) struct Turn(#[expect(dead_code, reason = "held, not read")] OwnedMutexGuard<()>);
+
+impl Store {
+    /// Opens the database, creates it when missing, and brings its schema up to date.
+    pub(crate) async fn open(database_url: &str) -> Result<Self, OpenError> {
+        sqlx::any::install_default_drivers();
+        let writer = pool(1, WRITER_PRAGMAS)
+            .connect(&with_mode(database_url, "rwc"))
+            .await?;
+        migrator().run(&writer).await?;
+        let readers = pool(READERS_MAX, READER_PRAGMAS)
+            .connect(&with_mode(database_url, "rw"))
+            .await?;
+        Ok(Self {
+            writer,
+            readers,
+            turn: Arc::default(),
+        })
+    }
+
+    /// Waits for its turn (first come, first served) and begins a transaction that may write.
+    pub(crate) async fn write(&self) -> Result<Writing, sqlx::Error> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Writing { transaction, turn })
+    }
+
+    /// A connection for reading.
+    pub(crate) async fn read(&self) -> Result<PoolConnection<Any>, sqlx::Error> {
+        self.readers.acquire().await
+    }
+
+    pub(crate) async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+impl Writing {
+    pub(crate) fn connection(&mut self) -> &mut AnyConnection {
+        &mut self.transaction
+    }
+
+    /// Makes everything written durable.
+    pub(crate) async fn commit(self) -> Result<Turn, sqlx::Error> {
+        self.transaction.commit().await?;
+        Ok(Turn(self.turn))
+    }
+}
+
+fn pool(connections_max: u32, pragmas: &'static str) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(connections_max)
+        .min_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                if connection.backend_name() == "SQLite" {
+                    connection.execute(pragmas).await?;
+                }
+                Ok(())
+            })
+        })
+}
+
+/// SQLite is told by the URL whether it may create the file.
+fn with_mode(database_url: &str, mode: &str) -> String {
+    if database_url.starts_with("sqlite:") && !database_url.contains('?') {
+        format!("{database_url}?mode={mode}")
+    } else {
+        database_url.to_owned()
+    }
+}
+
+fn migrator() -> Migrator {
+    let sql = include_str!("../migrations/0001_first.sql").into_sql_str();
+    Migrator::with_migrations(vec![Migration::new(
+        1,
+        "first".into(),
+        MigrationType::Simple,
+        sql,
+        false,
+    )])
+}

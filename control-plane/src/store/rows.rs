@@ -1,0 +1,85 @@
+//! Inserts of many rows by few statements. Statements come in few sizes, so each is prepared once.
+
+use std::fmt::Write as _;
+
+use sqlx::{AnyConnection, AssertSqlSafe};
+
+/// Rows per statement, largest first. The largest stays below SQLite's 32,766 parameters at
+/// [`COLUMNS_MAX`] columns.
+const SIZES: [usize; 3] = [256, 16, 1];
+const COLUMNS_MAX: usize = 32;
+const _: () = assert!(SIZES[0] * COLUMNS_MAX < 32_766);
+
+/// A value of a row to be inserted.
+pub(crate) enum Value<'a> {
+    Int(i64),
+    OptionalInt(Option<i64>),
+    Text(&'a str),
+    OwnedText(String),
+    OptionalText(Option<&'a str>),
+}
+
+/// Inserts `rows`, all of the same width, with `insert` = `INSERT INTO t (…)` and `conflict` = what
+/// follows the values, often nothing.
+pub(crate) async fn insert(
+    connection: &mut AnyConnection,
+    insert: &'static str,
+    rows: &[Vec<Value<'_>>],
+    conflict: &'static str,
+) -> Result<(), sqlx::Error> {
+    let mut rest = rows;
+    while let Some(first) = rest.first() {
+        let size = SIZES
+            .into_iter()
+            .find(|size| *size <= rest.len())
+            .unwrap_or(1);
+        let (now, later) = rest.split_at(size);
+        let sql = format!(
+            "{insert} VALUES {}{conflict}",
+            placeholders(now.len(), first.len())
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for value in now.iter().flatten() {
+            query = match value {
+                Value::Int(number) => query.bind(*number),
+                Value::OptionalInt(number) => query.bind(*number),
+                Value::Text(text) => query.bind(*text),
+                Value::OwnedText(text) => query.bind(text.as_str()),
+                Value::OptionalText(text) => query.bind(*text),
+            };
+        }
+        query.execute(&mut *connection).await?;
+        rest = later;
+    }
+    Ok(())
+}
+
+/// `($1,$2),($3,$4)` for two rows of two columns.
+fn placeholders(rows: usize, columns: usize) -> String {
+    let mut text = String::with_capacity(rows * columns * 7);
+    for index in 0..rows * columns {
+        let opening = if index == 0 {
+            "("
+        } else if index % columns == 0 {
+            "),("
+        } else {
+            ","
+        };
+        // Writing to a String cannot fail.
+        let written = write!(text, "{opening}${}", index + 1);
+        debug_assert!(written.is_ok());
+    }
+    text.push(')');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_number_every_value() {
+        assert_eq!(placeholders(2, 2), "($1,$2),($3,$4)");
+        assert_eq!(placeholders(1, 1), "($1)");
+    }
+}

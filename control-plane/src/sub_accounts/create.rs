@@ -1,0 +1,287 @@
+//! `POST /v1/sub-accounts`: a sub-account with its associated key, whose secret is in this answer
+//! only, and its wallet when billing is isolated.
+
+use axum::extract::State;
+use hub::directory::{Billing, Change as Published, Status};
+use hub::id::{AccountId, AccountKind};
+use hub::key::KeyScope;
+
+use super::{Settings, Shown};
+use crate::Shared;
+use crate::account::{Account, BILLING, Organization, new_id};
+use crate::allocation;
+use crate::answer::Answer;
+use crate::change::Begun;
+use crate::fields::values;
+use crate::keys::{self, KeyType, NewKey, Origin};
+use crate::ledger::{self, Wallet};
+use crate::problem::Problem;
+use crate::request::Request;
+
+pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
+    let (named, mut account) = read(&app, &request)?;
+    account.organization = request.access.organization_or(named)?;
+    let mut change = match app.begin(&request).await? {
+        Begun::New(change) => change,
+        Begun::Repeated(answer) => return Ok(answer),
+    };
+    let now_us = change.now_us;
+    account.id = new_id(AccountKind::SubAccount, now_us);
+    (account.version, account.created_us, account.updated_us) = (now_us, now_us, now_us);
+    let organization = Organization::load(change.connection(), account.organization).await?;
+    check_region(&app, &organization, &account)?;
+    allocation::verify(change.connection(), &account, organization.total).await?;
+    account.insert(change.connection()).await?;
+    change.publish(Published::Account(account.config()));
+    let mut wallet = None;
+    if account.billing == Billing::Isolated {
+        ledger::open_wallet(
+            change.connection(),
+            account.id,
+            organization.id,
+            organization.currency,
+            now_us,
+        )
+        .await?;
+        let opened = Wallet::load(change.connection(), account.id).await?;
+        change.publish(Published::Wallet(opened.config()));
+        wallet = Some(opened);
+    }
+    let key = NewKey {
+        scope: KeyScope::Account(account.id),
+        name: "Associated key",
+        key_type: KeyType::Live,
+        origin: Origin::Issued,
+    };
+    let issued = keys::issue(change.connection(), &key, now_us).await?;
+    change.publish(issued.change);
+    let mut shown = Shown::of(&app, &account, organization.currency, wallet.as_ref());
+    let id = account.id.to_string();
+    change
+        .audit(
+            Some(organization.id),
+            "sub_account.created",
+            &id,
+            None::<&Settings>,
+            Some(&shown.settings),
+        )
+        .await?;
+    shown.api_key = Some(issued.secret);
+    change.commit(Answer::created(&shown)?).await
+}
+
+/// An account's region must be one of its organization's.
+pub(super) fn check_region(
+    app: &Shared,
+    organization: &Organization,
+    account: &Account,
+) -> Result<(), Problem> {
+    let regions = organization.regions(&app.regions);
+    match &account.region {
+        Some(region) if !regions.contains(region) => Err(Problem::field(
+            "region",
+            format!("expected one of {}", regions.join(", ")),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The organization named, and the account but for its ids and times.
+fn read(app: &Shared, request: &Request) -> Result<(Option<AccountId>, Account), Problem> {
+    let mut fields = request.body()?;
+    let named = fields.optional("organization_id", values::account_id);
+    let name = fields.required("name", values::name);
+    let billing = fields.optional("billing_mode", values::word(BILLING));
+    let region = fields.given("region", values::region(&app.regions)).value();
+    let allocation = allocation::read(&mut fields, true);
+    let cps_limit = fields
+        .given("cps_limit", values::whole(values::CPS))
+        .value();
+    let rate = values::rate(&mut fields, "rate").value();
+    fields.finish()?;
+    let placeholder = new_id(AccountKind::SubAccount, 0);
+    let mut account = Account {
+        id: placeholder,
+        organization: placeholder,
+        name: name.unwrap_or_default(),
+        status: Status::Active,
+        floor: 0,
+        cap: None,
+        cps_limit,
+        region,
+        billing: billing.unwrap_or(Billing::Consolidated),
+        rate,
+        lease_s: None,
+        duration_max_s: None,
+        version: 0,
+        created_us: 0,
+        updated_us: 0,
+    };
+    allocation.merge_into(&mut account);
+    Ok((named, account))
+}
+
+#[cfg(test)]
+mod tests {
+    use hub::directory::Change;
+    use serde_json::{Value, json};
+
+    use crate::testing::{Harness, named, text};
+
+    #[tokio::test]
+    async fn the_documented_request_is_answered_as_documented() {
+        let harness = Harness::new().await;
+        let body = json!({"name": "Acme Corp", "billing_mode": "isolated", "region": "india", "concurrency_limit": 10});
+        let created = harness
+            .send(&harness.organization, "POST", "/v1/sub-accounts", body)
+            .await;
+        assert_eq!(created.status, 201);
+        let shown = &created.body;
+        assert!(text(&shown["sub_account_id"]).starts_with("sa_"));
+        for (field, value) in [
+            ("name", json!("Acme Corp")),
+            ("status", json!("active")),
+            ("billing_mode", json!("isolated")),
+            ("region", json!("india")),
+            ("concurrency_limit", json!(10)),
+            ("min_concurrency", json!(10)),
+            (
+                "wallet",
+                json!({"balance": "0.00", "held": "0.00", "available": "0.00", "currency": "INR"}),
+            ),
+        ] {
+            assert_eq!(shown[field], value, "{field}");
+        }
+        assert!(text(&shown["created_at"]).ends_with('Z'));
+        assert!(text(&shown["api_key"]).starts_with("rf_live_"));
+        let read = harness
+            .get(
+                &text(&shown["api_key"]),
+                &format!("/v1/sub-accounts/{}", text(&shown["sub_account_id"])),
+            )
+            .await;
+        assert_eq!(read.status, 200);
+        assert_eq!(read.body["api_key"], Value::Null);
+        let heard = harness.heard.lock();
+        assert!(heard.iter().any(|change| matches!(change, Change::Account(account) if account.floor == 10 && account.cap == Some(10))));
+        assert!(
+            heard
+                .iter()
+                .any(|change| matches!(change, Change::Key { .. }))
+        );
+    }
+
+    #[tokio::test]
+    async fn floors_above_the_total_are_refused_with_the_numbers() {
+        let harness = Harness::new().await;
+        harness.isolated(70).await;
+        let body = json!({"name": "Beta", "min_concurrency": 40, "max_concurrency": null});
+        let refused = harness
+            .send(&harness.organization, "POST", "/v1/sub-accounts", body)
+            .await;
+        assert_eq!(refused.status, 409);
+        assert_eq!(refused.headers["content-type"], "application/problem+json");
+        for (member, value) in [
+            ("floors", 110),
+            ("total", 100),
+            ("over_by", 10),
+            ("available", 30),
+        ] {
+            assert_eq!(refused.body[member], json!(value), "{member}");
+        }
+        let elastic = json!({"name": "Beta", "min_concurrency": 30, "max_concurrency": null});
+        let created = harness
+            .send(&harness.organization, "POST", "/v1/sub-accounts", elastic)
+            .await;
+        assert_eq!(
+            (created.status, &created.body["max_concurrency"]),
+            (201, &Value::Null)
+        );
+    }
+
+    #[tokio::test]
+    async fn parallel_creates_never_promise_more_than_the_total() {
+        let harness = std::sync::Arc::new(Harness::new().await);
+        let creates = (0..20).map(|_| {
+            let harness = std::sync::Arc::clone(&harness);
+            tokio::spawn(async move {
+                let body = json!({"name": "x", "concurrency_limit": 9});
+                harness
+                    .send(&harness.organization, "POST", "/v1/sub-accounts", body)
+                    .await
+                    .status
+            })
+        });
+        let mut created = 0;
+        for create in creates.collect::<Vec<_>>() {
+            created += u32::from(create.await.expect("no panic") == 201);
+        }
+        assert_eq!(created, 11);
+        let organization = harness.get(&harness.organization, "/v1/organization").await;
+        assert_eq!(organization.body["allocated_concurrency"], json!(99));
+    }
+
+    #[tokio::test]
+    async fn every_bad_field_is_named_with_what_was_expected() {
+        let harness = Harness::new().await;
+        let body = json!({"name": "", "billing_mode": "free", "region": "mars", "concurrency_limit": 1_000_001,
+            "cps_limit": 0, "rate": {"per_minute": "x"}, "colour": 1});
+        let refused = harness
+            .send(&harness.organization, "POST", "/v1/sub-accounts", body)
+            .await;
+        assert_eq!(refused.status, 400);
+        assert_eq!(
+            named(&refused.body),
+            [
+                "name",
+                "billing_mode",
+                "region",
+                "concurrency_limit",
+                "cps_limit",
+                "rate.per_minute",
+                "colour"
+            ],
+        );
+        assert_eq!(
+            (&refused.body["statusCode"], &refused.body["error"]),
+            (&json!(400), &json!("Bad Request"))
+        );
+        for (body, field) in [
+            (json!({"name": "x"}), "concurrency_limit"),
+            (
+                json!({"name": "x", "concurrency_limit": 1, "max_concurrency": 2}),
+                "concurrency_limit",
+            ),
+            (
+                json!({"name": "x", "min_concurrency": 3, "max_concurrency": 2}),
+                "min_concurrency",
+            ),
+        ] {
+            let refused = harness
+                .send(&harness.organization, "POST", "/v1/sub-accounts", body)
+                .await;
+            assert_eq!(
+                (refused.status, named(&refused.body)),
+                (400, vec![field.to_owned()])
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn an_operator_names_the_organization() {
+        let harness = Harness::new().await;
+        let body = json!({"name": "x", "concurrency_limit": 1});
+        let refused = harness
+            .send(&harness.operator, "POST", "/v1/sub-accounts", body)
+            .await;
+        assert_eq!(
+            (refused.status, named(&refused.body)),
+            (400, vec!["organization_id".to_owned()])
+        );
+        let body = json!({"name": "x", "concurrency_limit": 1, "organization_id": harness.organization_id});
+        let created = harness
+            .send(&harness.operator, "POST", "/v1/sub-accounts", body)
+            .await;
+        assert_eq!(created.status, 201);
+    }
+}

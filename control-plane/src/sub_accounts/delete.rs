@@ -1,0 +1,262 @@
+//! `DELETE /v1/sub-accounts/{id}`: gone for good, in two steps. First the account is marked, its keys
+//! revoked, and the hub ends its calls (`?force=true` where it has any). Then, when their charges
+//! are posted, what is left of its own wallet goes where `?balance=` says: `refund` (paid back
+//! outside Ringfence) or `forfeit` (kept as revenue). The ledger and the call records stay: they are
+//! the organization's books.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use hub::directory::Change as Published;
+use hub::id::AccountId;
+use hub::money::Amount;
+use sqlx::{AnyConnection, Row as _};
+
+use super::Settings;
+use crate::account::{Account, Organization};
+use crate::answer::Answer;
+use crate::change::Begun;
+use crate::fields::values;
+use crate::keys;
+use crate::ledger::{self, Cause, Kind as Place, Transaction, Wallet};
+use crate::problem::{Kind, Problem};
+use crate::request::Request;
+use crate::{App, Shared};
+
+/// How long the answer waits for the last charges; the deletion goes on without it.
+const LAST_CHARGES_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What becomes of the money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Disposal {
+    Refund,
+    Forfeit,
+}
+
+impl Disposal {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("refund", Self::Refund), ("forfeit", Self::Forfeit)];
+}
+
+pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
+    let mut query = request.query();
+    let force = query.optional("force", values::flag).unwrap_or(false);
+    let disposal = query.optional("balance", values::word(Disposal::WORDS));
+    query.finish()?;
+    request.body()?.finish()?;
+    let (id, organization) = (request.access.account()?, request.access.organization()?);
+    // What calls have cost by now is posted before the balance is looked at.
+    app.caught_up(organization).await;
+    let mut change = match app.begin(&request).await? {
+        Begun::New(change) => change,
+        Begun::Repeated(answer) => return Ok(answer),
+    };
+    let now_us = change.now_us;
+    let account = Account::load(change.connection(), id).await?;
+    let owner = Organization::load(change.connection(), organization).await?;
+    let live = app.hub.account_use(organization, id).live;
+    if live > 0 && !force {
+        let detail = format!(
+            "the account has {live} live calls; end them first, or delete with ?force=true, which ends them"
+        );
+        return Err(Problem::new(Kind::LiveCalls, detail).with("live_calls", live));
+    }
+    if let Some(wallet) = Wallet::find(change.connection(), id).await?
+        && wallet.balance() > Amount::ZERO
+        && disposal.is_none()
+    {
+        let balance = wallet.balance().in_currency(wallet.currency).to_string();
+        let detail = format!(
+            "the wallet holds {balance} {}; say what becomes of it: ?balance=refund or ?balance=forfeit",
+            wallet.currency
+        );
+        return Err(Problem::new(Kind::BalanceLeft, detail)
+            .with("balance", balance)
+            .with("currency", wallet.currency.code()));
+    }
+    mark(change.connection(), id, disposal, now_us).await?;
+    for hash in revoke_keys(change.connection(), id, now_us).await? {
+        change.publish(hash);
+    }
+    change.publish(Published::AccountGone { id, organization });
+    let before = Settings::of(&account, owner.currency);
+    change
+        .audit(
+            Some(organization),
+            "sub_account.deleted",
+            &id.to_string(),
+            Some(&before),
+            None::<&Settings>,
+        )
+        .await?;
+    let answer = change.commit(Answer::no_content()).await?;
+    if !app
+        .progress
+        .caught_up(&app.hub, organization, LAST_CHARGES_PATIENCE)
+        .await
+        || finish(&app, id).await.is_err()
+    {
+        app.deletions_pending
+            .store(true, std::sync::atomic::Ordering::Release);
+    }
+    Ok(answer)
+}
+
+/// Finishes the deletions that were begun, once the last charges of their calls are posted.
+pub(crate) async fn finish_all(app: &App) -> Result<(), Problem> {
+    let mut connection = app.store.read().await?;
+    let rows = sqlx::query("SELECT id FROM accounts WHERE status = 'deleting'")
+        .fetch_all(&mut *connection)
+        .await?;
+    drop(connection);
+    for row in rows {
+        let id: AccountId = row
+            .try_get::<String, _>(0)?
+            .parse()
+            .map_err(Problem::internal)?;
+        finish(app, id).await?;
+    }
+    Ok(())
+}
+
+/// Posts where the rest of the money goes, and closes the account.
+async fn finish(app: &App, id: AccountId) -> Result<(), Problem> {
+    let mut writing = app.store.write().await?;
+    let connection = writing.connection();
+    let row = sqlx::query("SELECT disposal FROM accounts WHERE id = $1 AND status = 'deleting'")
+        .bind(id.to_string())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = row else { return Ok(()) };
+    let now_us = hub::clock::now_us();
+    let disposal: Option<String> = row.try_get(0)?;
+    if let Some(wallet) = Wallet::find(connection, id).await?
+        && wallet.balance() > Amount::ZERO
+    {
+        // Money that came back after the question was asked is paid back.
+        let (cause, to) = match disposal.as_deref() {
+            Some("forfeit") => (Cause::Forfeit, Place::Revenue),
+            _ => (Cause::Refund, Place::External),
+        };
+        let rest = Transaction::moving(
+            cause,
+            id.to_string(),
+            wallet.currency,
+            wallet.balance(),
+            (id, Place::Wallet),
+            (id, to),
+        );
+        ledger::post(connection, &[rest], now_us).await?;
+    }
+    sqlx::query("UPDATE accounts SET status = 'deleted', updated_us = $1 WHERE id = $2")
+        .bind(now_us)
+        .bind(id.to_string())
+        .execute(connection)
+        .await?;
+    writing.commit().await?;
+    Ok(())
+}
+
+async fn mark(
+    connection: &mut AnyConnection,
+    id: AccountId,
+    disposal: Option<Disposal>,
+    now_us: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "UPDATE accounts SET status = 'deleting', disposal = $1, updated_us = $2 WHERE id = $3",
+    )
+    .bind(disposal.map(|disposal| crate::account::word(Disposal::WORDS, &disposal)))
+    .bind(now_us)
+    .bind(id.to_string())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+async fn revoke_keys(
+    connection: &mut AnyConnection,
+    id: AccountId,
+    now_us: i64,
+) -> Result<Vec<Published>, Problem> {
+    let rows = sqlx::query("UPDATE keys SET revoked_us = $1 WHERE account_id = $2 AND revoked_us IS NULL RETURNING hash")
+        .bind(now_us)
+        .bind(id.to_string())
+        .fetch_all(connection)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Published::KeyGone {
+                hash: keys::of_hex(&row.try_get::<String, _>(0)?)?,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use hub::directory::Change;
+    use serde_json::{Value, json};
+
+    use crate::testing::Harness;
+
+    #[tokio::test]
+    async fn a_deleted_account_is_gone_with_its_keys_and_its_floor() {
+        let harness = Harness::new().await;
+        let (id, key) = harness.isolated(100).await;
+        let path = format!("/v1/sub-accounts/{id}");
+        let deleted = harness
+            .send(&harness.organization, "DELETE", &path, Value::Null)
+            .await;
+        assert_eq!((deleted.status, deleted.bytes.len()), (204, 0));
+        assert_eq!(harness.get(&harness.organization, &path).await.status, 404);
+        assert_eq!(harness.get(&key, &path).await.status, 401);
+        assert_eq!(
+            harness
+                .send(&harness.organization, "DELETE", &path, Value::Null)
+                .await
+                .status,
+            404
+        );
+        harness.isolated(100).await;
+        let heard = harness.heard.lock();
+        assert!(heard.iter().any(|change| matches!(change, Change::AccountGone { id: gone, .. } if gone.to_string() == id)));
+        assert!(
+            heard
+                .iter()
+                .any(|change| matches!(change, Change::KeyGone { .. }))
+        );
+    }
+
+    #[tokio::test]
+    async fn money_left_must_be_disposed_of_and_the_ledger_says_where_it_went() {
+        let harness = Harness::new().await;
+        for disposal in ["refund", "forfeit"] {
+            let (id, _) = harness.isolated(1).await;
+            harness.recharge(&id, "12.5").await;
+            let path = format!("/v1/sub-accounts/{id}");
+            let refused = harness
+                .send(&harness.organization, "DELETE", &path, Value::Null)
+                .await;
+            assert_eq!(
+                (refused.status, &refused.body["balance"]),
+                (409, &json!("12.50"))
+            );
+            let path = format!("{path}?balance={disposal}&force=true");
+            assert_eq!(
+                harness
+                    .send(&harness.organization, "DELETE", &path, Value::Null)
+                    .await
+                    .status,
+                204
+            );
+            harness.assert_ledger_balances().await;
+        }
+        let (id, _) = harness.isolated(1).await;
+        let path = format!("/v1/sub-accounts/{id}?balance=burn&force=maybe");
+        let refused = harness
+            .send(&harness.organization, "DELETE", &path, Value::Null)
+            .await;
+        assert_eq!(crate::testing::named(&refused.body), ["force", "balance"]);
+    }
+}

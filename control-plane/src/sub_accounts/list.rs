@@ -1,0 +1,99 @@
+//! `GET /v1/sub-accounts`: the sub-accounts of an organization, oldest first.
+
+use std::collections::HashMap;
+
+use axum::extract::State;
+
+use super::Shown;
+use crate::Shared;
+use crate::account::{Account, Organization};
+use crate::answer::Answer;
+use crate::fields::values;
+use crate::ledger::Wallet;
+use crate::page::{self, Page};
+use crate::problem::Problem;
+use crate::request::Request;
+
+pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
+    let mut query = request.query();
+    let named = query.optional("organization_id", values::account_id);
+    let window = page::window(&mut query);
+    query.finish()?;
+    let id = request.access.organization_or(named)?;
+    app.caught_up(id).await;
+    let mut connection = app.store.read().await?;
+    let organization = Organization::load(&mut connection, id).await?;
+    let accounts = Account::page(&mut connection, id, window.after_text(), window.rows()).await?;
+    let mut wallets = HashMap::new();
+    if let (Some(first), Some(last)) = (accounts.first(), accounts.last()) {
+        let between = Wallet::between(&mut connection, id, first.id, last.id).await?;
+        wallets.extend(between.into_iter().map(|wallet| (wallet.owner, wallet)));
+    }
+    let page = Page::of(accounts, &window, |account| account.id.to_string());
+    Answer::ok(&page.map(|account| {
+        Shown::of(
+            &app,
+            &account,
+            organization.currency,
+            wallets.get(&account.id),
+        )
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::testing::{Harness, named, text};
+
+    #[tokio::test]
+    async fn a_list_is_read_page_by_page_to_its_end() {
+        let harness = Harness::new().await;
+        let mut made = Vec::new();
+        for _ in 0..5 {
+            made.push(harness.isolated(1).await.0);
+        }
+        made.sort();
+        let (mut seen, mut path) = (Vec::new(), "/v1/sub-accounts?limit=2".to_owned());
+        loop {
+            let page = harness.get(&harness.organization, &path).await;
+            assert_eq!(page.status, 200);
+            seen.extend(
+                page.body["data"]
+                    .as_array()
+                    .expect("a list")
+                    .iter()
+                    .map(|shown| text(&shown["sub_account_id"])),
+            );
+            let Some(cursor) = page.body["next_cursor"].as_str() else {
+                break;
+            };
+            path = format!("/v1/sub-accounts?limit=2&cursor={cursor}");
+        }
+        assert_eq!(seen, made);
+    }
+
+    #[tokio::test]
+    async fn limits_and_cursors_out_of_range_are_named() {
+        let harness = Harness::new().await;
+        for query in ["limit=0", "limit=1001", "limit=x", "limit=1&limit=1"] {
+            let refused = harness
+                .get(&harness.organization, &format!("/v1/sub-accounts?{query}"))
+                .await;
+            assert_eq!(
+                (refused.status, named(&refused.body)),
+                (400, vec!["limit".to_owned()]),
+                "{query}"
+            );
+        }
+        let refused = harness
+            .get(
+                &harness.organization,
+                "/v1/sub-accounts?cursor=%FF&colour=1",
+            )
+            .await;
+        assert_eq!(named(&refused.body), ["cursor", "colour"]);
+        let empty = harness.get(&harness.organization, "/v1/sub-accounts").await;
+        assert_eq!(empty.body, json!({"data": [], "next_cursor": Value::Null}));
+    }
+}

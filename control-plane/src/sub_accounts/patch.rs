@@ -1,0 +1,220 @@
+//! `PATCH /v1/sub-accounts/{id}`: merges what is given into a sub-account. Live calls are never
+//! dropped; they keep the billing they were admitted with.
+
+use axum::extract::State;
+use hub::directory::{Billing, Change as Published};
+use hub::money::Rate;
+
+use super::{Settings, Shown, create};
+use crate::Shared;
+use crate::account::{Account, BILLING, Organization};
+use crate::allocation::{self, Asked};
+use crate::answer::Answer;
+use crate::change::Begun;
+use crate::fields::{Given, values};
+use crate::ledger::{self, Wallet};
+use crate::problem::Problem;
+use crate::request::Request;
+
+struct Patch {
+    name: Option<String>,
+    allocation: Asked,
+    cps_limit: Given<u32>,
+    billing: Option<Billing>,
+    region: Given<String>,
+    rate: Given<Rate>,
+}
+
+pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
+    let patch = read(&app, &request)?;
+    let id = request.access.account()?;
+    let mut change = match app.begin(&request).await? {
+        Begun::New(change) => change,
+        Begun::Repeated(answer) => return Ok(answer),
+    };
+    let now_us = change.now_us;
+    let mut account = Account::load(change.connection(), id).await?;
+    let organization = Organization::load(change.connection(), account.organization).await?;
+    let before = Settings::of(&account, organization.currency);
+    let (allocates, moves) = (!patch.allocation.is_absent(), !patch.region.is_absent());
+    patch.merge_into(&mut account);
+    if moves {
+        create::check_region(&app, &organization, &account)?;
+    }
+    if allocates {
+        allocation::verify(change.connection(), &account, organization.total).await?;
+    }
+    account.update(change.connection(), now_us).await?;
+    let mut wallet = Wallet::find(change.connection(), id).await?;
+    if account.billing == Billing::Isolated && wallet.is_none() {
+        ledger::open_wallet(
+            change.connection(),
+            id,
+            organization.id,
+            organization.currency,
+            now_us,
+        )
+        .await?;
+        let opened = Wallet::load(change.connection(), id).await?;
+        // The wallet first: an isolated account without one would be refused every call.
+        change.publish(Published::Wallet(opened.config()));
+        wallet = Some(opened);
+    }
+    change.publish(Published::Account(account.config()));
+    let shown = Shown::of(&app, &account, organization.currency, wallet.as_ref());
+    let subject = id.to_string();
+    change
+        .audit(
+            Some(organization.id),
+            "sub_account.updated",
+            &subject,
+            Some(&before),
+            Some(&shown.settings),
+        )
+        .await?;
+    change.commit(Answer::ok(&shown)?).await
+}
+
+fn read(app: &Shared, request: &Request) -> Result<Patch, Problem> {
+    let mut fields = request.body()?;
+    let patch = Patch {
+        name: fields.optional("name", values::name),
+        allocation: allocation::read(&mut fields, false),
+        cps_limit: fields.given("cps_limit", values::whole(values::CPS)),
+        billing: fields.optional("billing_mode", values::word(BILLING)),
+        region: fields.given("region", values::region(&app.regions)),
+        rate: values::rate(&mut fields, "rate"),
+    };
+    fields.finish()?;
+    Ok(patch)
+}
+
+impl Patch {
+    fn merge_into(self, account: &mut Account) {
+        account.name = self.name.unwrap_or_else(|| account.name.clone());
+        self.allocation.merge_into(account);
+        account.cps_limit = self.cps_limit.merged(account.cps_limit);
+        account.billing = self.billing.unwrap_or(account.billing);
+        account.region = self.region.merged(account.region.take());
+        account.rate = self.rate.merged(account.rate);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hub::directory::Change;
+    use serde_json::{Value, json};
+
+    use crate::testing::{Harness, named};
+
+    #[tokio::test]
+    async fn a_patch_merges_what_is_given_and_null_removes() {
+        let harness = Harness::new().await;
+        let (id, _) = harness.isolated(10).await;
+        let path = format!("/v1/sub-accounts/{id}");
+        let patch = json!({"name": "New", "max_concurrency": 20, "cps_limit": 5, "region": null,
+            "rate": {"per_minute": "1.20", "initial_s": 60, "increment_s": 1}});
+        let patched = harness
+            .send(&harness.organization, "PATCH", &path, patch)
+            .await;
+        assert_eq!(patched.status, 200, "{}", patched.body);
+        assert_eq!(patched.body["min_concurrency"], json!(10));
+        assert_eq!(patched.body["max_concurrency"], json!(20));
+        assert_eq!(patched.body["region"], Value::Null);
+        assert_eq!(patched.body["rate"]["per_minute"], json!("1.20"));
+        assert_eq!(patched.body["rate"]["increment_s"], json!(1));
+        let patch = json!({"rate": null, "cps_limit": null, "max_concurrency": null});
+        let patched = harness
+            .send(&harness.organization, "PATCH", &path, patch)
+            .await;
+        for field in ["rate", "cps_limit", "max_concurrency"] {
+            assert_eq!(patched.body[field], Value::Null, "{field}");
+        }
+        assert_eq!(patched.body["name"], json!("New"));
+        let versions: Vec<u64> = harness
+            .heard
+            .lock()
+            .iter()
+            .filter_map(version_of(&id))
+            .collect();
+        assert!(
+            versions.len() == 3 && versions.is_sorted_by(|a, b| a < b),
+            "{versions:?}"
+        );
+    }
+
+    fn version_of(id: &str) -> impl Fn(&Change) -> Option<u64> {
+        move |change| match change {
+            Change::Account(account) if account.id.to_string() == id => Some(account.version),
+            _ => None,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_floor_above_the_cap_that_stands_or_the_total_is_refused() {
+        let harness = Harness::new().await;
+        let (id, _) = harness.isolated(10).await;
+        let path = format!("/v1/sub-accounts/{id}");
+        let refused = harness
+            .send(
+                &harness.organization,
+                "PATCH",
+                &path,
+                json!({"min_concurrency": 11}),
+            )
+            .await;
+        assert_eq!(
+            (refused.status, named(&refused.body)),
+            (400, vec!["min_concurrency".to_owned()])
+        );
+        let refused = harness
+            .send(
+                &harness.organization,
+                "PATCH",
+                &path,
+                json!({"concurrency_limit": 101}),
+            )
+            .await;
+        assert_eq!((refused.status, &refused.body["over_by"]), (409, &json!(1)));
+        let lowered = harness
+            .send(
+                &harness.organization,
+                "PATCH",
+                &path,
+                json!({"concurrency_limit": 0}),
+            )
+            .await;
+        assert_eq!(lowered.status, 200);
+    }
+
+    #[tokio::test]
+    async fn an_account_that_becomes_isolated_gets_a_wallet_and_keeps_it() {
+        let harness = Harness::new().await;
+        let body = json!({"name": "x", "billing_mode": "consolidated", "concurrency_limit": 1});
+        let created = harness
+            .send(&harness.organization, "POST", "/v1/sub-accounts", body)
+            .await;
+        assert_eq!(created.body["wallet"], Value::Null);
+        let id = crate::testing::text(&created.body["sub_account_id"]);
+        assert_eq!(harness.recharge(&id, "5").await.status, 409);
+        let path = format!("/v1/sub-accounts/{id}");
+        for (mode, balance) in [
+            ("isolated", json!("0.00")),
+            ("consolidated", Value::Null),
+            ("isolated", json!("5.00")),
+        ] {
+            let patched = harness
+                .send(
+                    &harness.organization,
+                    "PATCH",
+                    &path,
+                    json!({"billing_mode": mode}),
+                )
+                .await;
+            assert_eq!(patched.body["wallet"]["balance"], balance);
+            if mode == "isolated" && balance == json!("0.00") {
+                assert_eq!(harness.recharge(&id, "5").await.status, 200);
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! `GET /v1/sub-accounts/{id}`: one sub-account with its use and its wallet.
+
+use axum::extract::State;
+
+use super::Shown;
+use crate::Shared;
+use crate::account::{Account, Organization};
+use crate::answer::Answer;
+use crate::ledger::Wallet;
+use crate::problem::Problem;
+use crate::request::Request;
+
+pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
+    request.query().finish()?;
+    let (id, organization) = (request.access.account()?, request.access.organization()?);
+    app.caught_up(organization).await;
+    let mut connection = app.store.read().await?;
+    let organization = Organization::load(&mut connection, organization).await?;
+    let account = Account::load(&mut connection, id).await?;
+    let wallet = Wallet::find(&mut connection, id).await?;
+    let mut shown = Shown::of(&app, &account, organization.currency, wallet.as_ref());
+    if request.access.is_test() {
+        // A test key sees the shadow: its calls, and no money.
+        shown.in_use = app.hub.account_use(organization.id, id.shadow()).live;
+        shown.wallet = None;
+    }
+    Answer::ok(&shown)
+}

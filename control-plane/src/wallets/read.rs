@@ -1,0 +1,20 @@
+//! `GET …/wallet`: balance, holds and what is available. Contains the charge of every call whose
+//! release was answered before the request.
+
+use axum::extract::State;
+
+use super::Shown;
+use crate::Shared;
+use crate::account::Account;
+use crate::answer::Answer;
+use crate::problem::Problem;
+use crate::request::Request;
+
+pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
+    request.query().finish()?;
+    app.caught_up(request.access.organization()?).await;
+    let mut connection = app.store.read().await?;
+    let account = Account::load(&mut connection, request.access.account()?).await?;
+    let wallet = super::own(&mut connection, &account).await?;
+    Answer::ok(&Shown::of(&app, &wallet))
+}
