@@ -32,10 +32,13 @@ impl Settings {
     /// Asks this gateway with this key, and relays to a carrier at this port.
     pub fn new(gateway: SocketAddr, key: &str, carrier_port: u16) -> Self {
         let carrier = format!("{CARRIER}:{carrier_port}");
-        Self { values: Vec::new(), enabled: Vec::new() }
-            .set("RINGFENCE_GATEWAY", &gateway.to_string())
-            .set("RINGFENCE_KEY", key)
-            .set("UPSTREAM_ADDRESS", &carrier)
+        Self {
+            values: Vec::new(),
+            enabled: Vec::new(),
+        }
+        .set("RINGFENCE_GATEWAY", &gateway.to_string())
+        .set("RINGFENCE_KEY", key)
+        .set("UPSTREAM_ADDRESS", &carrier)
     }
 
     #[must_use]
@@ -105,7 +108,11 @@ impl Proxy {
         let main = command
             .spawn()
             .unwrap_or_else(|error| unreachable!("kamailio ({error}): run `make test` once"));
-        let mut proxy = Self { main, directory, address };
+        let mut proxy = Self {
+            main,
+            directory,
+            address,
+        };
         proxy.wait_until_ready();
         proxy
     }
@@ -124,7 +131,9 @@ impl Proxy {
     #[track_caller]
     fn wait_until_ready(&mut self) {
         let socket = UdpSocket::bind((ENGINE, 0)).expect("a free port");
-        socket.set_read_timeout(Some(ANSWER_MAX)).expect("a timeout above zero");
+        socket
+            .set_read_timeout(Some(ANSWER_MAX))
+            .expect("a timeout above zero");
         let mine = socket.local_addr().expect("bound");
         let options = format!(
             "OPTIONS sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {mine};branch=z9hG4bKready\r\n\
