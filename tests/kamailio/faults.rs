@@ -56,7 +56,7 @@ fn without_ringfence_new_calls_get_503_and_ends_of_calls_are_told_when_it_is_bac
 }
 
 /// More than one batch of renewals.
-const CALLS: u32 = 120;
+const CALLS: u32 = 100;
 
 #[test]
 fn slots_of_a_killed_proxy_are_back_within_the_lease() {
