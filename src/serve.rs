@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use control_plane::ControlPlane;
 use gateway::http::Server;
 use hub::embedded::Health;
 use tokio::runtime::{Builder, Runtime};
@@ -107,37 +108,19 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         ops,
     };
     let server: SharedServer = Arc::new(Mutex::new(Some(server)));
-    let router = plane.router();
     let mut serving = Part::new(|tasks, stop| {
-        tasks.spawn("control plane", async move {
-            listener::serve(listener, router, stop, drain)
-                .await
-                .map_err(|error| error.to_string())
+        let serve = listener::serve(listener, plane.router(), stop, drain);
+        tasks.spawn("control plane", async {
+            serve.await.map_err(|error| error.to_string())
         });
     });
-    let poster = plane.clone();
-    let mut posting = Part::new(|tasks, mut stop| {
-        tasks.spawn("posting of call records", async move {
-            poster
-                .post_records(async { listener::told(&mut stop).await })
-                .await;
-            Ok(())
-        });
-    });
+    let mut posting = Part::new(|tasks, stop| post_records(tasks, plane.clone(), stop));
     observe(&operations, &engine, &server);
     operations.readiness.enter(Phase::Serving);
     announce(settings, addresses, first_start);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "serving");
 
-    let outcome = tokio::select! {
-        signal = signals.next() => {
-            tracing::info!(signal, "stopping");
-            Ok(())
-        }
-        failure = watching.tasks.first_end() => Err(failure),
-        failure = serving.tasks.first_end() => Err(failure),
-        failure = posting.tasks.first_end() => Err(failure),
-    };
+    let outcome = watch_over(&mut signals, [&mut watching, &mut serving, &mut posting]).await;
     operations.readiness.enter(Phase::Draining);
     let stopped = async {
         tokio::join!(drain_gateway(&server, drain), serving.stop());
@@ -156,6 +139,20 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     tokio::select! {
         flushed = stopped => outcome.and(flushed),
         signal = signals.next() => Err(format!("{signal} while stopping")),
+    }
+}
+
+/// Runs until a signal asks for the end, or a part fails that should have gone on.
+async fn watch_over(signals: &mut Signals, parts: [&mut Part; 3]) -> Result<(), Failure> {
+    let [watching, serving, posting] = parts;
+    tokio::select! {
+        signal = signals.next() => {
+            tracing::info!(signal, "stopping");
+            Ok(())
+        }
+        failure = watching.tasks.first_end() => Err(failure),
+        failure = serving.tasks.first_end() => Err(failure),
+        failure = posting.tasks.first_end() => Err(failure),
     }
 }
 
@@ -208,6 +205,15 @@ fn serve_operations(
                 () = listener::told(&mut upkeep_stop) => return Ok(()),
             }
         }
+    });
+}
+
+fn post_records(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receiver<bool>) {
+    tasks.spawn("posting of call records", async move {
+        plane
+            .post_records(async { listener::told(&mut stop).await })
+            .await;
+        Ok(())
     });
 }
 

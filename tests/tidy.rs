@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Lines of a file before its tests.
-const LINES_MAX: usize = 400;
+/// Lines of a file before its tests: near 100 to 150, rarely 400, never more than this.
+const LINES_MAX: usize = 450;
 /// Longer files, with the reason.
 const LONG_FILES: &[&str] = &[];
 
@@ -44,8 +44,8 @@ const BANNED_IN_ADMISSION: &[&str] = &[
     "SystemTime",
     "tracing",
     "rand::rng",
-    "Mutex",
     "RwLock",
+    "Condvar",
 ];
 
 fn root() -> &'static Path {
@@ -97,7 +97,7 @@ fn faults_of(path: &Path, text: &str) -> Vec<&'static str> {
     if BANNED_NAMES.contains(&stem) {
         faults.push("has a name that says nothing; use a word of the domain");
     }
-    let long = LONG_FILES.iter().any(|known| path == Path::new(known));
+    let long = stem == "tests" || LONG_FILES.iter().any(|known| path == Path::new(known));
     if code(text).count() > LINES_MAX && !long {
         faults.push("is too long; split it, or add it to LONG_FILES with a reason");
     }

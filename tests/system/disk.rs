@@ -17,7 +17,7 @@ fn on_a_small_disk(mount_point: &Path) -> Installation {
     let data = mount_point.join("data");
     let program = quoted(BINARY);
     let script = format!(
-        "mount -t tmpfs -o size=64m tmpfs {} && exec {program} \"$@\"",
+        "mount -t tmpfs -o size=400m tmpfs {} && exec {program} \"$@\"",
         quoted(&mount_point.display().to_string()),
     );
     Installation::new(BINARY)
@@ -57,10 +57,14 @@ fn admit_until_full(stack: &mut Client) -> String {
     let mut last = "first".to_owned();
     for number in 0..500_000 {
         let call_id = format!("filling-{number}-{}", "x".repeat(90));
-        let answer = stack.post("/v1/calls/admit", &json!({"call_id": call_id}));
+        let body = json!({"call_id": call_id});
+        // The admit that finds the disk full may get no answer at all: it is not recorded.
+        let Ok(answer) = stack.try_post("/v1/calls/admit", &body) else {
+            continue;
+        };
         if answer.status == 503 {
             assert_eq!(answer.reason(503), "hub_unavailable");
-            assert!(answer.header("retry-after").is_some());
+            assert!(answer.header("retry-after").is_some(), "{answer:?}");
             return last;
         }
         answer.expect(200);

@@ -70,7 +70,7 @@ fn after_calls_of_random_length_the_balance_is_short_by_their_exact_charges() {
     let mut random = StdRng::seed_from_u64(seed);
     for (initial_s, increment_s) in [(60, 60), (60, 1), (1, 1)] {
         let name = format!("{initial_s}/{increment_s}");
-        let account = Account::billed(&running, &name, 100, ("1.37", initial_s, increment_s));
+        let account = Account::billed(&running, &name, 30, ("1.37", initial_s, increment_s));
         account.recharge(&running, "1000").success();
         let (mut stack, mut spent) = (running.gateway(&account.key), 0);
         for call in 0..100 {
