@@ -2,6 +2,7 @@
 
 pub mod metrics;
 pub mod readiness;
+pub mod series;
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use tokio::task::spawn_blocking;
 
 use metrics::{Accounts, Metrics};
 use readiness::Readiness;
@@ -56,6 +58,15 @@ async fn render(
     RawQuery(query): RawQuery,
 ) -> impl IntoResponse {
     let all = query.is_some_and(|query| query.split('&').any(|pair| pair == "accounts=all"));
-    let accounts = if all { Accounts::All } else { Accounts::Busiest };
-    ([(header::CONTENT_TYPE, METRICS_TYPE)], operations.metrics.render(accounts))
+    let accounts = if all {
+        Accounts::All
+    } else {
+        Accounts::Busiest
+    };
+    // Many accounts take a while to write; probes are answered meanwhile.
+    let rendered = spawn_blocking(move || operations.metrics.render(accounts)).await;
+    match rendered {
+        Ok(text) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }

@@ -29,7 +29,11 @@ fn core(criterion: &mut Criterion) {
         ("100,000 accounts", 100_000, 0),
         ("1 M accounts at random", 1_000_000, 0),
     ] {
-        let core = Core::new(Size { accounts, live, tombstones_max: TOMBSTONES_MAX });
+        let core = Core::new(Size {
+            accounts,
+            live,
+            tombstones_max: TOMBSTONES_MAX,
+        });
         let mut seed = 0;
         for threads in [1, 2] {
             let id = BenchmarkId::new(name, format!("{threads} threads"));
@@ -58,7 +62,10 @@ fn on_threads(core: &Core, seed: u128, threads: u32, pairs: u64) -> Duration {
                 })
             })
             .collect();
-        running.into_iter().map(|thread| thread.join().expect("a driver")).sum()
+        running
+            .into_iter()
+            .map(|thread| thread.join().expect("a driver"))
+            .sum()
     });
     spent / threads
 }
@@ -67,9 +74,16 @@ fn engine(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pair/engine");
     group.throughput(Throughput::Elements(1)).sample_size(10);
     // Ended calls stay in the wheel until their second comes: a longer run only takes memory.
-    group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
+    group
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(3));
     for (name, count) in [("1 account", 1), ("100,000 accounts", 100_000)] {
-        let accounts = Accounts { count, slots: Some(1_000), billed: false, keys: false };
+        let accounts = Accounts {
+            count,
+            slots: Some(1_000),
+            billed: false,
+            keys: false,
+        };
         let world = World::open(accounts).expect("a world");
         let accounts: Vec<_> = (0..count).map(|number| world.account(number)).collect();
         let mut seed = 0;
@@ -85,7 +99,13 @@ fn engine(criterion: &mut Criterion) {
                         id.clear();
                         ids.append(pair, &mut id);
                         let call_id = std::str::from_utf8(&id).unwrap_or_default();
-                        world.admit(account, &Admit { call_id, ..Admit::default() });
+                        world.admit(
+                            account,
+                            &Admit {
+                                call_id,
+                                ..Admit::default()
+                            },
+                        );
                         world.release(account, call_id);
                         if pair.is_multiple_of(FLUSH_EVERY) {
                             world.engine.flush().expect("recorded");

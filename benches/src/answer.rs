@@ -34,7 +34,12 @@ pub struct AnswerReader {
 
 impl AnswerReader {
     pub fn new(capacity: usize) -> Self {
-        Self { buffer: vec![0; capacity], start: 0, end: 0, joined: Vec::new() }
+        Self {
+            buffer: vec![0; capacity],
+            start: 0,
+            end: 0,
+            joined: Vec::new(),
+        }
     }
 
     /// Forgets everything: the connection is a new one.
@@ -57,14 +62,18 @@ impl AnswerReader {
     /// The next answer that has arrived whole.
     pub fn next_answer(&mut self) -> Result<Option<Answer<'_>>, Malformed> {
         let arrived = &self.buffer[self.start..self.end];
-        let Some(head_end) = memmem::find(arrived, HEAD_END) else { return Ok(None) };
+        let Some(head_end) = memmem::find(arrived, HEAD_END) else {
+            return Ok(None);
+        };
         let body_at = head_end + HEAD_END.len();
         let head = &arrived[..head_end];
         let status = status(head).ok_or(Malformed)?;
         match framing(head)? {
             Framing::Length(length) => {
                 within_limit(length)?;
-                let Some(body) = arrived[body_at..].get(..length) else { return Ok(None) };
+                let Some(body) = arrived[body_at..].get(..length) else {
+                    return Ok(None);
+                };
                 self.start += body_at + length;
                 Ok(Some(Answer { status, body }))
             }
@@ -74,7 +83,10 @@ impl AnswerReader {
                     return Ok(None);
                 };
                 self.start += body_at + length;
-                Ok(Some(Answer { status, body: &self.joined }))
+                Ok(Some(Answer {
+                    status,
+                    body: &self.joined,
+                }))
             }
         }
     }
@@ -95,14 +107,21 @@ enum Framing {
 }
 
 fn within_limit(length: usize) -> Result<(), Malformed> {
-    if length <= ANSWER_BYTES_MAX { Ok(()) } else { Err(Malformed) }
+    if length <= ANSWER_BYTES_MAX {
+        Ok(())
+    } else {
+        Err(Malformed)
+    }
 }
 
 fn status(head: &[u8]) -> Option<u16> {
     if !head.starts_with(b"HTTP/1.1 ") {
         return None;
     }
-    std::str::from_utf8(head.get(STATUS_AT..STATUS_AT + 3)?).ok()?.parse().ok()
+    std::str::from_utf8(head.get(STATUS_AT..STATUS_AT + 3)?)
+        .ok()?
+        .parse()
+        .ok()
 }
 
 fn framing(head: &[u8]) -> Result<Framing, Malformed> {
@@ -139,12 +158,16 @@ fn number(digits: &[u8], radix: u32) -> Option<usize> {
 fn join_chunks(bytes: &[u8], body: &mut Vec<u8>) -> Result<Option<usize>, Malformed> {
     let mut at = 0;
     loop {
-        let Some(line_end) = memmem::find(&bytes[at..], LINE_END) else { return Ok(None) };
+        let Some(line_end) = memmem::find(&bytes[at..], LINE_END) else {
+            return Ok(None);
+        };
         let length = number(bytes[at..at + line_end].trim_ascii(), 16).ok_or(Malformed)?;
         within_limit(length)?;
         let data_at = at + line_end + LINE_END.len();
         let data_end = data_at + length;
-        let Some(data) = bytes.get(data_at..data_end + LINE_END.len()) else { return Ok(None) };
+        let Some(data) = bytes.get(data_at..data_end + LINE_END.len()) else {
+            return Ok(None);
+        };
         if !data.ends_with(LINE_END) {
             return Err(Malformed);
         }
@@ -181,7 +204,11 @@ mod tests {
 
     #[test]
     fn answers_are_read_however_they_arrive() {
-        let expected = [(200, b"ok".to_vec()), (409, b"abc0123456789".to_vec()), (204, Vec::new())];
+        let expected = [
+            (200, b"ok".to_vec()),
+            (409, b"abc0123456789".to_vec()),
+            (204, Vec::new()),
+        ];
         for piece in [1, 2, 7, 31, TWO.len()] {
             assert_eq!(read_in_pieces(piece), expected, "{piece} bytes at a time");
         }
@@ -199,7 +226,12 @@ mod tests {
         ] {
             let mut reader = AnswerReader::new(256);
             reader.fill(wrong).expect("memory");
-            assert_eq!(reader.next_answer(), Err(Malformed), "{}", wrong.escape_ascii());
+            assert_eq!(
+                reader.next_answer(),
+                Err(Malformed),
+                "{}",
+                wrong.escape_ascii()
+            );
         }
     }
 }

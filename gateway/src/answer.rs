@@ -2,7 +2,10 @@
 
 use hub::call::{Call, Record};
 use hub::id::AccountId;
+use hub::state::request::Lease;
 use triomphe::Arc;
+
+use crate::admission::grant::granted_until_us;
 
 /// The proof that this gateway admitted a call: base64url text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,26 +21,35 @@ impl Token {
     }
 }
 
-/// A call may start, or goes on.
+/// A call may start, or goes on. Its token is made when the answer is written.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    pub account: AccountId,
+    pub call: Call,
+    pub lease: Lease,
     /// The call was live already.
     pub duplicate: bool,
-    /// Seconds the call may last from its answer; `None`: no limit.
-    pub granted_s: Option<u32>,
-    /// Microseconds since 1970; `None` as above.
-    pub granted_until_us: Option<i64>,
-    /// No more than this can be funded.
-    pub is_final: bool,
-    pub billed: bool,
     pub renew_every_s: u32,
     pub expires_in_s: u32,
-    pub token: Token,
     /// Live calls of the account, this one included.
     pub in_use: u32,
     /// `None`: elastic.
     pub limit: Option<u32>,
+}
+
+impl Grant {
+    /// Seconds the call may last from its answer; `None`: no limit.
+    pub fn granted_s(&self) -> Option<u32> {
+        Some(self.lease.granted_s()).filter(|granted_s| *granted_s > 0)
+    }
+
+    /// Microseconds since 1970; `None` as above.
+    pub fn granted_until_us(&self) -> Option<i64> {
+        granted_until_us(&self.lease)
+    }
+
+    pub fn is_billed(&self) -> bool {
+        self.call.facts().pins.is_some()
+    }
 }
 
 /// A live call as it is looked up.

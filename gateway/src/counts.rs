@@ -40,3 +40,38 @@ impl Counts {
         all.map(|(cause, count)| (cause, count.load(Ordering::Relaxed)))
     }
 }
+
+/// Bucket `i` counts what took less than `2^i` microseconds and not less than half of that; the last
+/// one everything longer.
+const BUCKETS: usize = 24;
+
+/// How long something took, counted by powers of two.
+#[derive(Debug, Default)]
+pub struct Durations {
+    buckets: [AtomicU64; BUCKETS],
+    sum_us: AtomicU64,
+}
+
+/// One reading of durations.
+#[derive(Clone, Debug)]
+pub struct DurationCounts {
+    pub buckets: Vec<u64>,
+    pub sum_us: u64,
+}
+
+impl Durations {
+    pub fn add(&self, duration_us: i64) {
+        let duration_us = u64::try_from(duration_us).unwrap_or(0);
+        let bucket = (u64::BITS - duration_us.leading_zeros()) as usize;
+        self.buckets[bucket.min(BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
+        self.sum_us.fetch_add(duration_us, Ordering::Relaxed);
+    }
+
+    pub fn now(&self) -> DurationCounts {
+        let buckets = self.buckets.iter();
+        DurationCounts {
+            buckets: buckets.map(|count| count.load(Ordering::Relaxed)).collect(),
+            sum_us: self.sum_us.load(Ordering::Relaxed),
+        }
+    }
+}

@@ -23,8 +23,8 @@ use hub::state::calls::Entry as HubEntry;
 pub use crate::accounts::Account;
 use crate::admission::calls::{Calls, Entry, Live};
 use crate::admission::wheel::Wheel;
-use crate::answer::CallView;
-use crate::counts::Counts;
+use crate::answer::{CallView, Grant, Token};
+use crate::counts::{Counts, Durations};
 use crate::directory::{Directory, Effect};
 use crate::node::Node;
 use crate::token::Tokens;
@@ -145,12 +145,13 @@ impl Engine {
     pub fn adopt(&self) {
         let mut lost = Vec::new();
         self.hub.visit_calls(|entry| match entry {
-            HubEntry::Live { call, lease, .. } => {
+            HubEntry::Live(live) => {
+                let (call, lease) = (&live.call, live.lease);
                 let Some(account) = self.directory.account(call.account()) else {
                     lost.push(call.account());
                     return;
                 };
-                self.adopt_live(account, call, *lease);
+                self.adopt_live(account, call, lease);
             }
             HubEntry::Ended(record) => {
                 let mut place = self
@@ -186,12 +187,13 @@ impl Engine {
         }
         self.counts.live.fetch_add(1, Ordering::Relaxed);
         self.wheel.add(lease.deadline, call.clone());
-        let entry = Entry::Live(Live {
+        let live = Live {
             call: call.clone(),
             account,
             wallet,
             lease,
-        });
+        };
+        let entry = Entry::Live(Box::new(live));
         self.calls.place(call.account(), call.call_id()).put(entry);
     }
 
@@ -211,6 +213,11 @@ impl Engine {
     /// What a key opens. `None`: no such key.
     pub fn authenticate(&self, secret: &[u8]) -> Option<KeyScope> {
         self.directory.key(&KeyHash::of(secret))
+    }
+
+    /// The proof that this gateway granted it.
+    pub fn token(&self, grant: &Grant) -> Token {
+        self.tokens.issue(&grant.call, &grant.lease)
     }
 
     /// Grows whenever any key changes: what was remembered of an older generation is void.
@@ -282,6 +289,11 @@ impl Engine {
 
     pub fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// How long flushes to the hub took.
+    pub fn syncs(&self) -> &Durations {
+        &self.node.syncs
     }
 
     pub fn hub(&self) -> &EmbeddedHub {

@@ -10,4 +10,5 @@ pub mod engine;
 pub mod http;
 pub mod node;
 pub mod request;
+pub mod series;
 pub mod token;

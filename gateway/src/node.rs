@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use hub::clock;
 use hub::denial::{Denial, Reason, Scope};
 use hub::embedded::{EmbeddedHub, HubUnavailable};
 use hub::id::SHARDS;
@@ -12,6 +13,7 @@ use hub::state::request::{Answer, Event, Return, Sync, Want, Wanted};
 use parking_lot::Mutex;
 
 use crate::accounts::{Account, Wallet};
+use crate::counts::Durations;
 
 /// Units above a floor that are fetched at once, at most.
 const BLOCK_MAX: u32 = 64;
@@ -40,6 +42,8 @@ pub struct Node {
     dirty: Mutex<Vec<u8>>,
     /// One flush at a time; who waited for it finds its own events recorded.
     flushing: Mutex<()>,
+    /// How long flushes took that had something to record.
+    pub syncs: Durations,
 }
 
 impl Node {
@@ -50,6 +54,7 @@ impl Node {
             queues,
             dirty: Mutex::default(),
             flushing: Mutex::default(),
+            syncs: Durations::default(),
         }
     }
 
@@ -97,7 +102,9 @@ impl Node {
             ));
             freed.push(queue.freed);
         }
+        let began_us = clock::boot_us();
         let recorded = self.hub.sync(syncs).map(|_answers| ());
+        self.syncs.add(clock::boot_us() - began_us);
         freed
             .into_iter()
             .flatten()

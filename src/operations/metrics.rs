@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use metrics::{gauge, set_global_recorder};
+use metrics::{describe_gauge, gauge, set_global_recorder};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Bounds of durations, in seconds: an admission takes microseconds, one that waits up to seconds.
@@ -36,8 +36,16 @@ impl Metrics {
             .build_recorder();
         let handle = recorder.handle();
         set_global_recorder(recorder)?;
+        describe_gauge!("ringfence_build_info", "The version that runs.");
+        describe_gauge!(
+            "ringfence_posting_backlog",
+            "Ended calls whose record is not posted to the ledger yet."
+        );
         gauge!("ringfence_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        Ok(Self { handle, at_scrape: OnceLock::new() })
+        Ok(Self {
+            handle,
+            at_scrape: OnceLock::new(),
+        })
     }
 
     /// Series that are written at each scrape.

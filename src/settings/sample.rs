@@ -34,7 +34,10 @@ fn entry(setting: &Setting) -> String {
         writeln!(entry, "#{name}_file = \"/run/secrets/{name}\"").expect("writing to a string");
         return entry;
     }
-    let value = toml_value(setting.kind, setting.default.unwrap_or_else(|| example(setting.kind)));
+    let value = toml_value(
+        setting.kind,
+        setting.default.unwrap_or_else(|| example(setting.kind)),
+    );
     writeln!(entry, "#{name} = {value}").expect("writing to a string");
     entry
 }
@@ -52,10 +55,12 @@ const fn example(kind: Kind) -> &'static str {
 /// A text as TOML writes a value of its kind.
 pub fn toml_value(kind: Kind, text: &str) -> String {
     match kind {
-        Kind::Number { .. } => text.to_owned(),
+        Kind::Number { .. } | Kind::OneOf(&["false", "true"]) => text.to_owned(),
         Kind::Words => {
-            let words: Vec<String> =
-                text.split(',').map(|word| format!("{:?}", word.trim())).collect();
+            let words: Vec<String> = text
+                .split(',')
+                .map(|word| format!("{:?}", word.trim()))
+                .collect();
             format!("[{}]", words.join(", "))
         }
         _ => toml_string(text),
@@ -107,7 +112,10 @@ mod tests {
             })
             .collect();
         let table = toml::de::DeTable::parse(&uncommented).expect("TOML");
-        assert_eq!(table.get_ref().len(), super::super::table::settings().count());
+        assert_eq!(
+            table.get_ref().len(),
+            super::super::table::settings().count()
+        );
     }
 
     #[test]

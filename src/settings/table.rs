@@ -45,11 +45,21 @@ const fn row(
     default: &'static str,
     about: &'static str,
 ) -> Setting {
-    Setting { name, kind, default: Some(default), about }
+    Setting {
+        name,
+        kind,
+        default: Some(default),
+        about,
+    }
 }
 
 const fn unset(name: &'static str, kind: Kind, about: &'static str) -> Setting {
-    Setting { name, kind, default: None, about }
+    Setting {
+        name,
+        kind,
+        default: None,
+        about,
+    }
 }
 
 const fn number(min: u64, max: u64) -> Kind {
@@ -82,7 +92,7 @@ pub const SECTIONS: &[Section] = &[
         row("lease_s_max", number(1, 7 * DAY_S), "14400", "the longest such lease"),
         row("reconcile_gap_s", number(1, 3_600), "10", "least time between the two complete lists that free a missing call"),
         row("grant_max_s", number(1, DAY_S), "300", "the longest first grant of a billed call that can be renewed"),
-        row("tombstones_max", number(1_000, 100_000_000), "4000000", "ended calls kept in memory to answer repeated releases; the oldest go first"),
+        row("tombstones_max", number(1_000, 100_000_000), "2000000", "ended calls kept in memory to answer repeated releases; the oldest go first"),
     ]},
     Section { heading: "Regions", settings: &[
         row("regions", Kind::Words, "india,us,eu", "the regions that an account may be in"),
@@ -92,6 +102,7 @@ pub const SECTIONS: &[Section] = &[
         unset("gateway_threads", number(1, 256), "threads that serve stacks; one per processor unless set"),
         row("connections_max", number(16, 1_000_000), "16000", "open connections of the gateway; more are closed at once"),
         row("posting_cpu_percent", number(1, 100), "25", "the part of one processor, in percent, that posting ended calls to the ledger may take"),
+        row("get_allowed", Kind::OneOf(&["false", "true"]), "false", "whether GET does on the gateway what is documented as POST, for stacks that cannot POST"),
         row("drain_s", number(0, 60), "5", "how long a stop waits for requests in flight; live calls are never waited for"),
     ]},
     Section { heading: "Logs, on standard error", settings: &[

@@ -17,12 +17,20 @@ fn on_a_small_disk(mount_point: &Path) -> Installation {
     let data = mount_point.join("data");
     let program = quoted(BINARY);
     let script = format!(
-        "mount -t tmpfs -o size=64m tmpfs {} && exec {program} \"$@\"",
+        "mount -t tmpfs -o size=400m tmpfs {} && exec {program} \"$@\"",
         quoted(&mount_point.display().to_string()),
     );
     Installation::new(BINARY)
         .in_directory(&data)
-        .wrapped(&["unshare", "--map-root-user", "--mount", "sh", "-c", &script, "sh"])
+        .wrapped(&[
+            "unshare",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            &script,
+            "sh",
+        ])
         .set("RINGFENCE_CALL_LEASE_S", "600")
 }
 
@@ -49,10 +57,14 @@ fn admit_until_full(stack: &mut Client) -> String {
     let mut last = "first".to_owned();
     for number in 0..500_000 {
         let call_id = format!("filling-{number}-{}", "x".repeat(90));
-        let answer = stack.post("/v1/calls/admit", &json!({"call_id": call_id}));
+        let body = json!({"call_id": call_id});
+        // The admit that finds the disk full may get no answer at all: it is not recorded.
+        let Ok(answer) = stack.try_post("/v1/calls/admit", &body) else {
+            continue;
+        };
         if answer.status == 503 {
             assert_eq!(answer.reason(503), "hub_unavailable");
-            assert!(answer.header("retry-after").is_some());
+            assert!(answer.header("retry-after").is_some(), "{answer:?}");
             return last;
         }
         answer.expect(200);
@@ -69,7 +81,9 @@ fn a_full_disk_refuses_admits_and_keeps_releases() {
     let running = installation.start();
     let account = Account::limited(&running, "filling", 1_000_000);
     let mut stack = running.gateway(&account.key);
-    stack.post("/v1/calls/admit", &json!({"call_id": "first"})).expect(200);
+    stack
+        .post("/v1/calls/admit", &json!({"call_id": "first"}))
+        .expect(200);
 
     let filler = seen_by(&running, mount_point.path()).join("filler");
     fill(&filler);
@@ -77,14 +91,19 @@ fn a_full_disk_refuses_admits_and_keeps_releases() {
     assert_eq!(running.ops().get("/readyz").status, 503);
     let before = account.in_use(&running);
     for call_id in ["first", &last] {
-        let receipt = stack.post("/v1/calls/release", &json!({"call_id": call_id})).expect(200);
+        let receipt = stack
+            .post("/v1/calls/release", &json!({"call_id": call_id}))
+            .expect(200);
         assert_eq!(receipt["state"], "ended");
     }
     assert_eq!(account.in_use(&running), before - 2);
 
     fs::remove_file(&filler).expect("the filler");
     wait_until("admits go on", Duration::from_secs(10), || {
-        stack.post("/v1/calls/admit", &json!({"call_id": "after"})).status == 200
+        stack
+            .post("/v1/calls/admit", &json!({"call_id": "after"}))
+            .status
+            == 200
     });
     wait_until("it is ready", Duration::from_secs(5), || {
         running.ops().get("/readyz").status == 200

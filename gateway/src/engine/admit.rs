@@ -245,7 +245,7 @@ impl Engine {
                     .known(account, call, now_us)
                     .map_or(Err(Stop::Slot), |known| known.map_err(Stop::Refused));
             }
-            place.put(Entry::Live(live));
+            place.put(Entry::Live(Box::new(live)));
             self.node.record(
                 account,
                 Event::Admitted {
@@ -273,15 +273,11 @@ impl Engine {
         now_us: i64,
     ) -> Grant {
         Grant {
-            account: account.id,
+            call: call.clone(),
+            lease: *lease,
             duplicate,
-            granted_s: (lease.granted_s() > 0).then_some(lease.granted_s()),
-            granted_until_us: crate::admission::grant::granted_until_us(lease),
-            is_final: lease.is_final(),
-            billed: call.facts().pins.is_some(),
             renew_every_s: self.settings.renew_every_s,
             expires_in_s: lease.deadline.saturating_sub(second_after(now_us)),
-            token: self.tokens.issue(call, lease),
             in_use: account.slots.now().used,
             limit: account.terms.load().cap,
         }

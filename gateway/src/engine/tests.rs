@@ -12,7 +12,6 @@ use hub::key::{KeyHash, KeyScope};
 use hub::money::{Amount, Currency, Rate};
 
 use super::*;
-use crate::answer::Grant;
 use crate::request::{Admit, Reconcile, Release, Renew};
 
 fn organization() -> AccountId {
@@ -202,7 +201,7 @@ fn ten_calls_are_admitted_the_eleventh_is_refused_with_the_numbers_and_a_release
             (number, Some(10), false)
         );
         assert_eq!(
-            (grant.granted_s, grant.billed, grant.expires_in_s),
+            (grant.granted_s(), grant.is_billed(), grant.expires_in_s),
             (None, false, 90)
         );
     }
@@ -310,7 +309,7 @@ fn money_admits_as_many_calls_as_it_can_hold_and_a_release_returns_the_rest() {
     ] {
         let grant = world.admit(0, call_id).expect("money");
         assert_eq!(
-            (grant.granted_s, grant.is_final, grant.billed),
+            (grant.granted_s(), grant.lease.is_final(), grant.is_billed()),
             (Some(seconds), is_final, true)
         );
     }
@@ -347,7 +346,7 @@ fn a_renew_extends_lease_and_grant_and_says_final_at_the_end_of_the_money() {
     );
     world.publish(wallet(sub_account(0), "8.4", 1));
     let grant = world.admit(0, "a").expect("money");
-    assert_eq!(grant.granted_s, Some(300));
+    assert_eq!(grant.granted_s(), Some(300));
     let account = world.account(0);
     world.engine.answer(&account, "a").expect("live");
     let renew = |token| {
@@ -360,9 +359,13 @@ fn a_renew_extends_lease_and_grant_and_says_final_at_the_end_of_the_money() {
             },
         )
     };
-    let renewed = renew(Some(grant.token.as_str())).expect("live");
+    let token = world.engine.token(&grant);
+    let renewed = renew(Some(token.as_str())).expect("live");
     // One second has started, and 300 more are wanted: 360 in whole increments, 7.20 of 8.40.
-    assert_eq!((renewed.granted_s, renewed.is_final), (Some(301), false));
+    assert_eq!(
+        (renewed.granted_s(), renewed.lease.is_final()),
+        (Some(301), false)
+    );
     assert!(
         matches!(renew(Some("forged")), Err(Refusal::Denied(denial)) if denial.reason() == Reason::Forbidden)
     );
@@ -477,7 +480,7 @@ fn a_test_key_acts_on_a_shadow_outside_total_and_money() {
             },
         )
     };
-    assert!(!admit("a").expect("a slot").billed);
+    assert!(!admit("a").expect("a slot").is_billed());
     admit("b").expect("a slot");
     assert!(matches!(
         denied(admit("c")),

@@ -49,7 +49,7 @@ impl<'w> Desk<'w> {
                 let (named, call) = operation::admit(parameters, lease_s, in_batch)?;
                 let account = self.account(named)?;
                 let grant = engine.admit(account, &call).await?;
-                answer::grant(writer, call.call_id, &grant);
+                answer::grant(writer, call.call_id, &grant, &engine.token(&grant));
             }
             Operation::Answer => {
                 let (named, call_id) = operation::one_call(parameters, in_batch)?;
@@ -59,7 +59,7 @@ impl<'w> Desk<'w> {
             Operation::Renew => {
                 let (named, call) = operation::renew(parameters, in_batch)?;
                 let grant = engine.renew(self.account(named)?, &call)?;
-                answer::grant(writer, call.call_id, &grant);
+                answer::grant(writer, call.call_id, &grant, &engine.token(&grant));
             }
             Operation::Release => {
                 let (named, call) = operation::release(parameters, in_batch)?;

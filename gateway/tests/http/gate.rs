@@ -20,16 +20,16 @@ fn an_answer_is_never_seen_before_the_hub_has_recorded_what_it_tells() {
 fn sixteen_pipelined_requests_are_answered_in_order_by_one_send() {
     let world = World::new();
     let mut client = world.client(ELASTIC);
-    client.post("/v1/calls/admit", r#"{"call_id":"first"}"#);
+    let body = |number| format!(r#"{{"call_id":"c{number}"}}"#);
+    for number in 0..16 {
+        client.post("/v1/calls/admit", &body(number));
+    }
     let requests: Vec<u8> = (0..16)
-        .flat_map(|number| {
-            let body = format!(r#"{{"call_id":"c{number}"}}"#);
-            client.request("/v1/calls/admit", "", body.as_bytes())
-        })
+        .flat_map(|number| client.request("/v1/calls/release", "", body(number).as_bytes()))
         .collect();
     let mut stream = TcpStream::connect(world.address()).expect("connected");
     std::io::Write::write_all(&mut stream, &requests).expect("sent");
-    // One read gets what one send sent: 16 answers of more than 300 bytes.
+    // One read gets what one send sent: 16 answers of more than 400 bytes.
     let mut buffer = vec![0; 64 * 1024];
     let read = stream.read(&mut buffer).expect("answers");
     let text = String::from_utf8_lossy(&buffer[..read]);

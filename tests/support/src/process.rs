@@ -12,13 +12,15 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::http::Client;
-use crate::wait::wait_until;
+use crate::wait::{say, wait_until};
 
 /// The keys that installations of tests are given.
 pub const OPERATOR_KEY: &str = "test-operator-key-0123456789abcdefghijkl";
 pub const ORGANIZATION_KEY: &str = "test-organization-key-0123456789abcdefgh";
 
 const START_MAX: Duration = Duration::from_mins(1);
+/// Lines of its log that are shown when a test fails.
+const LINES_SHOWN: usize = 40;
 const STOP_MAX: Duration = Duration::from_secs(30);
 
 /// A data directory and the environment its processes get.
@@ -27,8 +29,8 @@ pub struct Installation {
     program: Vec<String>,
     directory: PathBuf,
     environment: Vec<(String, String)>,
-    /// Kept: it is removed with the installation.
-    temporary: Option<tempfile::TempDir>,
+    /// Removed when neither this nor a process uses it any more.
+    temporary: Option<Arc<tempfile::TempDir>>,
 }
 
 impl Installation {
@@ -44,7 +46,7 @@ impl Installation {
         let temporary = tempfile::tempdir().expect("a temporary directory");
         let directory = temporary.path().join("data");
         let mut installation = Self::on(binary, &directory);
-        installation.temporary = Some(temporary);
+        installation.temporary = Some(Arc::new(temporary));
         installation
     }
 
@@ -109,7 +111,7 @@ impl Installation {
     #[track_caller]
     pub fn start(&self) -> Running {
         let child = self.command().spawn().expect("the binary starts");
-        Running::of(child)
+        Running::of(child, self.temporary.clone())
     }
 
     /// Starts a process that is expected to refuse; its status and all it wrote.
@@ -158,7 +160,12 @@ impl Launched {
     fn of(mut child: Child) -> Self {
         let (stdout, out) = Output::collect(child.stdout.take().expect("piped"));
         let (stderr, err) = Output::collect(child.stderr.take().expect("piped"));
-        Self { child, stdout, stderr, readers: vec![out, err] }
+        Self {
+            child,
+            stdout,
+            stderr,
+            readers: vec![out, err],
+        }
     }
 
     fn signal(&self, signal: Signal) {
@@ -182,6 +189,12 @@ impl Launched {
 
 impl Drop for Launched {
     fn drop(&mut self) {
+        if thread::panicking() {
+            let stderr = self.stderr.text();
+            let lines: Vec<&str> = stderr.lines().collect();
+            let last = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
+            say(&format!("the process had said:\n{}", last.join("\n")));
+        }
         if matches!(self.child.try_wait(), Ok(None)) {
             // It may end by itself between the two; then there is nothing to do.
             let _ended = self.child.kill();
@@ -193,6 +206,8 @@ impl Drop for Launched {
 /// A running process and where it listens.
 pub struct Running {
     launched: Launched,
+    /// After the process: fields are dropped in this order.
+    _directory: Option<Arc<tempfile::TempDir>>,
     pub gateway: SocketAddr,
     pub control_plane: SocketAddr,
     pub ops: SocketAddr,
@@ -200,11 +215,14 @@ pub struct Running {
 
 impl Running {
     #[track_caller]
-    fn of(child: Child) -> Self {
+    fn of(child: Child, directory: Option<Arc<tempfile::TempDir>>) -> Self {
         let mut launched = Launched::of(child);
         let mut ended = None;
         wait_until("the process says where it listens", START_MAX, || {
-            ended = launched.child.try_wait().expect("a child can be waited for");
+            ended = launched
+                .child
+                .try_wait()
+                .expect("a child can be waited for");
             ended.is_some() || addresses(&launched.stdout.text()).is_some()
         });
         let Some([gateway, control_plane, ops]) = addresses(&launched.stdout.text()) else {
@@ -212,7 +230,13 @@ impl Running {
             let (stdout, stderr) = (launched.stdout.text(), launched.stderr.text());
             unreachable!("the process ended ({status}) instead of starting:\n{stdout}\n{stderr}");
         };
-        Self { launched, gateway, control_plane, ops }
+        Self {
+            launched,
+            gateway,
+            control_plane,
+            ops,
+            _directory: directory,
+        }
     }
 
     pub fn pid(&self) -> u32 {
@@ -272,9 +296,16 @@ impl Running {
 fn addresses(stdout: &str) -> Option<[SocketAddr; 3]> {
     let address = |name: &str| {
         stdout.lines().find_map(|line| {
-            let url = line.strip_prefix(name)?.trim_start().strip_prefix("http://")?;
+            let url = line
+                .strip_prefix(name)?
+                .trim_start()
+                .strip_prefix("http://")?;
             url.parse().ok()
         })
     };
-    Some([address("gateway ")?, address("control-plane ")?, address("ops ")?])
+    Some([
+        address("gateway ")?,
+        address("control-plane ")?,
+        address("ops ")?,
+    ])
 }

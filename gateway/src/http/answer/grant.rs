@@ -2,31 +2,31 @@
 
 use super::format::Format;
 use super::writer::Writer;
-use crate::answer::Grant;
+use crate::answer::{Grant, Token};
 
 /// The line forms begin with what a dial plan reads first.
-pub fn grant(writer: &mut Writer, call_id: &str, grant: &Grant) {
+pub fn grant(writer: &mut Writer, call_id: &str, grant: &Grant, token: &Token) {
     writer.open("allowed");
     let json = writer.format() == Format::Json;
     if json {
         writer.flag("admitted", true);
     } else {
-        writer.number_or_null("granted_s", grant.granted_s);
+        writer.number_or_null("granted_s", grant.granted_s());
     }
     writer.text("call_id", call_id);
-    writer.word("account", grant.account.write(&mut [0; 30]));
+    writer.word("account", grant.call.account().write(&mut [0; 30]));
     writer.flag("duplicate", grant.duplicate);
     if json {
-        writer.number_or_null("granted_s", grant.granted_s);
+        writer.number_or_null("granted_s", grant.granted_s());
     }
-    writer.time_or_null("granted_until", grant.granted_until_us);
-    writer.flag("final", grant.is_final);
+    writer.time_or_null("granted_until", grant.granted_until_us());
+    writer.flag("final", grant.lease.is_final());
     writer.number("renew_every_s", grant.renew_every_s);
     writer.number("expires_in_s", grant.expires_in_s);
-    writer.word("token", grant.token.as_str());
+    writer.word("token", token.as_str());
     writer.number("in_use", grant.in_use);
     writer.number_or_null("limit", grant.limit);
-    if !grant.billed {
+    if !grant.is_billed() {
         writer.flag("billed", false);
     }
     writer.close();
@@ -34,30 +34,62 @@ pub fn grant(writer: &mut Writer, call_id: &str, grant: &Grant) {
 
 #[cfg(test)]
 mod tests {
+    use hub::call::{Call, Direction, Facts, Pins, Texts};
+    use hub::directory::Billing;
     use hub::id::{AccountId, AccountKind};
+    use hub::money::{Amount, Currency, Rate};
+    use hub::state::request::{Granted, Lease};
+    use triomphe::Arc;
 
     use super::*;
-    use crate::answer::Token;
+
+    fn call(billed: bool) -> Call {
+        let rate = Rate::new(Amount::ZERO, 60, 60, Amount::ZERO, Amount::ZERO).expect("a rate");
+        let pins = Pins {
+            billing: Billing::Isolated,
+            currency: Currency::INR,
+            rate: Arc::new(rate),
+        };
+        let facts = Facts {
+            admitted_us: 951_782_100_500_000,
+            admission: 1,
+            pins: Some(pins).filter(|_| billed),
+            account: AccountId::new(AccountKind::SubAccount, 1u128.into()),
+            direction: Direction::Outbound,
+            lease_s: 0,
+        };
+        Call::new(
+            facts,
+            Texts {
+                call_id: "a@b",
+                ..Texts::default()
+            },
+        )
+        .expect("short")
+    }
 
     fn written(format: Format, change: impl Fn(&mut Grant)) -> String {
         let mut granted = Grant {
-            account: AccountId::new(AccountKind::SubAccount, 1u128.into()),
+            call: call(true),
+            lease: Lease {
+                deadline: 951_782_190,
+                granted: Granted::new(300, false),
+                hold: Amount::ZERO,
+                answered: None,
+                renewed_us: 951_782_100_500_000,
+            },
             duplicate: false,
-            granted_s: Some(300),
-            granted_until_us: Some(951_782_400_500_000),
-            is_final: false,
-            billed: true,
             renew_every_s: 30,
             expires_in_s: 90,
-            token: Token {
-                text: [b't'; Token::LEN],
-            },
             in_use: 7,
             limit: Some(10),
         };
         change(&mut granted);
         let mut writer = Writer::new(format);
-        grant(&mut writer, "a@b", &granted);
+        let token = Token {
+            text: [b't'; Token::LEN],
+        };
+        grant(&mut writer, "a@b", &granted, &token);
         let text = String::from_utf8(writer.into_bytes()).expect("utf-8");
         text.replace(&"t".repeat(Token::LEN), "TOKEN")
     }
@@ -76,9 +108,8 @@ mod tests {
     #[test]
     fn an_unbilled_call_of_an_elastic_account_has_no_end_and_no_limit() {
         let text = written(Format::Json, |grant| {
-            grant.granted_s = None;
-            grant.granted_until_us = None;
-            grant.billed = false;
+            grant.lease.granted = Granted::default();
+            grant.call = call(false);
             grant.limit = None;
         });
         assert!(

@@ -1,0 +1,179 @@
+//! Series of the whole process that are made from counters when they are scraped: admissions, calls,
+//! slots, the hub. Reads only.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use gateway::counts::DurationCounts;
+use gateway::engine::Engine;
+use gateway::http::Tally;
+use gateway::series::{family, histogram, sample};
+use hub::embedded::Health;
+use hub::money::Amount;
+
+/// Everything that the engine counts.
+pub fn write_engine(engine: &Engine, text: &mut String) {
+    write_admissions(engine, text);
+    write_slots(engine, text);
+    write_holds(engine, text);
+    write_hub(engine, text);
+}
+
+fn write_admissions(engine: &Engine, text: &mut String) {
+    let name = "ringfence_admissions_total";
+    family(
+        text,
+        name,
+        "counter",
+        "Answered admits, by outcome and by the reason of a denial.",
+    );
+    let admitted = engine.counts.admitted.load(Ordering::Relaxed);
+    sample(
+        text,
+        name,
+        format_args!("outcome=\"admitted\",reason=\"\""),
+        admitted,
+    );
+    for (reason, count) in engine.counts.refusals() {
+        let reason = reason.label();
+        sample(
+            text,
+            name,
+            format_args!("outcome=\"denied\",reason=\"{reason}\""),
+            count,
+        );
+    }
+    let name = "ringfence_calls_live";
+    family(text, name, "gauge", "Calls that are live now.");
+    sample(
+        text,
+        name,
+        format_args!(""),
+        engine.counts.live.load(Ordering::Relaxed),
+    );
+    let name = "ringfence_calls_released_total";
+    family(text, name, "counter", "Ended calls, by what ended them.");
+    for (cause, count) in engine.counts.releases() {
+        sample(
+            text,
+            name,
+            format_args!("cause=\"{}\"", cause.label()),
+            count,
+        );
+    }
+}
+
+fn write_slots(engine: &Engine, text: &mut String) {
+    let (mut used, mut idle, mut quarantined) = (0_u64, 0_u64, 0_u64);
+    engine.directory().visit_accounts(|account| {
+        let now = account.slots.now();
+        let waiting = account.quarantined.load(Ordering::Relaxed);
+        used += u64::from(now.used.saturating_sub(waiting));
+        idle += u64::from(now.lease.saturating_sub(now.used));
+        quarantined += u64::from(waiting);
+    });
+    let name = "ringfence_slots";
+    let help = "Slots by state: used by a live call, leased and idle, or waiting for the journal.";
+    family(text, name, "gauge", help);
+    for (state, count) in [("used", used), ("idle", idle), ("quarantined", quarantined)] {
+        sample(text, name, format_args!("state=\"{state}\""), count);
+    }
+    let name = "ringfence_unflushed_calls";
+    family(
+        text,
+        name,
+        "gauge",
+        "Ended calls whose end is not in the journal yet.",
+    );
+    sample(text, name, format_args!(""), quarantined);
+}
+
+fn write_holds(engine: &Engine, text: &mut String) {
+    let mut holds: BTreeMap<_, Amount> = BTreeMap::new();
+    engine.directory().visit_wallets(|wallet| {
+        let Some(counted) = *wallet.counted.lock() else {
+            return;
+        };
+        let held = engine
+            .hub()
+            .wallet_use(counted.organization, counted.owner)
+            .held;
+        let sum = holds.entry(counted.currency).or_default();
+        *sum = sum.saturating_add(held);
+    });
+    let name = "ringfence_wallet_holds";
+    family(
+        text,
+        name,
+        "gauge",
+        "Money held for live calls, in major units.",
+    );
+    for (currency, held) in holds {
+        let labels = format_args!("currency=\"{currency}\"");
+        sample(text, name, labels, held.in_currency(currency));
+    }
+}
+
+fn write_hub(engine: &Engine, text: &mut String) {
+    let up = u8::from(engine.hub().health() == Health::Open);
+    for (name, help, value) in [
+        ("ringfence_hub_up", "Whether the hub records new calls.", up),
+        // One holder leases from itself: nothing can be adopted beyond a limit.
+        (
+            "ringfence_overshoot",
+            "Calls admitted beyond a limit after a double fault.",
+            0,
+        ),
+    ] {
+        family(text, name, "gauge", help);
+        sample(text, name, format_args!(""), value);
+    }
+    let name = "ringfence_hub_sync_duration_seconds";
+    histogram(
+        text,
+        name,
+        "Time of one flush to the hub's journal.",
+        &engine.syncs().now(),
+    );
+    let name = "ringfence_hub_regime";
+    family(
+        text,
+        name,
+        "gauge",
+        "How slots are leased: 1 for the regime in force.",
+    );
+    sample(text, name, format_args!("regime=\"embedded\""), 1);
+}
+
+/// Everything that the HTTP side counts.
+pub fn write_http(tally: &Tally, connections: usize, text: &mut String) {
+    let name = "ringfence_admission_duration_seconds";
+    let durations = DurationCounts {
+        buckets: tally.admissions().to_vec(),
+        sum_us: tally.admissions_us(),
+    };
+    histogram(
+        text,
+        name,
+        "Time from a read admit to its decision.",
+        &durations,
+    );
+
+    let name = "ringfence_connections_open";
+    family(text, name, "gauge", "Open connections of the gateway.");
+    sample(text, name, format_args!(""), connections);
+    let name = "ringfence_connections_total";
+    family(
+        text,
+        name,
+        "counter",
+        "Connections of the gateway, by what became of them.",
+    );
+    for (end, count) in [
+        ("opened", tally.connections_opened()),
+        ("refused", tally.connections_refused()),
+        ("timed_out", tally.connections_timed_out()),
+    ] {
+        sample(text, name, format_args!("event=\"{end}\""), count);
+    }
+}
