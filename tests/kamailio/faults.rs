@@ -38,6 +38,11 @@ fn without_ringfence_new_calls_get_503_and_ends_of_calls_are_told_when_it_is_bac
         6,
         "live calls go on and end as they like"
     );
+    let log = proxy.log();
+    assert!(
+        log.contains("no answer to admit") && !log.contains(&account.key),
+        "{log}"
+    );
 
     let running = installation
         .set("RINGFENCE_GATEWAY_LISTEN", &gateway)
