@@ -168,6 +168,30 @@ fn a_renewed_call_outlasts_its_first_grant() {
 }
 
 #[test]
+fn a_call_that_ringfence_has_ended_is_hung_up_on_both_sides() {
+    let running = installation().start();
+    let account = Account::limited(&running, "ended", 10);
+    let carrier = Sipp::callee("callee_answers");
+    let settings = Settings::new(running.gateway, &account.key, carrier.port);
+    let proxy = Proxy::start(settings.set("RENEW_EVERY_S", "1"));
+    let caller = Callers {
+        scenario: "caller_waits",
+        ..Callers::default()
+    }
+    .call(proxy.address);
+    let call_id = caller.call_id(1);
+    wait_until("the call is up", SOON, || caller.count("answered") == 1);
+    let mut operator = running.gateway(&account.key);
+    operator
+        .post("/v1/calls/release", &support::account::release(&call_id))
+        .expect(200);
+    assert_eq!(caller.finish(), ["answered", "was hung up"]);
+    wait_until("the carrier is hung up", SOON, || {
+        carrier.count("was hung up") == 1
+    });
+}
+
+#[test]
 fn an_invite_that_arrives_four_times_takes_one_slot() {
     let running = installation().start();
     let account = Account::limited(&running, "repeated", 10);

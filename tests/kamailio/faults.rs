@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use support::{Account, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
+use support::{Account, now, wait_until};
 
 use crate::proxy::{Proxy, Settings};
 use crate::sipp::{Callers, Sipp};
@@ -38,6 +39,11 @@ fn without_ringfence_new_calls_get_503_and_ends_of_calls_are_told_when_it_is_bac
         6,
         "live calls go on and end as they like"
     );
+    let log = proxy.log();
+    assert!(
+        log.contains("no answer to admit") && !log.contains(&account.key),
+        "{log}"
+    );
 
     let running = installation
         .set("RINGFENCE_GATEWAY_LISTEN", &gateway)
@@ -53,6 +59,40 @@ fn without_ringfence_new_calls_get_503_and_ends_of_calls_are_told_when_it_is_bac
         billable_s.is_some_and(|seconds| (1..=3).contains(&seconds)),
         "{receipt}"
     );
+}
+
+#[test]
+fn a_gateway_that_hangs_refuses_within_seconds_and_keeps_no_slot_once_it_goes_on() {
+    let lease_s = 6;
+    let running = installation()
+        .set("RINGFENCE_CALL_LEASE_S", &lease_s.to_string())
+        .start();
+    let account = Account::limited(&running, "hangs", 10);
+    let carrier = Sipp::callee("callee_answers");
+    let proxy = proxy(&running, &account, &carrier);
+    let ringfence = Pid::from_raw(running.pid().cast_signed()).expect("a process has an id");
+    kill_process(ringfence, Signal::STOP).expect("it runs");
+    let from = now();
+    let refused = Callers {
+        calls: 5,
+        ..Callers::default()
+    }
+    .call(proxy.address)
+    .finish();
+    let waited = Duration::from_nanos(now() - from);
+    kill_process(ringfence, Signal::CONT).expect("it runs");
+    assert!(
+        refused
+            .iter()
+            .all(|heard| heard.starts_with("refused 503 ")),
+        "{refused:?}"
+    );
+    assert_eq!(refused.len(), 5);
+    assert!(waited < SOON, "{waited:?}");
+    // It may have admitted them after all: released by an event, or by the end of the lease.
+    wait_until_idle(&running, &account, Duration::from_secs(lease_s + 2));
+    let admitted = Callers::default().call(proxy.address).finish();
+    assert_eq!(admitted, ["answered", "hung up"]);
 }
 
 /// More than one batch of renewals.

@@ -189,3 +189,14 @@ pub fn free_udp_address(host: &str) -> SocketAddr {
     let socket = UdpSocket::bind((host, 0)).expect("a free port");
     socket.local_addr().expect("bound")
 }
+
+#[test]
+fn the_configuration_is_accepted_as_it_is_deployed() {
+    let file = format!("{DEPLOYED}/kamailio.cfg");
+    let checked = support::command::run("kamailio", &["-c", "-E", "-f", &file], &[], "");
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(
+        checked.status.success() && !said.contains("WARNING"),
+        "{said}"
+    );
+}
