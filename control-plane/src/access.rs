@@ -88,10 +88,7 @@ pub(crate) async fn decide(
     permit: Permit,
     id: Option<&str>,
 ) -> Result<Access, Problem> {
-    let id = || {
-        id.and_then(|id| id.parse::<AccountId>().ok())
-            .ok_or_else(Problem::unknown_account)
-    };
+    let id = || id.and_then(|id| id.parse::<AccountId>().ok()).ok_or_else(Problem::unknown_account);
     let (organization, account) = match subject {
         Subject::Installation => (None, None),
         Subject::Organization => {
@@ -101,18 +98,14 @@ pub(crate) async fn decide(
         }
         Subject::SubAccount => {
             let id = id()?;
-            (
-                Some(known(app, id, AccountKind::SubAccount).await?),
-                Some(id),
-            )
+            (Some(known(app, id, AccountKind::SubAccount).await?), Some(id))
         }
         Subject::Own => match principal.scope {
             KeyScope::Operator => (None, None),
             KeyScope::Organization(id) => (Some(id), None),
-            KeyScope::Account(id) => (
-                Some(known(app, id.real(), AccountKind::SubAccount).await?),
-                Some(id.real()),
-            ),
+            KeyScope::Account(id) => {
+                (Some(known(app, id.real(), AccountKind::SubAccount).await?), Some(id.real()))
+            }
         },
     };
     let needed = match principal.scope {
@@ -121,20 +114,12 @@ pub(crate) async fn decide(
             Permit::Organization
         }
         KeyScope::Account(own) if organization.is_none() || account == Some(own.real()) => {
-            if own.is_shadow() {
-                Permit::TestKey
-            } else {
-                Permit::Account
-            }
+            if own.is_shadow() { Permit::TestKey } else { Permit::Account }
         }
         KeyScope::Organization(_) | KeyScope::Account(_) => return Err(Problem::unknown_account()),
     };
     if needed <= permit {
-        Ok(Access {
-            principal,
-            organization,
-            account,
-        })
+        Ok(Access { principal, organization, account })
     } else {
         Err(Problem::new(Kind::Forbidden, refusal(permit)))
     }

@@ -57,29 +57,18 @@ pub(crate) enum RechargePolicy {
 }
 
 impl RechargePolicy {
-    pub(crate) const WORDS: &'static [(&'static str, Self)] = &[
-        ("external", Self::External),
-        ("transfer", Self::Transfer),
-        ("operator", Self::Operator),
-    ];
+    pub(crate) const WORDS: &'static [(&'static str, Self)] =
+        &[("external", Self::External), ("transfer", Self::Transfer), ("operator", Self::Operator)];
 }
 
-pub(crate) const STATUS: &[(&str, Status)] = &[
-    ("active", Status::Active),
-    ("suspended", Status::Suspended),
-    ("deleting", Status::Deleting),
-];
-pub(crate) const BILLING: &[(&str, Billing)] = &[
-    ("isolated", Billing::Isolated),
-    ("consolidated", Billing::Consolidated),
-];
+pub(crate) const STATUS: &[(&str, Status)] =
+    &[("active", Status::Active), ("suspended", Status::Suspended), ("deleting", Status::Deleting)];
+pub(crate) const BILLING: &[(&str, Billing)] =
+    &[("isolated", Billing::Isolated), ("consolidated", Billing::Consolidated)];
 
 /// The word of a value, out of its table.
 pub(crate) fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'static str {
-    words
-        .iter()
-        .find(|(_, known)| known == value)
-        .map_or("", |(word, _)| word)
+    words.iter().find(|(_, known)| known == value).map_or("", |(word, _)| word)
 }
 
 const COLUMNS: &str = "SELECT id, organization_id, name, status, floor, cap, cps_limit, region, billing_mode, rate, \
@@ -91,14 +80,8 @@ impl Account {
         connection: &mut AnyConnection,
         id: AccountId,
     ) -> Result<Self, Problem> {
-        let sql = const_format(
-            COLUMNS,
-            " WHERE id = $1 AND status IN ('active', 'suspended')",
-        );
-        let row = sqlx::query(sql)
-            .bind(id.to_string())
-            .fetch_optional(connection)
-            .await?;
+        let sql = const_format(COLUMNS, " WHERE id = $1 AND status IN ('active', 'suspended')");
+        let row = sqlx::query(sql).bind(id.to_string()).fetch_optional(connection).await?;
         Self::of_row(&row.ok_or_else(Problem::unknown_account)?)
     }
 
@@ -128,15 +111,9 @@ impl Account {
         after: &str,
         limit: i64,
     ) -> Result<Vec<Self>, Problem> {
-        let sql = const_format(
-            COLUMNS,
-            " WHERE id > $1 AND status <> 'deleted' ORDER BY id LIMIT $2",
-        );
-        let rows = sqlx::query(sql)
-            .bind(after)
-            .bind(limit)
-            .fetch_all(connection)
-            .await?;
+        let sql =
+            const_format(COLUMNS, " WHERE id > $1 AND status <> 'deleted' ORDER BY id LIMIT $2");
+        let rows = sqlx::query(sql).bind(after).bind(limit).fetch_all(connection).await?;
         rows.iter().map(Self::of_row).collect()
     }
 
@@ -270,10 +247,7 @@ impl Organization {
         Ok(Self {
             id: identifier(row, "id")?,
             total: number(row.try_get("concurrency_total")?)?,
-            currency: row
-                .try_get::<String, _>("currency")?
-                .parse()
-                .map_err(Problem::internal)?,
+            currency: row.try_get::<String, _>("currency")?.parse().map_err(Problem::internal)?,
             default_rate: rate::read(row.try_get("default_rate")?)?,
             recharge_policy: worded(row, "recharge_policy", RechargePolicy::WORDS)?,
             members_may_allocate: row.try_get::<i64, _>("members_may_allocate")? != 0,
@@ -344,9 +318,7 @@ impl Organization {
     }
 
     fn regions_text(&self) -> Option<String> {
-        self.regions
-            .as_ref()
-            .map(|regions| serde_json::json!(regions).to_string())
+        self.regions.as_ref().map(|regions| serde_json::json!(regions).to_string())
     }
 }
 
@@ -382,9 +354,7 @@ fn const_format(head: &'static str, tail: &'static str) -> sqlx::AssertSqlSafe<S
 }
 
 fn identifier(row: &AnyRow, column: &str) -> Result<AccountId, Problem> {
-    row.try_get::<String, _>(column)?
-        .parse()
-        .map_err(Problem::internal)
+    row.try_get::<String, _>(column)?.parse().map_err(Problem::internal)
 }
 
 fn number(value: i64) -> Result<u32, Problem> {
@@ -392,16 +362,11 @@ fn number(value: i64) -> Result<u32, Problem> {
 }
 
 fn optional_number(row: &AnyRow, column: &str) -> Result<Option<u32>, Problem> {
-    row.try_get::<Option<i64>, _>(column)?
-        .map(number)
-        .transpose()
+    row.try_get::<Option<i64>, _>(column)?.map(number).transpose()
 }
 
 fn worded<T: Copy>(row: &AnyRow, column: &str, words: &[(&str, T)]) -> Result<T, Problem> {
     let text: String = row.try_get(column)?;
-    let found = words
-        .iter()
-        .find(|(word, _)| *word == text)
-        .map(|(_, value)| *value);
+    let found = words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
     found.ok_or_else(|| Problem::internal(format!("column {column} holds {text:?}")))
 }

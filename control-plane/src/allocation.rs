@@ -35,10 +35,7 @@ pub(crate) fn read(fields: &mut Fields, needed: bool) -> Asked {
         );
     }
     match limit {
-        Some(limit) => Asked {
-            floor: Some(limit),
-            cap: Given::Value(limit),
-        },
+        Some(limit) => Asked { floor: Some(limit), cap: Given::Value(limit) },
         None => Asked { floor, cap },
     }
 }

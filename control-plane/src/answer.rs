@@ -23,11 +23,7 @@ impl Answer {
     }
 
     pub(crate) const fn no_content() -> Self {
-        Self {
-            status: StatusCode::NO_CONTENT,
-            body: Vec::new(),
-            repeated: false,
-        }
+        Self { status: StatusCode::NO_CONTENT, body: Vec::new(), repeated: false }
     }
 
     /// An answer that was given before, as it was.
@@ -49,11 +45,7 @@ impl Answer {
 
     fn new(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
         let body = serde_json::to_vec(body).map_err(Problem::internal)?;
-        Ok(Self {
-            status,
-            body,
-            repeated: false,
-        })
+        Ok(Self { status, body, repeated: false })
     }
 }
 
@@ -64,10 +56,7 @@ impl IntoResponse for Answer {
         if self.status == StatusCode::NO_CONTENT {
             headers.remove(header::CONTENT_TYPE);
         } else {
-            headers.insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static("application/json"),
-            );
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         // Answers may carry a secret, and none may be taken for the state of a later moment.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));

@@ -26,16 +26,9 @@ pub(crate) async fn run(
     let (organization_id, first) = match known {
         Some(row) => {
             let id: String = row.try_get(0)?;
-            (
-                id.parse()
-                    .map_err(|_| OpenError::Unreadable("a first organization"))?,
-                false,
-            )
+            (id.parse().map_err(|_| OpenError::Unreadable("a first organization"))?, false)
         }
-        None => (
-            first_organization(connection, settings, now_us).await?,
-            true,
-        ),
+        None => (first_organization(connection, settings, now_us).await?, true),
     };
     // A withdrawal that a crash cut off may have told the hub a later sequence than the ledger has.
     sqlx::query(
@@ -45,28 +38,18 @@ pub(crate) async fn run(
     .bind(now_us)
     .execute(&mut *connection)
     .await?;
-    let operator = StartKey {
-        name: "operator_key",
-        shown_name: "Operator key",
-        scope: KeyScope::Operator,
-    };
+    let operator =
+        StartKey { name: "operator_key", shown_name: "Operator key", scope: KeyScope::Operator };
     let owner = StartKey {
         name: "organization_key",
         shown_name: "Owner key",
         scope: KeyScope::Organization(organization_id),
     };
-    let operator_key = operator
-        .apply(connection, settings.operator_key.as_deref(), now_us)
-        .await?;
-    let organization_key = owner
-        .apply(connection, settings.organization_key.as_deref(), now_us)
-        .await?;
+    let operator_key = operator.apply(connection, settings.operator_key.as_deref(), now_us).await?;
+    let organization_key =
+        owner.apply(connection, settings.organization_key.as_deref(), now_us).await?;
     writing.commit().await?;
-    Ok(first.then_some(FirstStart {
-        operator_key,
-        organization_key,
-        organization_id,
-    }))
+    Ok(first.then_some(FirstStart { operator_key, organization_key, organization_id }))
 }
 
 async fn first_organization(
@@ -190,4 +173,125 @@ fn opens(row: &sqlx::any::AnyRow) -> Option<KeyScope> {
     let (scope, key_type): (String, String) =
         (row.try_get("scope").ok()?, row.try_get("type").ok()?);
     crate::principal::scope(&scope, account.as_deref(), &key_type).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use hub::directory::Change;
+    use parking_lot::Mutex;
+
+    use crate::settings::OpenError;
+    use crate::testing::{Harness, open_hub, settings};
+    use crate::{ControlPlane, Settings};
+
+    const KEY_A: &str = "an-organization-key-of-32-characters";
+    const KEY_B: &str = "another-organization-key-32-characters";
+
+    type Spoil = fn(&mut Settings);
+
+    /// Opens the harness's directory again, and says which of the keys open anything.
+    async fn reopened(
+        harness: Harness,
+        organization_key: Option<&str>,
+        keys: &[&str],
+    ) -> (Harness, Vec<u16>) {
+        let Harness { plane, router, directory, operator, organization, organization_id, heard } =
+            harness;
+        drop(router);
+        plane.close().await;
+        let mut settings = settings(&directory);
+        settings.organization_key = organization_key.map(str::to_owned);
+        let (plane, first) =
+            ControlPlane::open(settings, open_hub(&directory)).await.expect("opens");
+        assert!(first.is_none(), "only the first start is one");
+        let router = plane.router();
+        let harness =
+            Harness { plane, router, operator, organization, organization_id, heard, directory };
+        let mut statuses = Vec::new();
+        for key in keys {
+            statuses.push(harness.get(key, "/v1/organization").await.status);
+        }
+        (harness, statuses)
+    }
+
+    #[tokio::test]
+    async fn a_set_key_replaces_the_former_one_and_stays_when_unset() {
+        let mut harness = Harness::new().await;
+        let generated = harness.organization.clone();
+        let keys = [generated.as_str(), KEY_A, KEY_B];
+        for (set, expected) in [
+            (None, [200, 401, 401]),
+            (Some(KEY_A), [401, 200, 401]),
+            (Some(KEY_A), [401, 200, 401]),
+            (Some(KEY_B), [401, 401, 200]),
+            (None, [401, 401, 200]),
+            (Some(KEY_A), [401, 200, 401]),
+        ] {
+            let (next, statuses) = reopened(harness, set, &keys).await;
+            assert_eq!(statuses, expected, "{set:?}");
+            harness = next;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_restart_tells_the_hub_everything_again() {
+        let harness = Harness::new().await;
+        let (id, _) = harness.isolated(7).await;
+        harness.recharge(&id, "3").await;
+        let Harness { plane, router, directory, .. } = harness;
+        drop(router);
+        plane.close().await;
+        let hub = open_hub(&directory);
+        let heard: Arc<Mutex<Vec<Change>>> = Arc::default();
+        let hearing = Arc::clone(&heard);
+        hub.follow(move |change| hearing.lock().push(change.clone()));
+        ControlPlane::open(settings(&directory), hub).await.expect("opens");
+        let heard = heard.lock();
+        let is =
+            |wanted: &dyn Fn(&Change) -> bool| heard.iter().filter(|change| wanted(change)).count();
+        assert_eq!(is(&|change| matches!(change, Change::Organization(_))), 1);
+        assert_eq!(is(&|change| matches!(change, Change::Account(_))), 2);
+        assert_eq!(is(&|change| matches!(change, Change::Key { .. })), 3);
+        let escrow = |change: &Change| matches!(change, Change::Wallet(wallet) if wallet.escrow.micros() == 3_000_000);
+        assert_eq!(is(&escrow), 1);
+    }
+
+    #[tokio::test]
+    async fn settings_that_cannot_be_used_are_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let hub = open_hub(&directory);
+        let changes: [(&str, Spoil); 4] = [
+            ("operator_key", |settings| settings.operator_key = Some("short".into())),
+            ("organization_key", |settings| {
+                settings.operator_key = Some(KEY_A.into());
+                settings.organization_key = Some(KEY_A.into());
+            }),
+            ("regions", |settings| settings.regions.clear()),
+            ("posting_cpu_percent", |settings| settings.posting_cpu_percent = Some(101)),
+        ];
+        for (expected, change) in changes {
+            let mut settings = settings(&directory);
+            change(&mut settings);
+            let refused = ControlPlane::open(settings, Arc::clone(&hub)).await.err();
+            assert!(
+                matches!(refused, Some(OpenError::Setting { name, .. }) if name == expected),
+                "{expected}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_set_key_that_is_another_key_is_refused() {
+        let harness = Harness::new().await;
+        let (_, account_key) = harness.isolated(1).await;
+        let Harness { plane, router, directory, .. } = harness;
+        drop(router);
+        plane.close().await;
+        let mut settings = settings(&directory);
+        settings.organization_key = Some(account_key);
+        let refused = ControlPlane::open(settings, open_hub(&directory)).await.err();
+        assert!(matches!(refused, Some(OpenError::KeyInUse { name: "organization_key" })));
+    }
 }

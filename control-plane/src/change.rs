@@ -18,7 +18,7 @@ use crate::store::Writing;
 
 /// How a change begins.
 pub(crate) enum Begun<'a> {
-    New(Change<'a>),
+    New(Box<Change<'a>>),
     /// The same request was carried out before; this was its answer.
     Repeated(Answer),
 }
@@ -42,14 +42,14 @@ impl App {
         {
             return Ok(Begun::Repeated(answer));
         }
-        Ok(Begun::New(Change {
+        Ok(Begun::New(Box::new(Change {
             app: self,
             writing,
             actor: actor(&request.access.principal),
             idempotency: request.idempotency.clone(),
             published: Vec::new(),
             now_us: hub::clock::now_us(),
-        }))
+        })))
     }
 }
 
@@ -78,14 +78,8 @@ impl Change<'_> {
             actor: &self.actor,
             action,
             subject,
-            before: before
-                .map(serde_json::to_string)
-                .transpose()
-                .map_err(Problem::internal)?,
-            after: after
-                .map(serde_json::to_string)
-                .transpose()
-                .map_err(Problem::internal)?,
+            before: before.map(serde_json::to_string).transpose().map_err(Problem::internal)?,
+            after: after.map(serde_json::to_string).transpose().map_err(Problem::internal)?,
         };
         crate::audit::write(self.writing.connection(), &row).await?;
         Ok(())
@@ -94,9 +88,7 @@ impl Change<'_> {
     /// Commits, publishes, and gives the answer out.
     pub(crate) async fn commit(mut self, answer: Answer) -> Result<Answer, Problem> {
         if let Some(idempotency) = &self.idempotency {
-            idempotency
-                .keep(self.writing.connection(), &answer, self.now_us)
-                .await?;
+            idempotency.keep(self.writing.connection(), &answer, self.now_us).await?;
         }
         // The turn is held until the hub knows: it hears of changes in the order of their commits.
         let turn = self.writing.commit().await?;

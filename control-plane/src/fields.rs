@@ -65,10 +65,7 @@ impl Fields {
     /// Reads a JSON object. An empty body is an object without fields.
     pub(crate) fn of_body(body: &[u8]) -> Result<Self, Problem> {
         let text = std::str::from_utf8(body).map_err(|error| {
-            Problem::field(
-                "body",
-                format!("expected UTF-8; byte {} is not", error.valid_up_to()),
-            )
+            Problem::field("body", format!("expected UTF-8; byte {} is not", error.valid_up_to()))
         })?;
         if text.trim_ascii().is_empty() {
             return Ok(Self::new(String::new(), Vec::new()));
@@ -88,11 +85,7 @@ impl Fields {
     }
 
     fn new(prefix: String, entries: Vec<(String, Raw)>) -> Self {
-        let mut fields = Self {
-            prefix,
-            entries: Vec::new(),
-            errors: Vec::new(),
-        };
+        let mut fields = Self { prefix, entries: Vec::new(), errors: Vec::new() };
         for (name, raw) in entries {
             if fields.entries.iter().any(|(present, _)| *present == name) {
                 fields.error(&name, None, "given more than once");
@@ -109,13 +102,11 @@ impl Fields {
         name: &str,
         read: impl FnOnce(&Raw) -> Result<T, String>,
     ) -> Option<T> {
-        match self.take(name) {
-            Some(raw) => self.read(name, &raw, read),
-            None => {
-                self.error(name, None, "required");
-                None
-            }
-        }
+        let Some(raw) = self.take(name) else {
+            self.error(name, None, "required");
+            return None;
+        };
+        self.read(name, &raw, read)
     }
 
     /// A field that may be left out.
@@ -137,9 +128,7 @@ impl Fields {
         match self.take(name) {
             None => Given::Absent,
             Some(raw) if raw.is_null() => Given::Null,
-            Some(raw) => self
-                .read(name, &raw, read)
-                .map_or(Given::Absent, Given::Value),
+            Some(raw) => self.read(name, &raw, read).map_or(Given::Absent, Given::Value),
         }
     }
 
@@ -178,11 +167,7 @@ impl Fields {
     /// required field was there and right.
     pub(crate) fn finish(mut self) -> Result<(), Problem> {
         self.refuse_unread();
-        if self.errors.is_empty() {
-            Ok(())
-        } else {
-            Err(Problem::fields(&self.errors))
-        }
+        if self.errors.is_empty() { Ok(()) } else { Err(Problem::fields(&self.errors)) }
     }
 
     fn refuse_unread(&mut self) {
@@ -198,11 +183,7 @@ impl Fields {
     }
 
     fn take(&mut self, name: &str) -> Option<Raw> {
-        self.entries
-            .iter_mut()
-            .find(|(present, _)| present == name)?
-            .1
-            .take()
+        self.entries.iter_mut().find(|(present, _)| present == name)?.1.take()
     }
 
     fn read<T>(
@@ -269,9 +250,7 @@ impl<'de> Visitor<'de> for ObjectVisitor {
         let mut entries = Vec::new();
         while let Some((name, raw)) = map.next_entry::<String, Box<RawValue>>()? {
             if entries.len() == FIELDS_MAX {
-                return Err(serde::de::Error::custom(format!(
-                    "more than {FIELDS_MAX} fields"
-                )));
+                return Err(serde::de::Error::custom(format!("more than {FIELDS_MAX} fields")));
             }
             entries.push((name, Raw::Json(raw)));
         }
@@ -288,17 +267,9 @@ mod tests {
     fn finish(body: &str, ask: impl FnOnce(&mut Fields)) -> Option<Vec<String>> {
         let mut fields = Fields::of_body(body.as_bytes()).expect("an object");
         ask(&mut fields);
-        let mut named = fields
-            .errors
-            .iter()
-            .map(|error| error.field.clone())
-            .collect::<Vec<_>>();
+        let mut named = fields.errors.iter().map(|error| error.field.clone()).collect::<Vec<_>>();
         fields.refuse_unread();
-        named.extend(
-            fields.errors[named.len()..]
-                .iter()
-                .map(|error| error.field.clone()),
-        );
+        named.extend(fields.errors[named.len()..].iter().map(|error| error.field.clone()));
         fields.finish().err().map(|_| named)
     }
 
@@ -309,23 +280,12 @@ mod tests {
             let _: Option<u32> = fields.required("b", values::whole(0..=9));
             let _: Option<String> = fields.required("c", values::name);
         });
-        assert_eq!(
-            named,
-            Some(["a", "b", "c", "z"].map(str::to_owned).to_vec())
-        );
+        assert_eq!(named, Some(["a", "b", "c", "z"].map(str::to_owned).to_vec()));
     }
 
     #[test]
     fn what_is_no_object_or_no_utf_8_is_refused() {
-        for body in [
-            &b"[]"[..],
-            b"1",
-            b"{",
-            b"{\"a\":}",
-            b"{} {}",
-            b"\xff",
-            b"name=x",
-        ] {
+        for body in [&b"[]"[..], b"1", b"{", b"{\"a\":}", b"{} {}", b"\xff", b"name=x"] {
             let problem = Fields::of_body(body).err().expect("refused");
             assert_eq!(problem.into_response().status(), 400, "{body:?}");
         }

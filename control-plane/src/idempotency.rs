@@ -146,9 +146,7 @@ impl Idempotency {
         let unreadable = || Problem::internal("a stored answer cannot be read");
         let bytes = STANDARD.decode(sealed).map_err(|_| unreadable())?;
         let (nonce, sealed) = bytes.split_at_checked(12).ok_or_else(unreadable)?;
-        self.cipher()
-            .decrypt(Nonce::from_slice(nonce), sealed)
-            .map_err(|_| unreadable())
+        self.cipher().decrypt(Nonce::from_slice(nonce), sealed).map_err(|_| unreadable())
     }
 }
 

@@ -85,11 +85,8 @@ pub(crate) async fn issue(
     new: &NewKey<'_>,
     now_us: i64,
 ) -> Result<Issued, sqlx::Error> {
-    let random: String = rand::rng()
-        .sample_iter(Alphanumeric)
-        .take(RANDOM_CHARACTERS)
-        .map(char::from)
-        .collect();
+    let random: String =
+        rand::rng().sample_iter(Alphanumeric).take(RANDOM_CHARACTERS).map(char::from).collect();
     let secret = format!("rf_{}_{random}", new.key_type.label());
     insert(connection, new, secret, now_us).await
 }
@@ -135,16 +132,8 @@ pub(crate) async fn insert(
     .bind(now_us)
     .execute(connection)
     .await?;
-    let scope = if new.key_type == KeyType::Test {
-        new.scope.shadow()
-    } else {
-        new.scope
-    };
-    Ok(Issued {
-        shown,
-        secret,
-        change: Change::Key { hash, scope },
-    })
+    let scope = if new.key_type == KeyType::Test { new.scope.shadow() } else { new.scope };
+    Ok(Issued { shown, secret, change: Change::Key { hash, scope } })
 }
 
 impl Shown {
@@ -168,17 +157,12 @@ pub(crate) fn change(row: &AnyRow) -> Result<Change, Problem> {
     }
     let (scope, key_type): (String, String) = (row.try_get("scope")?, row.try_get("type")?);
     let account: Option<String> = row.try_get("account_id")?;
-    Ok(Change::Key {
-        hash,
-        scope: crate::principal::scope(&scope, account.as_deref(), &key_type)?,
-    })
+    Ok(Change::Key { hash, scope: crate::principal::scope(&scope, account.as_deref(), &key_type)? })
 }
 
 pub(crate) fn hex(hash: KeyHash) -> String {
-    hash.as_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
+    hash.as_bytes().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 pub(crate) fn of_hex(text: &str) -> Result<KeyHash, Problem> {

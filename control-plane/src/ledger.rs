@@ -1,10 +1,6 @@
 //! The double-entry ledger: the only truth about money. Transactions are posted here and nowhere
 //! else; each sums to zero, its rows are never changed, and every balance is the sum of its entries.
-#![deny(
-    clippy::arithmetic_side_effects,
-    clippy::float_arithmetic,
-    clippy::as_conversions
-)]
+#![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::as_conversions)]
 
 use std::collections::BTreeMap;
 
@@ -91,12 +87,7 @@ impl Transaction {
         from: Place,
         to: Place,
     ) -> Self {
-        Self {
-            cause,
-            reference,
-            currency,
-            entries: vec![(from, amount.negated()), (to, amount)],
-        }
+        Self { cause, reference, currency, entries: vec![(from, amount.negated()), (to, amount)] }
     }
 
     /// What a call on a wallet cost: `paid` by the wallet and `owed` as debt. Negative parts
@@ -153,20 +144,14 @@ pub(crate) async fn post(
     transactions: &[Transaction],
     now_us: i64,
 ) -> Result<(), LedgerError> {
-    let posted: Vec<&Transaction> = transactions
-        .iter()
-        .filter(|transaction| transaction.moves())
-        .collect();
+    let posted: Vec<&Transaction> =
+        transactions.iter().filter(|transaction| transaction.moves()).collect();
     let Some(count) = i64::try_from(posted.len()).ok().filter(|count| *count > 0) else {
         return Ok(());
     };
-    posted
-        .iter()
-        .try_for_each(|transaction| transaction.check())?;
-    let owners = posted
-        .iter()
-        .flat_map(|transaction| &transaction.entries)
-        .map(|((owner, _), _)| *owner);
+    posted.iter().try_for_each(|transaction| transaction.check())?;
+    let owners =
+        posted.iter().flat_map(|transaction| &transaction.entries).map(|((owner, _), _)| *owner);
     let mut accounts = accounts::load(connection, owners.collect()).await?;
     let first = crate::counters::next(connection, "ledger_transaction", count).await?;
     let mut transaction_rows = Vec::with_capacity(posted.len());
@@ -200,11 +185,8 @@ pub(crate) async fn post(
         "",
     )
     .await?;
-    accounts::write_balances(
-        connection,
-        accounts.values().filter(|account| account.touched),
-    )
-    .await?;
+    accounts::write_balances(connection, accounts.values().filter(|account| account.touched))
+        .await?;
     wallet::write(connection, &wallets, now_us).await
 }
 
@@ -214,14 +196,8 @@ fn enter(
     transaction: i64,
     amount: Amount,
 ) -> Result<Vec<Value<'static>>, LedgerError> {
-    account.balance = account
-        .balance
-        .checked_add(amount.micros())
-        .ok_or(LedgerError::Overflow)?;
-    account.entries = account
-        .entries
-        .checked_add(1)
-        .ok_or(LedgerError::Overflow)?;
+    account.balance = account.balance.checked_add(amount.micros()).ok_or(LedgerError::Overflow)?;
+    account.entries = account.entries.checked_add(1).ok_or(LedgerError::Overflow)?;
     account.touched = true;
     Ok(vec![
         Value::Int(account.id),
@@ -234,10 +210,7 @@ fn enter(
 
 impl Transaction {
     fn moving_entries(&self) -> impl Iterator<Item = (Place, Amount)> {
-        self.entries
-            .iter()
-            .copied()
-            .filter(|(_, amount)| *amount != Amount::ZERO)
+        self.entries.iter().copied().filter(|(_, amount)| *amount != Amount::ZERO)
     }
 
     fn moves(&self) -> bool {
@@ -248,20 +221,11 @@ impl Transaction {
         let mut sum: i128 = 0;
         for (index, (place, amount)) in self.entries.iter().enumerate() {
             sum = sum.saturating_add(i128::from(amount.micros()));
-            if self
-                .entries
-                .iter()
-                .skip(index.saturating_add(1))
-                .any(|(other, _)| other == place)
-            {
+            if self.entries.iter().skip(index.saturating_add(1)).any(|(other, _)| other == place) {
                 return Err(LedgerError::Repeated(self.cause.label()));
             }
         }
-        if sum == 0 {
-            Ok(())
-        } else {
-            Err(LedgerError::Unbalanced(self.cause.label()))
-        }
+        if sum == 0 { Ok(()) } else { Err(LedgerError::Unbalanced(self.cause.label())) }
     }
 
     fn row(&self, id: i64, now_us: i64) -> Vec<Value<'_>> {

@@ -123,12 +123,11 @@ impl ControlPlane {
         const UNBILLED: &str = "FROM accounts a JOIN organizations o ON o.id = a.organization_id \
              WHERE a.rate IS NULL AND o.default_rate IS NULL AND a.status IN ('active', 'suspended')";
         let mut connection = self.app.store.read().await?;
-        let count = sqlx::query(sqlx::AssertSqlSafe(format!(
-            "SELECT CAST(COUNT(*) AS BIGINT) {UNBILLED}"
-        )))
-        .fetch_one(&mut *connection)
-        .await?
-        .try_get::<i64, _>(0)?;
+        let count =
+            sqlx::query(sqlx::AssertSqlSafe(format!("SELECT CAST(COUNT(*) AS BIGINT) {UNBILLED}")))
+                .fetch_one(&mut *connection)
+                .await?
+                .try_get::<i64, _>(0)?;
         let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
             "SELECT a.id {UNBILLED} ORDER BY a.id LIMIT $1"
         )))
@@ -136,14 +135,9 @@ impl ControlPlane {
         .fetch_all(&mut *connection)
         .await?;
         let named = rows.iter().map(|row| {
-            row.try_get::<String, _>(0)?
-                .parse()
-                .map_err(|_| OpenError::Unreadable("an account id"))
+            row.try_get::<String, _>(0)?.parse().map_err(|_| OpenError::Unreadable("an account id"))
         });
-        Ok((
-            named.collect::<Result<_, OpenError>>()?,
-            count.unsigned_abs(),
-        ))
+        Ok((named.collect::<Result<_, OpenError>>()?, count.unsigned_abs()))
     }
 
     /// Checks the whole ledger; empty is well.
@@ -166,11 +160,7 @@ impl App {
     /// Waits a little until the charges of calls that have ended are posted; what then still waits
     /// is not worth an error.
     async fn caught_up(&self, organization: AccountId) {
-        if !self
-            .progress
-            .caught_up(&self.hub, organization, CATCH_UP_PATIENCE)
-            .await
-        {
+        if !self.progress.caught_up(&self.hub, organization, CATCH_UP_PATIENCE).await {
             tracing::warn!("posting call records lags behind; an answer may lack the last charges");
         }
     }

@@ -21,13 +21,8 @@ pub(crate) struct Window {
 
 /// Reads `limit` and `cursor`.
 pub(crate) fn window(query: &mut Fields) -> Window {
-    let limit = query
-        .optional("limit", values::whole(LIMITS))
-        .unwrap_or(LIMIT_DEFAULT);
-    Window {
-        after: query.optional("cursor", cursor),
-        limit,
-    }
+    let limit = query.optional("limit", values::whole(LIMITS)).unwrap_or(LIMIT_DEFAULT);
+    Window { after: query.optional("cursor", cursor), limit }
 }
 
 impl Window {
@@ -59,30 +54,20 @@ impl<T> Page<T> {
         let limit = usize::try_from(window.limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let next_cursor = rows
-            .last()
-            .filter(|_| more)
-            .map(|last| URL_SAFE_NO_PAD.encode(key(last)));
-        Self {
-            data: rows,
-            next_cursor,
-        }
+        let next_cursor =
+            rows.last().filter(|_| more).map(|last| URL_SAFE_NO_PAD.encode(key(last)));
+        Self { data: rows, next_cursor }
     }
 
     pub(crate) fn map<U>(self, shown: impl Fn(T) -> U) -> Page<U> {
-        Page {
-            data: self.data.into_iter().map(shown).collect(),
-            next_cursor: self.next_cursor,
-        }
+        Page { data: self.data.into_iter().map(shown).collect(), next_cursor: self.next_cursor }
     }
 }
 
 fn cursor(raw: &Raw) -> Result<String, String> {
     let text = values::text(raw)?;
-    let decoded = URL_SAFE_NO_PAD
-        .decode(&text)
-        .ok()
-        .filter(|_| text.len() <= CURSOR_CHARACTERS_MAX);
+    let decoded =
+        URL_SAFE_NO_PAD.decode(&text).ok().filter(|_| text.len() <= CURSOR_CHARACTERS_MAX);
     decoded
         .and_then(|bytes| String::from_utf8(bytes).ok())
         .ok_or_else(|| "expected a next_cursor of an earlier answer".to_owned())

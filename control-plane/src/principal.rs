@@ -35,16 +35,8 @@ pub(crate) async fn authenticate(app: &App, headers: &HeaderMap) -> Result<Princ
         .await?;
         if let Some(row) = row {
             let account: Option<String> = row.try_get("account_id")?;
-            let scope = scope(
-                row.try_get("scope")?,
-                account.as_deref(),
-                row.try_get("type")?,
-            )?;
-            return Ok(Principal {
-                key_id: row.try_get("id")?,
-                scope,
-                secret,
-            });
+            let scope = scope(row.try_get("scope")?, account.as_deref(), row.try_get("type")?)?;
+            return Ok(Principal { key_id: row.try_get("id")?, scope, secret });
         }
     }
     Err(Problem::new(
@@ -70,20 +62,13 @@ pub(crate) fn scope(
         ("account", Some(id)) => KeyScope::Account(id),
         _ => return Err(Problem::internal("a key row with an unknown scope")),
     };
-    Ok(if key_type == "test" {
-        scope.shadow()
-    } else {
-        scope
-    })
+    Ok(if key_type == "test" { scope.shadow() } else { scope })
 }
 
 /// The secrets that the headers offer, in order of preference.
 fn presented(headers: &HeaderMap) -> Vec<Vec<u8>> {
     let mut secrets = Vec::new();
-    if let Some(value) = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-    {
+    if let Some(value) = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()) {
         let (scheme, credentials) = value.split_once(' ').unwrap_or((value, ""));
         let credentials = credentials.trim_ascii();
         if scheme.eq_ignore_ascii_case("bearer") {
@@ -94,17 +79,11 @@ fn presented(headers: &HeaderMap) -> Vec<Vec<u8>> {
             let (user, password) = pair
                 .iter()
                 .position(|byte| *byte == b':')
-                .map_or((&pair[..], &[][..]), |colon| {
-                    (&pair[..colon], &pair[colon + 1..])
-                });
+                .map_or((&pair[..], &[][..]), |colon| (&pair[..colon], &pair[colon + 1..]));
             secrets.extend([user.to_vec(), password.to_vec()]);
         }
     }
-    secrets.extend(
-        headers
-            .get("x-api-key")
-            .map(|value| value.as_bytes().to_vec()),
-    );
+    secrets.extend(headers.get("x-api-key").map(|value| value.as_bytes().to_vec()));
     secrets.retain(|secret| (1..=SECRET_BYTES_MAX).contains(&secret.len()));
     secrets
 }
@@ -123,14 +102,8 @@ mod tests {
         assert_eq!(found("authorization", "Bearer k"), [b"k"]);
         assert_eq!(found("authorization", "bearer  k"), [b"k"]);
         assert_eq!(found("x-api-key", "k"), [b"k"]);
-        assert_eq!(
-            found("authorization", &format!("Basic {}", STANDARD.encode("k:"))),
-            [b"k"]
-        );
-        assert_eq!(
-            found("authorization", &format!("Basic {}", STANDARD.encode(":k"))),
-            [b"k"]
-        );
+        assert_eq!(found("authorization", &format!("Basic {}", STANDARD.encode("k:"))), [b"k"]);
+        assert_eq!(found("authorization", &format!("Basic {}", STANDARD.encode(":k"))), [b"k"]);
         assert_eq!(found("authorization", "Digest k"), Vec::<Vec<u8>>::new());
         assert_eq!(found("authorization", "Basic !"), Vec::<Vec<u8>>::new());
     }

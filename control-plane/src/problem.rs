@@ -91,10 +91,8 @@ impl Problem {
 
     /// The request's fields are wrong; every one is named.
     pub(crate) fn fields(errors: &[FieldError]) -> Self {
-        let named: Vec<String> = errors
-            .iter()
-            .map(|error| format!("{}: {}", error.field, error.problem))
-            .collect();
+        let named: Vec<String> =
+            errors.iter().map(|error| format!("{}: {}", error.field, error.problem)).collect();
         Self::new(Kind::InvalidRequest, named.join("; ")).with("errors", json!(errors))
     }
 
@@ -108,18 +106,13 @@ impl Problem {
     }
 
     pub(crate) fn unknown_account() -> Self {
-        Self::new(
-            Kind::UnknownAccount,
-            "there is no such account for this key",
-        )
+        Self::new(Kind::UnknownAccount, "there is no such account for this key")
     }
 
     /// Something failed that the client cannot help.
     pub(crate) fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        let mut problem = Self::new(
-            Kind::Internal,
-            "the request was not carried out; the log says why",
-        );
+        let mut problem =
+            Self::new(Kind::Internal, "the request was not carried out; the log says why");
         problem.0.cause = Some(cause.into());
         problem
     }
@@ -150,13 +143,7 @@ impl From<sqlx::Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Parts {
-            kind,
-            detail,
-            members,
-            headers,
-            cause,
-        } = *self.0;
+        let Parts { kind, detail, members, headers, cause } = *self.0;
         let (name, status, title) = kind.row();
         if let Some(cause) = cause {
             tracing::error!(cause = %cause, "a request failed");
@@ -176,9 +163,7 @@ impl IntoResponse for Problem {
         }
         let content_type = (header::CONTENT_TYPE, "application/problem+json");
         let mut response = (status, [content_type], body.to_string()).into_response();
-        response
-            .headers_mut()
-            .extend(headers.into_iter().map(|(name, value)| (Some(name), value)));
+        response.headers_mut().extend(headers.into_iter().map(|(name, value)| (Some(name), value)));
         response
     }
 }

@@ -25,9 +25,10 @@ pub(crate) async fn everything(app: &App) -> Result<(), Problem> {
         after = last.id.to_string();
         tell(
             app,
-            page.iter()
+            &page
+                .iter()
                 .map(|organization| Change::Organization(organization.config()))
-                .collect(),
+                .collect::<Vec<_>>(),
         )?;
     }
     after.clear();
@@ -35,19 +36,14 @@ pub(crate) async fn everything(app: &App) -> Result<(), Problem> {
         let page = Account::every(connection, &after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = last.id.to_string();
-        tell(app, page.iter().map(account_change).collect())?;
+        tell(app, &page.iter().map(account_change).collect::<Vec<_>>())?;
     }
     after.clear();
     loop {
         let page = Wallet::every(connection, &after, PAGE).await?;
         let Some(last) = page.last() else { break };
         after = last.owner.to_string();
-        tell(
-            app,
-            page.iter()
-                .map(|wallet| Change::Wallet(wallet.config()))
-                .collect(),
-        )?;
+        tell(app, &page.iter().map(|wallet| wallet_change(app, wallet)).collect::<Vec<_>>())?;
     }
     after.clear();
     loop {
@@ -58,10 +54,7 @@ pub(crate) async fn everything(app: &App) -> Result<(), Problem> {
             .await?;
         let Some(last) = rows.last() else { break };
         after = last.try_get("id")?;
-        tell(
-            app,
-            rows.iter().map(keys::change).collect::<Result<_, _>>()?,
-        )?;
+        tell(app, &rows.iter().map(keys::change).collect::<Result<Vec<_>, _>>()?)?;
     }
     writing.commit().await?;
     Ok(())
@@ -69,19 +62,22 @@ pub(crate) async fn everything(app: &App) -> Result<(), Problem> {
 
 fn account_change(account: &Account) -> Change {
     match account.status {
-        Status::Deleting => Change::AccountGone {
-            id: account.id,
-            organization: account.organization,
-        },
+        Status::Deleting => {
+            Change::AccountGone { id: account.id, organization: account.organization }
+        }
         Status::Active | Status::Suspended => Change::Account(account.config()),
     }
 }
 
-fn tell(app: &App, changes: Vec<Change>) -> Result<(), Problem> {
-    app.hub.publish(&changes).map_err(|_| {
-        Problem::new(
-            Kind::HubUnavailable,
-            "the hub cannot record the configuration now",
-        )
+/// A hub with records that the ledger has yet to post remembers more than the ledger does.
+fn wallet_change(app: &App, wallet: &Wallet) -> Change {
+    let shard = wallet.organization.shard();
+    let is_ahead = app.hub.last_record(shard) > app.progress.of(shard);
+    Change::Wallet(if is_ahead { wallet.config() } else { wallet.restoring() })
+}
+
+fn tell(app: &App, changes: &[Change]) -> Result<(), Problem> {
+    app.hub.publish(changes).map_err(|_| {
+        Problem::new(Kind::HubUnavailable, "the hub cannot record the configuration now")
     })
 }

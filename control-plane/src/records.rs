@@ -15,7 +15,7 @@ use sqlx::{AnyConnection, Row as _};
 use tokio::sync::{Notify, watch};
 
 use crate::App;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use crate::store::Store;
 
 mod post;
@@ -53,18 +53,23 @@ impl Progress {
             .await?;
         for row in rows {
             let shard = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(usize::MAX);
-            if let Some(watermark) = posted.get(shard) {
-                watermark.store(row.try_get::<i64, _>(1)?.unsigned_abs(), Ordering::Release);
+            let Some(watermark) = posted.get(shard) else { continue };
+            let sequence = row.try_get::<i64, _>(1)?.unsigned_abs();
+            let end = hub.last_record(u8::try_from(shard).unwrap_or_default());
+            if sequence > end {
+                tracing::error!(
+                    shard,
+                    sequence,
+                    end,
+                    "the hub has lost call records that are posted; posting goes on at its end"
+                );
             }
+            watermark.store(sequence.min(end), Ordering::Release);
         }
-        Ok(Self {
-            posted,
-            advanced: watch::Sender::new(()),
-            wanted: Notify::new(),
-        })
+        Ok(Self { posted, advanced: watch::Sender::new(()), wanted: Notify::new() })
     }
 
-    fn of(&self, shard: u8) -> u64 {
+    pub(crate) fn of(&self, shard: u8) -> u64 {
         self.posted[usize::from(shard)].load(Ordering::Acquire)
     }
 
@@ -93,12 +98,8 @@ impl Progress {
 
 /// Posts records until `shutdown`, then what is left, within a limit.
 pub(crate) async fn run(app: &App, shutdown: impl Future) {
-    let mut consumer = Consumer {
-        app,
-        organizations: HashMap::new(),
-        next_shard: 0,
-        swept_us: 0,
-    };
+    let mut consumer = Consumer { app, organizations: HashMap::new(), next_shard: 0, swept_us: 0 };
+    consumer.acknowledge_posted();
     let backlog = metrics::gauge!("ringfence_posting_backlog");
     let mut shutdown = pin!(shutdown);
     loop {
@@ -108,7 +109,7 @@ pub(crate) async fn run(app: &App, shutdown: impl Future) {
                 consumer.tend().await;
                 IDLE_PAUSE
             }
-            Ok(_) => consumer.share_pause(boot_us() - began_us),
+            Ok(_) => share_pause(app.posting_cpu_percent, boot_us() - began_us),
             Err(problem) => {
                 tracing::error!(
                     ?problem,
@@ -155,6 +156,19 @@ impl Piece {
 }
 
 impl Consumer<'_> {
+    /// What a crash left posted but not acknowledged.
+    fn acknowledge_posted(&self) {
+        if self.app.hub.backlog() == 0 {
+            return;
+        }
+        for shard in 0..=u8::MAX {
+            let posted = self.app.progress.of(shard);
+            if posted > 0 && self.app.hub.acknowledge(shard, posted).is_err() {
+                tracing::warn!(shard, "posted records could not be acknowledged; later will do");
+            }
+        }
+    }
+
     /// Posts one batch, and returns how many records were in it.
     async fn post_some(&mut self) -> Result<usize, Problem> {
         let pieces = self.collect();
@@ -162,12 +176,12 @@ impl Consumer<'_> {
         if count == 0 {
             return Ok(0);
         }
+        // The ledger never knows of a record that the hub could still forget: its number would be
+        // given to another one, which would then be passed over.
+        self.app.hub.durable().await.map_err(|_| unsynced())?;
         if let Err(problem) = self.write(&pieces, post::Care::Quick).await {
             // A record that is there already spoils the whole batch: look at each one.
-            tracing::warn!(
-                ?problem,
-                "a batch of call records failed; posting it record by record"
-            );
+            tracing::warn!(?problem, "a batch of call records failed; posting it record by record");
             self.write(&pieces, post::Care::Each).await?;
         }
         for piece in &pieces {
@@ -211,18 +225,16 @@ impl Consumer<'_> {
     async fn write(&mut self, pieces: &[Piece], care: post::Care) -> Result<(), Problem> {
         let mut writing = self.app.store.write().await?;
         let connection = writing.connection();
-        let records = pieces
-            .iter()
-            .flat_map(|piece| &piece.records)
-            .map(|streamed| &*streamed.record);
+        let records =
+            pieces.iter().flat_map(|piece| &piece.records).map(|streamed| &*streamed.record);
         let mut billed = Vec::new();
         for record in records.filter(|record| !record.call.account().is_shadow()) {
-            match self.organization(connection, record.call.account()).await? {
-                Some(organization) => billed.push((organization, record)),
-                None => {
-                    tracing::error!(account = %record.call.account(), "a call record of an account that the database does not know")
-                }
-            }
+            let account = record.call.account();
+            let Some(organization) = self.organization(connection, account).await? else {
+                tracing::error!(%account, "a call record of an account that is not known");
+                continue;
+            };
+            billed.push((organization, record));
         }
         post::write(connection, &billed, care, now_us()).await?;
         let stream = stream(&self.app.hub);
@@ -254,10 +266,7 @@ impl Consumer<'_> {
             .fetch_optional(connection)
             .await?;
         let Some(row) = row else { return Ok(None) };
-        let organization = row
-            .try_get::<String, _>(0)?
-            .parse()
-            .map_err(Problem::internal)?;
+        let organization = row.try_get::<String, _>(0)?.parse().map_err(Problem::internal)?;
         if self.organizations.len() >= ORGANIZATIONS_MAX {
             self.organizations.clear();
         }
@@ -292,15 +301,22 @@ impl Consumer<'_> {
             }
         }
     }
+}
 
-    /// The pause after `spent_us` of work that keeps posting within its share of a processor.
-    fn share_pause(&self, spent_us: i64) -> Duration {
-        let percent = u32::from(self.app.posting_cpu_percent.unwrap_or(100).clamp(1, 100));
-        let spent = Duration::from_micros(spent_us.unsigned_abs());
-        (spent * (100 - percent) / percent).min(PAUSE_MAX)
-    }
+/// The pause after `spent_us` of work that keeps posting within its share of a processor.
+fn share_pause(percent: Option<u8>, spent_us: i64) -> Duration {
+    let percent = u32::from(percent.unwrap_or(100).clamp(1, 100));
+    let spent = Duration::from_micros(spent_us.unsigned_abs());
+    (spent * (100 - percent) / percent).min(PAUSE_MAX)
+}
+
+fn unsynced() -> Problem {
+    Problem::new(Kind::HubUnavailable, "the hub cannot sync its records now")
 }
 
 fn stream(hub: &EmbeddedHub) -> String {
     format!("{:032x}", hub.stream())
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,12 +29,7 @@ impl Request {
         parts: &Parts,
         body: Vec<u8>,
     ) -> Self {
-        Self {
-            access,
-            idempotency,
-            body,
-            query: parts.uri.query().map(str::to_owned),
-        }
+        Self { access, idempotency, body, query: parts.uri.query().map(str::to_owned) }
     }
 
     /// The fields of the body.

@@ -73,33 +73,16 @@ pub(crate) fn routes() -> Vec<Route> {
 /// The whole API.
 pub(crate) fn router(app: &Shared) -> Router {
     let mut router = Router::new();
-    for Route {
-        path,
-        subject,
-        permit,
-        handler,
-        ..
-    } in routes()
-    {
-        let gate = Gate {
-            app: Arc::clone(app),
-            subject,
-            permit,
-        };
+    for Route { path, subject, permit, handler, .. } in routes() {
+        let gate = Gate { app: Arc::clone(app), subject, permit };
         router = router.route(path, handler.route_layer(from_fn_with_state(gate, admit)));
     }
     router
         .fallback(|| async {
-            Problem::new(
-                Kind::NotFound,
-                "there is nothing at this path; the API begins with /v1/",
-            )
+            Problem::new(Kind::NotFound, "there is nothing at this path; the API begins with /v1/")
         })
         .method_not_allowed_fallback(|| async {
-            Problem::new(
-                Kind::MethodNotAllowed,
-                "the Allow header lists the methods of this path",
-            )
+            Problem::new(Kind::MethodNotAllowed, "the Allow header lists the methods of this path")
         })
         .layer(from_fn(limit_time))
         .with_state(Arc::clone(app))
@@ -116,13 +99,7 @@ where
     H: Handler<T, Shared>,
     T: 'static,
 {
-    Route {
-        method,
-        path,
-        subject,
-        permit,
-        handler: on(method, handler),
-    }
+    Route { method, path, subject, permit, handler: on(method, handler) }
 }
 
 /// What stands before the handler of one route.
@@ -139,27 +116,15 @@ async fn admit(
     mut request: axum::extract::Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let Gate {
-        app,
-        subject,
-        permit,
-    } = gate;
+    let Gate { app, subject, permit } = gate;
     let principal = principal::authenticate(&app, request.headers()).await?;
     let path: RawPathParams = request.extract_parts().await.map_err(Problem::internal)?;
-    let id = path
-        .iter()
-        .find(|(name, _)| *name == "id")
-        .map(|(_, id)| id.to_owned());
+    let id = path.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned());
     let access = access::decide(&app, principal, subject, permit, id.as_deref()).await?;
     let (mut parts, body) = request.into_parts();
     let body = read_body(body).await?;
-    let idempotency = Idempotency::of(
-        &access.principal,
-        &parts.method,
-        &parts.uri,
-        &parts.headers,
-        &body,
-    )?;
+    let idempotency =
+        Idempotency::of(&access.principal, &parts.method, &parts.uri, &parts.headers, &body)?;
     let reads = parts.method == Method::GET || parts.method == Method::HEAD;
     let read = Request::new(access, idempotency, &parts, body);
     parts.extensions.insert(read);
@@ -173,6 +138,7 @@ async fn admit(
         .acquire_owned()
         .await
         .map_err(|_| Problem::new(Kind::Busy, "shutting down"))?;
+    #[expect(clippy::disallowed_methods, reason = "awaited below; closing waits for its permit")]
     let carried_out = tokio::spawn(async move {
         let response = handled.await;
         drop(in_flight);
@@ -184,11 +150,13 @@ async fn admit(
 async fn limit_time(request: axum::extract::Request, next: Next) -> Response {
     match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Problem::new(
-            Kind::Busy,
-            "the request took too long; a change may still be carried out",
-        )
-        .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
-        .into_response(),
+        Err(_) => {
+            Problem::new(Kind::Busy, "the request took too long; a change may still be carried out")
+                .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+                .into_response()
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

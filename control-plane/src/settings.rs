@@ -62,10 +62,9 @@ impl Settings {
 
     /// The first setting that cannot be used, if any.
     pub(crate) fn check(&self) -> Result<(), OpenError> {
-        for (name, key) in [
-            ("operator_key", &self.operator_key),
-            ("organization_key", &self.organization_key),
-        ] {
+        for (name, key) in
+            [("operator_key", &self.operator_key), ("organization_key", &self.organization_key)]
+        {
             let usable = |key: &String| {
                 SET_KEY_CHARACTERS.contains(&key.len())
                     && key.bytes().all(|byte| byte.is_ascii_graphic())
@@ -95,14 +94,8 @@ impl Settings {
                 expected: "one or more names of 1 to 32 characters a-z, 0-9 and -",
             });
         }
-        if self
-            .posting_cpu_percent
-            .is_some_and(|percent| !(1..=100).contains(&percent))
-        {
-            return Err(OpenError::Setting {
-                name: "posting_cpu_percent",
-                expected: "1 to 100",
-            });
+        if self.posting_cpu_percent.is_some_and(|percent| !(1..=100).contains(&percent)) {
+            return Err(OpenError::Setting { name: "posting_cpu_percent", expected: "1 to 100" });
         }
         Ok(())
     }
@@ -133,10 +126,7 @@ pub struct FirstStart {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("{name} is not usable: expected {expected}")]
-    Setting {
-        name: &'static str,
-        expected: &'static str,
-    },
+    Setting { name: &'static str, expected: &'static str },
     #[error("{name} is already in use as another key")]
     KeyInUse { name: &'static str },
     #[error("the database cannot be used: {0}")]

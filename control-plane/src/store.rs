@@ -43,18 +43,11 @@ impl Store {
     /// Opens the database, creates it when missing, and brings its schema up to date.
     pub(crate) async fn open(database_url: &str) -> Result<Self, OpenError> {
         sqlx::any::install_default_drivers();
-        let writer = pool(1, WRITER_PRAGMAS)
-            .connect(&with_mode(database_url, "rwc"))
-            .await?;
+        let writer = pool(1, WRITER_PRAGMAS).connect(&with_mode(database_url, "rwc")).await?;
         migrator().run(&writer).await?;
-        let readers = pool(READERS_MAX, READER_PRAGMAS)
-            .connect(&with_mode(database_url, "rw"))
-            .await?;
-        Ok(Self {
-            writer,
-            readers,
-            turn: Arc::default(),
-        })
+        let readers =
+            pool(READERS_MAX, READER_PRAGMAS).connect(&with_mode(database_url, "rw")).await?;
+        Ok(Self { writer, readers, turn: Arc::default() })
     }
 
     /// Waits for its turn (first come, first served) and begins a transaction that may write.

@@ -59,10 +59,7 @@ impl Settings {
             min_concurrency: account.floor,
             max_concurrency: account.cap,
             cps_limit: account.cps_limit,
-            rate: account
-                .rate
-                .as_ref()
-                .map(|rate| rate::Shown::of(rate, currency)),
+            rate: account.rate.as_ref().map(|rate| rate::Shown::of(rate, currency)),
             created_at: timestamp::text(account.created_us),
             updated_at: timestamp::text(account.updated_us),
         }

@@ -16,6 +16,8 @@ use tower::ServiceExt as _;
 
 use crate::{ControlPlane, Settings};
 
+pub(crate) mod calls;
+
 pub(crate) struct Harness {
     pub(crate) plane: ControlPlane,
     pub(crate) router: Router,
@@ -42,9 +44,7 @@ impl Harness {
         let heard: Arc<Mutex<Vec<Change>>> = Arc::default();
         let hearing = Arc::clone(&heard);
         hub.follow(move |change| hearing.lock().push(change.clone()));
-        let (plane, first) = ControlPlane::open(settings(&directory), hub)
-            .await
-            .expect("opens");
+        let (plane, first) = ControlPlane::open(settings(&directory), hub).await.expect("opens");
         let first = first.expect("a first start");
         Self {
             router: plane.router(),
@@ -59,13 +59,8 @@ impl Harness {
 
     /// Sends a request with a key as bearer; a null body is none.
     pub(crate) async fn send(&self, key: &str, method: &str, path: &str, body: Value) -> Answered {
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
-        self.send_with(key, method, path, &[], body.into_bytes())
-            .await
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        self.send_with(key, method, path, &[], body.into_bytes()).await
     }
 
     pub(crate) async fn send_with(
@@ -84,21 +79,11 @@ impl Harness {
             request = request.header(*name, *value);
         }
         let request = request.body(Body::from(body)).expect("a request");
-        let response = self
-            .router
-            .clone()
-            .oneshot(request)
-            .await
-            .expect("infallible");
+        let response = self.router.clone().oneshot(request).await.expect("infallible");
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a body").to_bytes().to_vec();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answered {
-            status: parts.status.as_u16(),
-            headers: parts.headers,
-            body,
-            bytes,
-        }
+        Answered { status: parts.status.as_u16(), headers: parts.headers, body, bytes }
     }
 
     pub(crate) async fn get(&self, key: &str, path: &str) -> Answered {
@@ -108,25 +93,15 @@ impl Harness {
     /// A sub-account with isolated billing, its id and its key.
     pub(crate) async fn isolated(&self, concurrency: u32) -> (String, String) {
         let body = json!({"name": "Acme Corp", "billing_mode": "isolated", "region": "india", "concurrency_limit": concurrency});
-        let created = self
-            .send(&self.organization, "POST", "/v1/sub-accounts", body)
-            .await;
+        let created = self.send(&self.organization, "POST", "/v1/sub-accounts", body).await;
         assert_eq!(created.status, 201, "{}", created.body);
-        (
-            text(&created.body["sub_account_id"]),
-            text(&created.body["api_key"]),
-        )
+        (text(&created.body["sub_account_id"]), text(&created.body["api_key"]))
     }
 
     pub(crate) async fn recharge(&self, account: &str, amount: &str) -> Answered {
         let path = format!("/v1/sub-accounts/{account}/wallet/recharge");
-        self.send(
-            &self.organization,
-            "POST",
-            &path,
-            json!({"amount": amount, "currency": "INR"}),
-        )
-        .await
+        self.send(&self.organization, "POST", &path, json!({"amount": amount, "currency": "INR"}))
+            .await
     }
 
     /// Fails the test when the ledger does not agree with itself.
@@ -136,16 +111,11 @@ impl Harness {
 }
 
 pub(crate) fn settings(directory: &TempDir) -> Settings {
-    Settings::new(format!(
-        "sqlite://{}",
-        directory.path().join("ringfence.db").display()
-    ))
+    Settings::new(format!("sqlite://{}", directory.path().join("ringfence.db").display()))
 }
 
 pub(crate) fn open_hub(directory: &TempDir) -> Arc<EmbeddedHub> {
-    let options = Options {
-        directory: directory.path().join("hub"),
-    };
+    let options = Options::new(directory.path().join("hub"));
     Arc::new(EmbeddedHub::open(&options).expect("a hub"))
 }
 

@@ -22,9 +22,7 @@ struct Window {
 
 /// Reads `from` and `to`: dates or times. `to` as a date includes that day.
 fn window(query: &mut Fields, from_default_us: i64) -> Window {
-    let from_us = query
-        .optional("from", |raw| moment(raw, false))
-        .unwrap_or(from_default_us);
+    let from_us = query.optional("from", |raw| moment(raw, false)).unwrap_or(from_default_us);
     let to_us = query
         .optional("to", |raw| moment(raw, true))
         .unwrap_or_else(|| now_us().saturating_add(SECOND_US));
@@ -49,9 +47,5 @@ fn moment(raw: &Raw, end_of_day: bool) -> Result<i64, String> {
     let us = timestamp::read(&text)
         .ok_or("expected a date (2025-06-25) or a time (2025-06-25T10:00:00Z)")?;
     let is_date = text.len() == "2025-06-25".len();
-    Ok(if end_of_day && is_date {
-        us.saturating_add(86_400 * SECOND_US)
-    } else {
-        us
-    })
+    Ok(if end_of_day && is_date { us.saturating_add(86_400 * SECOND_US) } else { us })
 }

@@ -32,11 +32,8 @@ impl Shown {
         let calls = app.hub.wallet_use(wallet.organization, wallet.owner);
         // Charges that the ledger has yet to post are neither held nor there any more.
         let unposted = calls.spent.saturating_sub(wallet.posted).max(Amount::ZERO);
-        let available = wallet
-            .balance()
-            .saturating_sub(calls.held)
-            .saturating_sub(unposted)
-            .max(Amount::ZERO);
+        let available =
+            wallet.balance().saturating_sub(calls.held).saturating_sub(unposted).max(Amount::ZERO);
         Self {
             balance: text(wallet.balance()),
             held: text(calls.held),

@@ -145,12 +145,13 @@ impl Engine {
     pub fn adopt(&self) {
         let mut lost = Vec::new();
         self.hub.visit_calls(|entry| match entry {
-            HubEntry::Live { call, lease, .. } => {
+            HubEntry::Live(live) => {
+                let (call, lease) = (&live.call, live.lease);
                 let Some(account) = self.directory.account(call.account()) else {
                     lost.push(call.account());
                     return;
                 };
-                self.adopt_live(account, call, *lease);
+                self.adopt_live(account, call, lease);
             }
             HubEntry::Ended(record) => {
                 let mut place = self
@@ -186,12 +187,13 @@ impl Engine {
         }
         self.counts.live.fetch_add(1, Ordering::Relaxed);
         self.wheel.add(lease.deadline, call.clone());
-        let entry = Entry::Live(Live {
+        let live = Live {
             call: call.clone(),
             account,
             wallet,
             lease,
-        });
+        };
+        let entry = Entry::Live(Box::new(live));
         self.calls.place(call.account(), call.call_id()).put(entry);
     }
 

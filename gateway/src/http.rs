@@ -13,7 +13,7 @@ mod key;
 mod listener;
 mod operation;
 mod outbox;
-mod parameters;
+pub mod parameters;
 mod router;
 mod server;
 mod settings;

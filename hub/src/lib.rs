@@ -3,6 +3,7 @@
 
 pub mod allocation;
 pub mod call;
+pub mod call_table;
 pub mod clock;
 pub mod codec;
 pub mod denial;

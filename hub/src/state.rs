@@ -145,9 +145,9 @@ impl Shard {
             return;
         };
         match before {
-            Entry::Live { lease, .. } => {
+            Entry::Live(live) => {
                 self.counters.count_live(record.call.account(), false);
-                self.wallets.settle(owner, lease.hold, &record);
+                self.wallets.settle(owner, live.lease.hold, &record);
             }
             Entry::Ended(earlier) => self.wallets.correct(owner, &earlier, &record),
         }

@@ -161,7 +161,7 @@ impl Core {
         if place.find(now).is_some() {
             return false;
         }
-        place.put(Entry::Live(live));
+        place.put(Entry::Live(Box::new(live)));
         drop(place);
         self.wheel.add(lease.deadline, call);
         true

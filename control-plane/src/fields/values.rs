@@ -50,44 +50,26 @@ pub(crate) fn whole(range: RangeInclusive<u32>) -> impl FnOnce(&Raw) -> Result<u
     move |raw| {
         let digits = raw.text();
         let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        digits
-            .parse()
-            .ok()
-            .filter(|number| plain && range.contains(number))
-            .ok_or_else(|| {
-                format!(
-                    "expected a whole number from {} to {}",
-                    range.start(),
-                    range.end()
-                )
-            })
+        digits.parse().ok().filter(|number| plain && range.contains(number)).ok_or_else(|| {
+            format!("expected a whole number from {} to {}", range.start(), range.end())
+        })
     }
 }
 
 pub(crate) fn flag(raw: &Raw) -> Result<bool, String> {
-    raw.text()
-        .parse()
-        .map_err(|_| "expected true or false".to_owned())
+    raw.text().parse().map_err(|_| "expected true or false".to_owned())
 }
 
 /// Money in major units: a JSON number or a string of plain digits.
 pub(crate) fn amount(raw: &Raw) -> Result<Amount, String> {
-    let text = if raw.text().starts_with('"') {
-        text(raw)?
-    } else {
-        raw.text().to_owned()
-    };
+    let text = if raw.text().starts_with('"') { text(raw)? } else { raw.text().to_owned() };
     text.parse::<Amount>().map_err(|error| error.to_string())
 }
 
 /// Money above zero.
 pub(crate) fn amount_above_zero(raw: &Raw) -> Result<Amount, String> {
     let amount = amount(raw)?;
-    if amount > Amount::ZERO {
-        Ok(amount)
-    } else {
-        Err("expected more than 0".to_owned())
-    }
+    if amount > Amount::ZERO { Ok(amount) } else { Err("expected more than 0".to_owned()) }
 }
 
 pub(crate) fn currency(raw: &Raw) -> Result<Currency, String> {
@@ -104,14 +86,10 @@ pub(crate) fn word<T: Copy>(
 ) -> impl FnOnce(&Raw) -> Result<T, String> {
     move |raw| {
         let given = text(raw).unwrap_or_default();
-        words
-            .iter()
-            .find(|(word, _)| *word == given)
-            .map(|(_, value)| *value)
-            .ok_or_else(|| {
-                let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-                format!("expected one of {}", known.join(", "))
-            })
+        words.iter().find(|(word, _)| *word == given).map(|(_, value)| *value).ok_or_else(|| {
+            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            format!("expected one of {}", known.join(", "))
+        })
     }
 }
 
@@ -132,12 +110,7 @@ pub(crate) fn regions(configured: &[String]) -> impl FnOnce(&Raw) -> Result<Vec<
             .ok()
             .filter(|regions| !regions.is_empty() && regions.len() <= configured.len())
             .filter(|regions| regions.iter().all(|region| configured.contains(region)))
-            .ok_or_else(|| {
-                format!(
-                    "expected a list of one or more of {}",
-                    configured.join(", ")
-                )
-            })
+            .ok_or_else(|| format!("expected a list of one or more of {}", configured.join(", ")))
     }
 }
 
@@ -146,12 +119,8 @@ pub(crate) fn rate(fields: &mut Fields, name: &str) -> Given<Rate> {
     fields.given_object(name, |fields| {
         let per_minute = fields.required("per_minute", amount);
         let seconds = || whole(1..=Rate::INCREMENT_MAX_S);
-        let initial_s = fields
-            .optional("initial_s", seconds())
-            .unwrap_or(INCREMENT_DEFAULT_S);
-        let increment_s = fields
-            .optional("increment_s", seconds())
-            .unwrap_or(INCREMENT_DEFAULT_S);
+        let initial_s = fields.optional("initial_s", seconds()).unwrap_or(INCREMENT_DEFAULT_S);
+        let increment_s = fields.optional("increment_s", seconds()).unwrap_or(INCREMENT_DEFAULT_S);
         let connect_fee = fields.optional("connect_fee", amount).unwrap_or_default();
         let minimum = fields.optional("minimum", amount).unwrap_or_default();
         match Rate::new(per_minute?, initial_s, increment_s, connect_fee, minimum) {
@@ -179,22 +148,9 @@ mod tests {
     #[test]
     fn numbers_are_read_from_their_digits() {
         for text in ["5000", "\"5000\"", "5000.0"] {
-            assert_eq!(
-                amount(&json(text)).map(Amount::micros),
-                Ok(5_000_000_000),
-                "{text}"
-            );
+            assert_eq!(amount(&json(text)).map(Amount::micros), Ok(5_000_000_000), "{text}");
         }
-        for text in [
-            "5e3",
-            "-1",
-            "true",
-            "null",
-            "\"1_0\"",
-            "[]",
-            "0.0000001",
-            "\"\"",
-        ] {
+        for text in ["5e3", "-1", "true", "null", "\"1_0\"", "[]", "0.0000001", "\"\""] {
             assert!(amount(&json(text)).is_err(), "{text}");
         }
         assert!(amount_above_zero(&json("0")).is_err());
@@ -223,11 +179,7 @@ mod tests {
         let mut fields = Fields::of_body(br#"{"rate":{"per_minute":-1,"initial_s":0,"speed":1}}"#)
             .expect("an object");
         assert_eq!(rate(&mut fields, "rate"), Given::Absent);
-        let named: Vec<_> = fields
-            .errors
-            .iter()
-            .map(|error| error.field.as_str())
-            .collect();
+        let named: Vec<_> = fields.errors.iter().map(|error| error.field.as_str()).collect();
         assert_eq!(named, ["rate.per_minute", "rate.initial_s", "rate.speed"]);
     }
 }

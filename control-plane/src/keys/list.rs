@@ -23,9 +23,6 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     .bind(window.rows())
     .fetch_all(&mut *connection)
     .await?;
-    let keys = rows
-        .iter()
-        .map(Shown::of_row)
-        .collect::<Result<Vec<_>, _>>()?;
+    let keys = rows.iter().map(Shown::of_row).collect::<Result<Vec<_>, _>>()?;
     Answer::ok(&Page::of(keys, &window, |key| key.id.clone()))
 }

@@ -33,9 +33,7 @@ pub(crate) async fn handle(
     .fetch_optional(change.connection())
     .await?
     .ok_or_else(|| Problem::new(Kind::UnknownKey, "the account has no such API key"))?;
-    change.publish(Change::KeyGone {
-        hash: super::of_hex(&row.try_get::<String, _>("hash")?)?,
-    });
+    change.publish(Change::KeyGone { hash: super::of_hex(&row.try_get::<String, _>("hash")?)? });
     let shown = Shown::of_row(&row)?;
     change
         .audit(

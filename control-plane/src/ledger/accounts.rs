@@ -66,37 +66,25 @@ pub(super) async fn load(
     connection: &mut AnyConnection,
     owners: BTreeSet<AccountId>,
 ) -> Result<BTreeMap<Place, LedgerAccount>, LedgerError> {
-    let list: Vec<String> = (1..=OWNERS_PER_READ)
-        .map(|index| format!("${index}"))
-        .collect();
+    let places: Vec<String> = (1..=OWNERS_PER_READ).map(|index| format!("${index}")).collect();
     let sql = format!(
         "SELECT id, owner_id, kind, currency, balance, entries FROM ledger_accounts WHERE owner_id IN ({})",
-        list.join(","),
+        places.join(","),
     );
     let owners: Vec<AccountId> = owners.into_iter().collect();
     let mut accounts = BTreeMap::new();
     for chunk in owners.chunks(OWNERS_PER_READ) {
         let mut query = sqlx::query(AssertSqlSafe(sql.clone()));
         let last = chunk[chunk.len().saturating_sub(1)];
-        for owner in chunk
-            .iter()
-            .copied()
-            .chain(std::iter::repeat(last))
-            .take(OWNERS_PER_READ)
-        {
+        for owner in chunk.iter().copied().chain(std::iter::repeat(last)).take(OWNERS_PER_READ) {
             query = query.bind(owner.to_string());
         }
         for row in query.fetch_all(&mut *connection).await? {
             let unreadable = || sqlx::Error::Decode("a ledger account cannot be read".into());
             let kind: String = row.try_get("kind")?;
-            let (_, kind) = KINDS
-                .into_iter()
-                .find(|(word, _)| *word == kind)
-                .ok_or_else(unreadable)?;
-            let owner = row
-                .try_get::<String, _>("owner_id")?
-                .parse()
-                .map_err(|_| unreadable())?;
+            let (_, kind) =
+                KINDS.into_iter().find(|(word, _)| *word == kind).ok_or_else(unreadable)?;
+            let owner = row.try_get::<String, _>("owner_id")?.parse().map_err(|_| unreadable())?;
             let account = LedgerAccount {
                 id: row.try_get("id")?,
                 owner,

@@ -50,10 +50,7 @@ pub(crate) async fn verify(
 ) -> Result<Vec<Discrepancy>, sqlx::Error> {
     let mut found = Vec::new();
     for (what, sql) in CHECKS {
-        let rows: i64 = sqlx::query(sql)
-            .fetch_one(&mut *connection)
-            .await?
-            .try_get(0)?;
+        let rows: i64 = sqlx::query(sql).fetch_one(&mut *connection).await?.try_get(0)?;
         if rows != 0 {
             found.push(Discrepancy { what, rows });
         }

@@ -88,17 +88,12 @@ impl Wallet {
 
     fn of_row(row: &AnyRow) -> Result<Self, Problem> {
         let id = |column| -> Result<AccountId, Problem> {
-            row.try_get::<String, _>(column)?
-                .parse()
-                .map_err(Problem::internal)
+            row.try_get::<String, _>(column)?.parse().map_err(Problem::internal)
         };
         Ok(Self {
             owner: id("account_id")?,
             organization: id("organization_id")?,
-            currency: row
-                .try_get::<String, _>("currency")?
-                .parse()
-                .map_err(Problem::internal)?,
+            currency: row.try_get::<String, _>("currency")?.parse().map_err(Problem::internal)?,
             escrow: Amount::from_micros(row.try_get("escrow")?),
             posted: Amount::from_micros(row.try_get("posted")?),
             sequence: row.try_get("sequence")?,
@@ -110,8 +105,14 @@ impl Wallet {
         self.escrow.saturating_sub(self.posted)
     }
 
-    /// As the hub is told.
+    /// As the hub is told of a change. Says nothing of charges: the hub counts them itself, and a
+    /// correction that lowers them may be on its way to the ledger.
     pub(crate) const fn config(&self) -> WalletConfig {
+        WalletConfig { posted: Amount::ZERO, ..self.restoring() }
+    }
+
+    /// As a hub is told that may have lost what it knew.
+    pub(crate) const fn restoring(&self) -> WalletConfig {
         WalletConfig {
             owner: self.owner,
             organization: self.organization,
@@ -133,16 +134,10 @@ pub(super) struct Movement {
 impl Movement {
     pub(super) fn add(&mut self, is_charge: bool, amount: Amount) -> Result<(), LedgerError> {
         let sum = if is_charge {
-            self.posted = self
-                .posted
-                .checked_sub(amount.micros())
-                .ok_or(LedgerError::Overflow)?;
+            self.posted = self.posted.checked_sub(amount.micros()).ok_or(LedgerError::Overflow)?;
             self.posted
         } else {
-            self.escrow = self
-                .escrow
-                .checked_add(amount.micros())
-                .ok_or(LedgerError::Overflow)?;
+            self.escrow = self.escrow.checked_add(amount.micros()).ok_or(LedgerError::Overflow)?;
             self.escrow
         };
         if sum.unsigned_abs() > Amount::MAX.micros().unsigned_abs() {

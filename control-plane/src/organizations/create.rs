@@ -112,17 +112,13 @@ fn read(app: &Shared, request: &Request) -> Result<NewOrganization, Problem> {
     let name = fields.required("name", values::name);
     let total = fields.required("concurrency_total", values::whole(values::CONCURRENCY));
     let currency = fields.required("currency", values::currency);
-    let reserved = fields
-        .optional("reserved_concurrency", values::whole(values::CONCURRENCY))
-        .unwrap_or(0);
-    let regions = fields
-        .given("regions", values::regions(&app.regions))
-        .value();
+    let reserved =
+        fields.optional("reserved_concurrency", values::whole(values::CONCURRENCY)).unwrap_or(0);
+    let regions = fields.given("regions", values::regions(&app.regions)).value();
     let default_rate = values::rate(&mut fields, "default_rate").value();
     let recharge_policy = fields.optional("recharge_policy", values::word(RechargePolicy::WORDS));
-    let members_may_allocate = fields
-        .optional("members_may_allocate", values::flag)
-        .unwrap_or(true);
+    let members_may_allocate =
+        fields.optional("members_may_allocate", values::flag).unwrap_or(true);
     fields.finish()?;
     Ok(NewOrganization {
         name: name.unwrap_or_default(),
@@ -134,4 +130,58 @@ fn read(app: &Shared, request: &Request) -> Result<NewOrganization, Problem> {
         members_may_allocate,
         regions,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::testing::{Harness, named, text};
+
+    #[tokio::test]
+    async fn a_new_organization_has_its_key_its_wallet_and_nobody_elses_accounts() {
+        let harness = Harness::new().await;
+        harness.isolated(1).await;
+        let body = json!({"name": "Beta", "concurrency_total": 200, "currency": "USD", "regions": ["us", "eu"],
+            "reserved_concurrency": 100});
+        let made = harness.send(&harness.operator, "POST", "/v1/organizations", body).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        let (id, key) = (text(&made.body["organization_id"]), text(&made.body["api_key"]));
+        assert!(id.starts_with("org_"));
+        let read = harness.get(&key, "/v1/organization").await;
+        assert_eq!(
+            (&read.body["reserved_concurrency"], &read.body["currency"]),
+            (&json!(100), &json!("USD"))
+        );
+        assert_eq!(harness.get(&key, "/v1/sub-accounts").await.body["data"], json!([]));
+        let path = format!("/v1/organizations/{id}/wallet/recharge");
+        let money = json!({"amount": "0.5", "currency": "USD"});
+        let recharged = harness.send(&harness.operator, "POST", &path, money).await;
+        assert_eq!((recharged.status, &recharged.body["balance"]), (200, &json!("0.50")));
+        let elsewhere = json!({"name": "x", "region": "india", "concurrency_limit": 1});
+        let refused = harness.send(&key, "POST", "/v1/sub-accounts", elsewhere).await;
+        assert_eq!((refused.status, named(&refused.body)), (400, vec!["region".to_owned()]));
+        let over = json!({"name": "x", "concurrency_limit": 101});
+        assert_eq!(
+            harness.send(&key, "POST", "/v1/sub-accounts", over).await.body["available"],
+            json!(100)
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_missing_or_wrong_is_named() {
+        let harness = Harness::new().await;
+        let refused = harness.send(&harness.operator, "POST", "/v1/organizations", json!({})).await;
+        assert_eq!(named(&refused.body), ["name", "concurrency_total", "currency"]);
+        let body = json!({"name": "x", "concurrency_total": 10, "currency": "XYZ", "regions": ["moon"],
+            "recharge_policy": "free", "members_may_allocate": 1});
+        let refused = harness.send(&harness.operator, "POST", "/v1/organizations", body).await;
+        assert_eq!(
+            named(&refused.body),
+            ["currency", "regions", "recharge_policy", "members_may_allocate"]
+        );
+        let body = json!({"name": "x", "concurrency_total": 10, "currency": "INR", "reserved_concurrency": 11});
+        let refused = harness.send(&harness.operator, "POST", "/v1/organizations", body).await;
+        assert_eq!((refused.status, &refused.body["over_by"]), (409, &json!(1)));
+    }
 }

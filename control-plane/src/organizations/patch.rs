@@ -100,9 +100,70 @@ impl Patch {
         organization.total = self.total.unwrap_or(organization.total);
         organization.default_rate = self.default_rate.merged(organization.default_rate);
         organization.recharge_policy = self.recharge_policy.unwrap_or(organization.recharge_policy);
-        organization.members_may_allocate = self
-            .members_may_allocate
-            .unwrap_or(organization.members_may_allocate);
+        organization.members_may_allocate =
+            self.members_may_allocate.unwrap_or(organization.members_may_allocate);
         organization.regions = self.regions.merged(organization.regions.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::testing::Harness;
+
+    #[tokio::test]
+    async fn a_total_below_what_is_promised_is_refused_with_the_numbers() {
+        let harness = Harness::new().await;
+        harness.isolated(60).await;
+        let own = harness
+            .send(
+                &harness.organization,
+                "PATCH",
+                "/v1/organization",
+                json!({"reserved_concurrency": 40}),
+            )
+            .await;
+        assert_eq!((own.status, &own.body["allocated_concurrency"]), (200, &json!(60)));
+        let path = format!("/v1/organizations/{}", harness.organization_id);
+        let refused =
+            harness.send(&harness.operator, "PATCH", &path, json!({"concurrency_total": 99})).await;
+        assert_eq!(refused.status, 409);
+        for (member, value) in [("floors", 100), ("total", 99), ("over_by", 1)] {
+            assert_eq!(refused.body[member], json!(value), "{member}");
+        }
+        let raised = harness
+            .send(&harness.operator, "PATCH", &path, json!({"concurrency_total": 150}))
+            .await;
+        assert_eq!((raised.status, &raised.body["concurrency_total"]), (200, &json!(150)));
+    }
+
+    #[tokio::test]
+    async fn an_organization_changes_its_rate_but_not_what_it_bought() {
+        let harness = Harness::new().await;
+        let (_, unbilled) = harness.plane.unbilled_accounts().await.expect("readable");
+        assert_eq!(unbilled, 1);
+        let rate = json!({"default_rate": {"per_minute": "0.9"}});
+        let patched = harness.send(&harness.organization, "PATCH", "/v1/organization", rate).await;
+        assert_eq!(patched.body["default_rate"]["per_minute"], json!("0.90"));
+        assert_eq!(patched.body["default_rate"]["increment_s"], json!(60));
+        assert_eq!(harness.plane.unbilled_accounts().await.expect("readable").1, 0);
+        let removed = harness
+            .send(&harness.organization, "PATCH", "/v1/organization", json!({"default_rate": null}))
+            .await;
+        assert_eq!(removed.body["default_rate"], Value::Null);
+        let refused = harness
+            .send(
+                &harness.organization,
+                "PATCH",
+                "/v1/organization",
+                json!({"concurrency_total": 1_000}),
+            )
+            .await;
+        assert_eq!((refused.status, &refused.body["reason"]), (403, &json!("forbidden")));
+        let refused = harness
+            .send(&harness.organization, "PATCH", "/v1/organization", json!({"currency": "USD"}))
+            .await;
+        assert_eq!(refused.status, 400);
     }
 }

@@ -33,10 +33,7 @@ pub(super) async fn write(
     let mut rest = records;
     while !rest.is_empty() {
         let firsts = match care {
-            Care::Quick => rest
-                .iter()
-                .take_while(|(_, record)| record.revision == 0)
-                .count(),
+            Care::Quick => rest.iter().take_while(|(_, record)| record.revision == 0).count(),
             Care::Each => 0,
         };
         let (quick, slow) = rest.split_at(firsts);
@@ -61,13 +58,7 @@ async fn insert(
     let charges: Vec<Transaction> = records
         .iter()
         .filter_map(|(organization, record)| {
-            charge(
-                *organization,
-                record,
-                Cause::Call,
-                Amount::ZERO,
-                Amount::ZERO,
-            )
+            charge(*organization, record, Cause::Call, Amount::ZERO, Amount::ZERO)
         })
         .collect();
     Ok(ledger::post(connection, &charges, now_us).await?)
@@ -108,19 +99,16 @@ async fn replace(
         }
         return Ok(());
     }
-    sqlx::query(sqlx::AssertSqlSafe(format!(
-        "DELETE FROM calls WHERE {key}"
-    )))
-    .bind(account.as_str())
-    .bind(facts.admitted_us)
-    .bind(record.call.texts().call_id)
-    .execute(&mut *connection)
-    .await?;
+    sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM calls WHERE {key}")))
+        .bind(account.as_str())
+        .bind(facts.admitted_us)
+        .bind(record.call.texts().call_id)
+        .execute(&mut *connection)
+        .await?;
     rows::insert(connection, INSERT, &[row(record)], "").await?;
     let (cost, debt) = (Amount::from_micros(cost), Amount::from_micros(debt));
-    let difference: Vec<Transaction> = charge(organization, record, Cause::Adjustment, cost, debt)
-        .into_iter()
-        .collect();
+    let difference: Vec<Transaction> =
+        charge(organization, record, Cause::Adjustment, cost, debt).into_iter().collect();
     Ok(ledger::post(connection, &difference, now_us).await?)
 }
 
@@ -143,14 +131,7 @@ fn charge(
         return None;
     }
     let reference = record.call.texts().call_id.to_owned();
-    Some(Transaction::charge(
-        cause,
-        reference,
-        pins.currency,
-        wallet,
-        paid,
-        owed,
-    ))
+    Some(Transaction::charge(cause, reference, pins.currency, wallet, paid, owed))
 }
 
 fn row(record: &Record) -> Vec<Value<'_>> {
@@ -178,6 +159,3 @@ fn row(record: &Record) -> Vec<Value<'_>> {
         Value::OptionalText(record.costs.as_deref()),
     ]
 }
-
-#[cfg(test)]
-mod tests;

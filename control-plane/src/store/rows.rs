@@ -29,15 +29,9 @@ pub(crate) async fn insert(
 ) -> Result<(), sqlx::Error> {
     let mut rest = rows;
     while let Some(first) = rest.first() {
-        let size = SIZES
-            .into_iter()
-            .find(|size| *size <= rest.len())
-            .unwrap_or(1);
+        let size = SIZES.into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
         let (now, later) = rest.split_at(size);
-        let sql = format!(
-            "{insert} VALUES {}{conflict}",
-            placeholders(now.len(), first.len())
-        );
+        let sql = format!("{insert} VALUES {}{conflict}", placeholders(now.len(), first.len()));
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for value in now.iter().flatten() {
             query = match value {

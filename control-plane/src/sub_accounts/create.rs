@@ -78,10 +78,9 @@ pub(super) fn check_region(
 ) -> Result<(), Problem> {
     let regions = organization.regions(&app.regions);
     match &account.region {
-        Some(region) if !regions.contains(region) => Err(Problem::field(
-            "region",
-            format!("expected one of {}", regions.join(", ")),
-        )),
+        Some(region) if !regions.contains(region) => {
+            Err(Problem::field("region", format!("expected one of {}", regions.join(", "))))
+        }
         _ => Ok(()),
     }
 }
@@ -94,9 +93,7 @@ fn read(app: &Shared, request: &Request) -> Result<(Option<AccountId>, Account),
     let billing = fields.optional("billing_mode", values::word(BILLING));
     let region = fields.given("region", values::region(&app.regions)).value();
     let allocation = allocation::read(&mut fields, true);
-    let cps_limit = fields
-        .given("cps_limit", values::whole(values::CPS))
-        .value();
+    let cps_limit = fields.given("cps_limit", values::whole(values::CPS)).value();
     let rate = values::rate(&mut fields, "rate").value();
     fields.finish()?;
     let placeholder = new_id(AccountKind::SubAccount, 0);
@@ -132,9 +129,7 @@ mod tests {
     async fn the_documented_request_is_answered_as_documented() {
         let harness = Harness::new().await;
         let body = json!({"name": "Acme Corp", "billing_mode": "isolated", "region": "india", "concurrency_limit": 10});
-        let created = harness
-            .send(&harness.organization, "POST", "/v1/sub-accounts", body)
-            .await;
+        let created = harness.send(&harness.organization, "POST", "/v1/sub-accounts", body).await;
         assert_eq!(created.status, 201);
         let shown = &created.body;
         assert!(text(&shown["sub_account_id"]).starts_with("sa_"));
@@ -164,11 +159,7 @@ mod tests {
         assert_eq!(read.body["api_key"], Value::Null);
         let heard = harness.heard.lock();
         assert!(heard.iter().any(|change| matches!(change, Change::Account(account) if account.floor == 10 && account.cap == Some(10))));
-        assert!(
-            heard
-                .iter()
-                .any(|change| matches!(change, Change::Key { .. }))
-        );
+        assert!(heard.iter().any(|change| matches!(change, Change::Key { .. })));
     }
 
     #[tokio::test]
@@ -176,46 +167,32 @@ mod tests {
         let harness = Harness::new().await;
         harness.isolated(70).await;
         let body = json!({"name": "Beta", "min_concurrency": 40, "max_concurrency": null});
-        let refused = harness
-            .send(&harness.organization, "POST", "/v1/sub-accounts", body)
-            .await;
+        let refused = harness.send(&harness.organization, "POST", "/v1/sub-accounts", body).await;
         assert_eq!(refused.status, 409);
         assert_eq!(refused.headers["content-type"], "application/problem+json");
-        for (member, value) in [
-            ("floors", 110),
-            ("total", 100),
-            ("over_by", 10),
-            ("available", 30),
-        ] {
+        for (member, value) in [("floors", 110), ("total", 100), ("over_by", 10), ("available", 30)]
+        {
             assert_eq!(refused.body[member], json!(value), "{member}");
         }
         let elastic = json!({"name": "Beta", "min_concurrency": 30, "max_concurrency": null});
-        let created = harness
-            .send(&harness.organization, "POST", "/v1/sub-accounts", elastic)
-            .await;
-        assert_eq!(
-            (created.status, &created.body["max_concurrency"]),
-            (201, &Value::Null)
-        );
+        let created =
+            harness.send(&harness.organization, "POST", "/v1/sub-accounts", elastic).await;
+        assert_eq!((created.status, &created.body["max_concurrency"]), (201, &Value::Null));
     }
 
     #[tokio::test]
     async fn parallel_creates_never_promise_more_than_the_total() {
         let harness = std::sync::Arc::new(Harness::new().await);
-        let creates = (0..20).map(|_| {
+        let mut requests = tokio::task::JoinSet::new();
+        for _ in 0..20 {
             let harness = std::sync::Arc::clone(&harness);
-            tokio::spawn(async move {
+            requests.spawn(async move {
                 let body = json!({"name": "x", "concurrency_limit": 9});
-                harness
-                    .send(&harness.organization, "POST", "/v1/sub-accounts", body)
-                    .await
-                    .status
-            })
-        });
-        let mut created = 0;
-        for create in creates.collect::<Vec<_>>() {
-            created += u32::from(create.await.expect("no panic") == 201);
+                harness.send(&harness.organization, "POST", "/v1/sub-accounts", body).await.status
+            });
         }
+        let statuses = requests.join_all().await;
+        let created = statuses.iter().filter(|status| **status == 201).count();
         assert_eq!(created, 11);
         let organization = harness.get(&harness.organization, "/v1/organization").await;
         assert_eq!(organization.body["allocated_concurrency"], json!(99));
@@ -226,9 +203,7 @@ mod tests {
         let harness = Harness::new().await;
         let body = json!({"name": "", "billing_mode": "free", "region": "mars", "concurrency_limit": 1_000_001,
             "cps_limit": 0, "rate": {"per_minute": "x"}, "colour": 1});
-        let refused = harness
-            .send(&harness.organization, "POST", "/v1/sub-accounts", body)
-            .await;
+        let refused = harness.send(&harness.organization, "POST", "/v1/sub-accounts", body).await;
         assert_eq!(refused.status, 400);
         assert_eq!(
             named(&refused.body),
@@ -252,18 +227,11 @@ mod tests {
                 json!({"name": "x", "concurrency_limit": 1, "max_concurrency": 2}),
                 "concurrency_limit",
             ),
-            (
-                json!({"name": "x", "min_concurrency": 3, "max_concurrency": 2}),
-                "min_concurrency",
-            ),
+            (json!({"name": "x", "min_concurrency": 3, "max_concurrency": 2}), "min_concurrency"),
         ] {
-            let refused = harness
-                .send(&harness.organization, "POST", "/v1/sub-accounts", body)
-                .await;
-            assert_eq!(
-                (refused.status, named(&refused.body)),
-                (400, vec![field.to_owned()])
-            );
+            let refused =
+                harness.send(&harness.organization, "POST", "/v1/sub-accounts", body).await;
+            assert_eq!((refused.status, named(&refused.body)), (400, vec![field.to_owned()]));
         }
     }
 
@@ -271,17 +239,13 @@ mod tests {
     async fn an_operator_names_the_organization() {
         let harness = Harness::new().await;
         let body = json!({"name": "x", "concurrency_limit": 1});
-        let refused = harness
-            .send(&harness.operator, "POST", "/v1/sub-accounts", body)
-            .await;
+        let refused = harness.send(&harness.operator, "POST", "/v1/sub-accounts", body).await;
         assert_eq!(
             (refused.status, named(&refused.body)),
             (400, vec!["organization_id".to_owned()])
         );
         let body = json!({"name": "x", "concurrency_limit": 1, "organization_id": harness.organization_id});
-        let created = harness
-            .send(&harness.operator, "POST", "/v1/sub-accounts", body)
-            .await;
+        let created = harness.send(&harness.operator, "POST", "/v1/sub-accounts", body).await;
         assert_eq!(created.status, 201);
     }
 }

@@ -90,14 +90,10 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         )
         .await?;
     let answer = change.commit(Answer::no_content()).await?;
-    if !app
-        .progress
-        .caught_up(&app.hub, organization, LAST_CHARGES_PATIENCE)
-        .await
+    if !app.progress.caught_up(&app.hub, organization, LAST_CHARGES_PATIENCE).await
         || finish(&app, id).await.is_err()
     {
-        app.deletions_pending
-            .store(true, std::sync::atomic::Ordering::Release);
+        app.deletions_pending.store(true, std::sync::atomic::Ordering::Release);
     }
     Ok(answer)
 }
@@ -110,10 +106,7 @@ pub(crate) async fn finish_all(app: &App) -> Result<(), Problem> {
         .await?;
     drop(connection);
     for row in rows {
-        let id: AccountId = row
-            .try_get::<String, _>(0)?
-            .parse()
-            .map_err(Problem::internal)?;
+        let id: AccountId = row.try_get::<String, _>(0)?.parse().map_err(Problem::internal)?;
         finish(app, id).await?;
     }
     Ok(())
@@ -185,11 +178,7 @@ async fn revoke_keys(
         .fetch_all(connection)
         .await?;
     rows.iter()
-        .map(|row| {
-            Ok(Published::KeyGone {
-                hash: keys::of_hex(&row.try_get::<String, _>(0)?)?,
-            })
-        })
+        .map(|row| Ok(Published::KeyGone { hash: keys::of_hex(&row.try_get::<String, _>(0)?)? }))
         .collect()
 }
 
@@ -205,27 +194,18 @@ mod tests {
         let harness = Harness::new().await;
         let (id, key) = harness.isolated(100).await;
         let path = format!("/v1/sub-accounts/{id}");
-        let deleted = harness
-            .send(&harness.organization, "DELETE", &path, Value::Null)
-            .await;
+        let deleted = harness.send(&harness.organization, "DELETE", &path, Value::Null).await;
         assert_eq!((deleted.status, deleted.bytes.len()), (204, 0));
         assert_eq!(harness.get(&harness.organization, &path).await.status, 404);
         assert_eq!(harness.get(&key, &path).await.status, 401);
         assert_eq!(
-            harness
-                .send(&harness.organization, "DELETE", &path, Value::Null)
-                .await
-                .status,
+            harness.send(&harness.organization, "DELETE", &path, Value::Null).await.status,
             404
         );
         harness.isolated(100).await;
         let heard = harness.heard.lock();
         assert!(heard.iter().any(|change| matches!(change, Change::AccountGone { id: gone, .. } if gone.to_string() == id)));
-        assert!(
-            heard
-                .iter()
-                .any(|change| matches!(change, Change::KeyGone { .. }))
-        );
+        assert!(heard.iter().any(|change| matches!(change, Change::KeyGone { .. })));
     }
 
     #[tokio::test]
@@ -235,28 +215,35 @@ mod tests {
             let (id, _) = harness.isolated(1).await;
             harness.recharge(&id, "12.5").await;
             let path = format!("/v1/sub-accounts/{id}");
-            let refused = harness
-                .send(&harness.organization, "DELETE", &path, Value::Null)
-                .await;
-            assert_eq!(
-                (refused.status, &refused.body["balance"]),
-                (409, &json!("12.50"))
-            );
+            let refused = harness.send(&harness.organization, "DELETE", &path, Value::Null).await;
+            assert_eq!((refused.status, &refused.body["balance"]), (409, &json!("12.50")));
             let path = format!("{path}?balance={disposal}&force=true");
             assert_eq!(
-                harness
-                    .send(&harness.organization, "DELETE", &path, Value::Null)
-                    .await
-                    .status,
+                harness.send(&harness.organization, "DELETE", &path, Value::Null).await.status,
                 204
             );
             harness.assert_ledger_balances().await;
         }
         let (id, _) = harness.isolated(1).await;
         let path = format!("/v1/sub-accounts/{id}?balance=burn&force=maybe");
-        let refused = harness
-            .send(&harness.organization, "DELETE", &path, Value::Null)
-            .await;
+        let refused = harness.send(&harness.organization, "DELETE", &path, Value::Null).await;
         assert_eq!(crate::testing::named(&refused.body), ["force", "balance"]);
+    }
+
+    #[tokio::test]
+    async fn live_calls_are_ended_only_by_force() {
+        let harness = Harness::new().await;
+        let (id, _) = harness.isolated(1).await;
+        let account = id.parse().expect("an id");
+        harness.admit(&crate::testing::calls::call(account, "live", None), "0");
+        let path = format!("/v1/sub-accounts/{id}");
+        let refused = harness.send(&harness.organization, "DELETE", &path, Value::Null).await;
+        assert_eq!((refused.status, &refused.body["live_calls"]), (409, &json!(1)));
+        let path = format!("{path}?force=true");
+        assert_eq!(
+            harness.send(&harness.organization, "DELETE", &path, Value::Null).await.status,
+            204
+        );
+        assert_eq!(harness.get(&harness.organization, &path).await.status, 404);
     }
 }

@@ -30,14 +30,11 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         wallets.extend(between.into_iter().map(|wallet| (wallet.owner, wallet)));
     }
     let page = Page::of(accounts, &window, |account| account.id.to_string());
-    Answer::ok(&page.map(|account| {
-        Shown::of(
-            &app,
-            &account,
-            organization.currency,
-            wallets.get(&account.id),
-        )
-    }))
+    Answer::ok(
+        &page.map(|account| {
+            Shown::of(&app, &account, organization.currency, wallets.get(&account.id))
+        }),
+    )
 }
 
 #[cfg(test)]
@@ -77,21 +74,16 @@ mod tests {
     async fn limits_and_cursors_out_of_range_are_named() {
         let harness = Harness::new().await;
         for query in ["limit=0", "limit=1001", "limit=x", "limit=1&limit=1"] {
-            let refused = harness
-                .get(&harness.organization, &format!("/v1/sub-accounts?{query}"))
-                .await;
+            let refused =
+                harness.get(&harness.organization, &format!("/v1/sub-accounts?{query}")).await;
             assert_eq!(
                 (refused.status, named(&refused.body)),
                 (400, vec!["limit".to_owned()]),
                 "{query}"
             );
         }
-        let refused = harness
-            .get(
-                &harness.organization,
-                "/v1/sub-accounts?cursor=%FF&colour=1",
-            )
-            .await;
+        let refused =
+            harness.get(&harness.organization, "/v1/sub-accounts?cursor=%FF&colour=1").await;
         assert_eq!(named(&refused.body), ["cursor", "colour"]);
         let empty = harness.get(&harness.organization, "/v1/sub-accounts").await;
         assert_eq!(empty.body, json!({"data": [], "next_cursor": Value::Null}));

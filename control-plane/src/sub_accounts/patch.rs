@@ -112,35 +112,23 @@ mod tests {
         let harness = Harness::new().await;
         let (id, _) = harness.isolated(10).await;
         let path = format!("/v1/sub-accounts/{id}");
-        let patch = json!({"name": "New", "max_concurrency": 20, "cps_limit": 5, "region": null,
+        let merged = json!({"name": "New", "max_concurrency": 20, "cps_limit": 5, "region": null,
             "rate": {"per_minute": "1.20", "initial_s": 60, "increment_s": 1}});
-        let patched = harness
-            .send(&harness.organization, "PATCH", &path, patch)
-            .await;
+        let patched = harness.send(&harness.organization, "PATCH", &path, merged).await;
         assert_eq!(patched.status, 200, "{}", patched.body);
         assert_eq!(patched.body["min_concurrency"], json!(10));
         assert_eq!(patched.body["max_concurrency"], json!(20));
         assert_eq!(patched.body["region"], Value::Null);
         assert_eq!(patched.body["rate"]["per_minute"], json!("1.20"));
         assert_eq!(patched.body["rate"]["increment_s"], json!(1));
-        let patch = json!({"rate": null, "cps_limit": null, "max_concurrency": null});
-        let patched = harness
-            .send(&harness.organization, "PATCH", &path, patch)
-            .await;
+        let merged = json!({"rate": null, "cps_limit": null, "max_concurrency": null});
+        let patched = harness.send(&harness.organization, "PATCH", &path, merged).await;
         for field in ["rate", "cps_limit", "max_concurrency"] {
             assert_eq!(patched.body[field], Value::Null, "{field}");
         }
         assert_eq!(patched.body["name"], json!("New"));
-        let versions: Vec<u64> = harness
-            .heard
-            .lock()
-            .iter()
-            .filter_map(version_of(&id))
-            .collect();
-        assert!(
-            versions.len() == 3 && versions.is_sorted_by(|a, b| a < b),
-            "{versions:?}"
-        );
+        let versions: Vec<u64> = harness.heard.lock().iter().filter_map(version_of(&id)).collect();
+        assert!(versions.len() == 3 && versions.is_sorted_by(|a, b| a < b), "{versions:?}");
     }
 
     fn version_of(id: &str) -> impl Fn(&Change) -> Option<u64> {
@@ -156,33 +144,18 @@ mod tests {
         let (id, _) = harness.isolated(10).await;
         let path = format!("/v1/sub-accounts/{id}");
         let refused = harness
-            .send(
-                &harness.organization,
-                "PATCH",
-                &path,
-                json!({"min_concurrency": 11}),
-            )
+            .send(&harness.organization, "PATCH", &path, json!({"min_concurrency": 11}))
             .await;
         assert_eq!(
             (refused.status, named(&refused.body)),
             (400, vec!["min_concurrency".to_owned()])
         );
         let refused = harness
-            .send(
-                &harness.organization,
-                "PATCH",
-                &path,
-                json!({"concurrency_limit": 101}),
-            )
+            .send(&harness.organization, "PATCH", &path, json!({"concurrency_limit": 101}))
             .await;
         assert_eq!((refused.status, &refused.body["over_by"]), (409, &json!(1)));
         let lowered = harness
-            .send(
-                &harness.organization,
-                "PATCH",
-                &path,
-                json!({"concurrency_limit": 0}),
-            )
+            .send(&harness.organization, "PATCH", &path, json!({"concurrency_limit": 0}))
             .await;
         assert_eq!(lowered.status, 200);
     }
@@ -191,9 +164,7 @@ mod tests {
     async fn an_account_that_becomes_isolated_gets_a_wallet_and_keeps_it() {
         let harness = Harness::new().await;
         let body = json!({"name": "x", "billing_mode": "consolidated", "concurrency_limit": 1});
-        let created = harness
-            .send(&harness.organization, "POST", "/v1/sub-accounts", body)
-            .await;
+        let created = harness.send(&harness.organization, "POST", "/v1/sub-accounts", body).await;
         assert_eq!(created.body["wallet"], Value::Null);
         let id = crate::testing::text(&created.body["sub_account_id"]);
         assert_eq!(harness.recharge(&id, "5").await.status, 409);
@@ -204,12 +175,7 @@ mod tests {
             ("isolated", json!("5.00")),
         ] {
             let patched = harness
-                .send(
-                    &harness.organization,
-                    "PATCH",
-                    &path,
-                    json!({"billing_mode": mode}),
-                )
+                .send(&harness.organization, "PATCH", &path, json!({"billing_mode": mode}))
                 .await;
             assert_eq!(patched.body["wallet"]["balance"], balance);
             if mode == "isolated" && balance == json!("0.00") {

@@ -48,13 +48,7 @@ async fn set(
         account.update(change.connection(), now_us).await?;
         let after = Settings::of(&account, organization.currency);
         change
-            .audit(
-                Some(organization.id),
-                action,
-                &id.to_string(),
-                Some(&before),
-                Some(&after),
-            )
+            .audit(Some(organization.id), action, &id.to_string(), Some(&before), Some(&after))
             .await?;
     }
     // Also when nothing changed: the hub may not have heard of it the last time.
@@ -80,20 +74,13 @@ mod tests {
             ("reactivate", "active", Status::Active),
         ] {
             let path = format!("/v1/sub-accounts/{id}/{verb}");
-            let answered = harness
-                .send(&harness.organization, "POST", &path, Value::Null)
-                .await;
-            assert_eq!(
-                (answered.status, &answered.body["status"]),
-                (200, &json!(shown))
-            );
+            let answered = harness.send(&harness.organization, "POST", &path, Value::Null).await;
+            assert_eq!((answered.status, &answered.body["status"]), (200, &json!(shown)));
             let last = harness.heard.lock().last().cloned();
             assert!(matches!(last, Some(Change::Account(account)) if account.status == status));
         }
         let path = format!("/v1/sub-accounts/{id}/suspend");
-        let refused = harness
-            .send(&harness.organization, "POST", &path, json!({"why": 1}))
-            .await;
+        let refused = harness.send(&harness.organization, "POST", &path, json!({"why": 1})).await;
         assert_eq!(refused.status, 400);
     }
 }

@@ -44,14 +44,10 @@ struct Record {
 impl Record {
     fn of_row(row: &AnyRow) -> Result<Self, Problem> {
         let currency: Option<String> = row.try_get("currency")?;
-        let shown_in: Currency = currency
-            .as_deref()
-            .and_then(|code| code.parse().ok())
-            .unwrap_or(Currency::INR);
+        let shown_in: Currency =
+            currency.as_deref().and_then(|code| code.parse().ok()).unwrap_or(Currency::INR);
         let money = |column| -> Result<String, sqlx::Error> {
-            Ok(Amount::from_micros(row.try_get(column)?)
-                .in_currency(shown_in)
-                .to_string())
+            Ok(Amount::from_micros(row.try_get(column)?).in_currency(shown_in).to_string())
         };
         let costs: Option<String> = row.try_get("costs")?;
         Ok(Self {
@@ -60,9 +56,7 @@ impl Record {
             state: "ended",
             admitted_at: timestamp::text(row.try_get("admitted_us")?),
             admitted_us: row.try_get("admitted_us")?,
-            answered_at: row
-                .try_get::<Option<i64>, _>("answered_us")?
-                .map(timestamp::text),
+            answered_at: row.try_get::<Option<i64>, _>("answered_us")?.map(timestamp::text),
             ended_at: timestamp::text(row.try_get("ended_us")?),
             direction: row.try_get("direction")?,
             from: row.try_get("caller")?,
@@ -118,9 +112,6 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     .bind(window.rows())
     .fetch_all(&mut *connection)
     .await?;
-    let records = rows
-        .iter()
-        .map(Record::of_row)
-        .collect::<Result<Vec<_>, _>>()?;
+    let records = rows.iter().map(Record::of_row).collect::<Result<Vec<_>, _>>()?;
     Answer::ok(&Page::of(records, &window, Record::cursor))
 }

@@ -39,14 +39,10 @@ pub(crate) struct Entry {
 
 impl Entry {
     fn of_row(row: &AnyRow) -> Result<Self, Problem> {
-        let currency: Currency = row
-            .try_get::<String, _>("currency")?
-            .parse()
-            .map_err(Problem::internal)?;
+        let currency: Currency =
+            row.try_get::<String, _>("currency")?.parse().map_err(Problem::internal)?;
         let money = |column| -> Result<String, sqlx::Error> {
-            Ok(Amount::from_micros(row.try_get(column)?)
-                .in_currency(currency)
-                .to_string())
+            Ok(Amount::from_micros(row.try_get(column)?).in_currency(currency).to_string())
         };
         let sequence: i64 = row.try_get("sequence")?;
         Ok(Self {
@@ -69,10 +65,7 @@ pub(super) async fn latest(
 ) -> Result<Entry, Problem> {
     let sql = format!("{SELECT} ORDER BY e.sequence DESC LIMIT 1");
     Entry::of_row(
-        &sqlx::query(AssertSqlSafe(sql))
-            .bind(owner.to_string())
-            .fetch_one(connection)
-            .await?,
+        &sqlx::query(AssertSqlSafe(sql)).bind(owner.to_string()).fetch_one(connection).await?,
     )
 }
 
@@ -98,11 +91,6 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         .bind(window.rows())
         .fetch_all(&mut *connection)
         .await?;
-    let entries = rows
-        .iter()
-        .map(Entry::of_row)
-        .collect::<Result<Vec<_>, _>>()?;
-    Answer::ok(&Page::of(entries, &window, |entry| {
-        entry.sequence.to_string()
-    }))
+    let entries = rows.iter().map(Entry::of_row).collect::<Result<Vec<_>, _>>()?;
+    Answer::ok(&Page::of(entries, &window, |entry| entry.sequence.to_string()))
 }

@@ -51,11 +51,8 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     if policy == RechargePolicy::Transfer {
         withdrawal = Some(transfer(&app, &mut change, &wallet, amount).await?);
     } else {
-        let reference = request
-            .idempotency
-            .as_ref()
-            .map_or("", |idempotency| idempotency.key())
-            .to_owned();
+        let reference =
+            request.idempotency.as_ref().map_or("", |idempotency| idempotency.key()).to_owned();
         let posting = Transaction::moving(
             Cause::Recharge,
             reference,
@@ -79,10 +76,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         )
         .await?;
     let entry = entries::latest(change.connection(), id).await?;
-    let answer = Answer::ok(&Recharged {
-        wallet: Shown::of(&app, &recharged),
-        entry,
-    })?;
+    let answer = Answer::ok(&Recharged { wallet: Shown::of(&app, &recharged), entry })?;
     let answer = change.commit(answer).await;
     if let Some(withdrawal) = withdrawal
         && (answer.is_ok() || app.is_unpublished())
@@ -97,10 +91,7 @@ fn read(request: &Request) -> Result<(Amount, Currency), Problem> {
     let amount = fields.required("amount", values::amount_above_zero);
     let currency = fields.required("currency", values::currency);
     fields.finish()?;
-    Ok((
-        amount.unwrap_or_default(),
-        currency.unwrap_or(Currency::INR),
-    ))
+    Ok((amount.unwrap_or_default(), currency.unwrap_or(Currency::INR)))
 }
 
 /// The policy that holds for this principal, if it may add money at all.
@@ -124,11 +115,7 @@ fn policy(
 fn check(wallet: &Wallet, amount: Amount, currency: Currency) -> Result<(), Problem> {
     let mut errors = Vec::new();
     let mut refuse = |field: &str, value: String, problem: String| {
-        errors.push(FieldError {
-            field: field.to_owned(),
-            value: Some(value),
-            problem,
-        });
+        errors.push(FieldError { field: field.to_owned(), value: Some(value), problem });
     };
     if currency != wallet.currency {
         refuse(
@@ -138,20 +125,14 @@ fn check(wallet: &Wallet, amount: Amount, currency: Currency) -> Result<(), Prob
         );
     }
     if wallet.escrow.saturating_add(amount) > Amount::MAX {
-        let most = Amount::MAX
-            .saturating_sub(wallet.escrow)
-            .in_currency(wallet.currency);
+        let most = Amount::MAX.saturating_sub(wallet.escrow).in_currency(wallet.currency);
         refuse(
             "amount",
             amount.in_currency(currency).to_string(),
             format!("expected at most {most}, what the wallet can still count"),
         );
     }
-    if errors.is_empty() {
-        Ok(())
-    } else {
-        Err(Problem::fields(&errors))
-    }
+    if errors.is_empty() { Ok(()) } else { Err(Problem::fields(&errors)) }
 }
 
 /// Moves money from the organization's wallet. The hub gives it back first, so no call can be
@@ -213,14 +194,8 @@ mod tests {
         let (id, key) = harness.isolated(1).await;
         let path = format!("/v1/sub-accounts/{id}/wallet");
         let body = json!({"amount": 5000, "currency": "INR"});
-        let answered = harness
-            .send(
-                &harness.organization,
-                "POST",
-                &format!("{path}/recharge"),
-                body,
-            )
-            .await;
+        let answered =
+            harness.send(&harness.organization, "POST", &format!("{path}/recharge"), body).await;
         assert_eq!(answered.status, 200, "{}", answered.body);
         assert_eq!(answered.body["balance"], json!("5000.00"));
         assert_eq!(answered.body["entry"]["cause"], json!("recharge"));
@@ -231,27 +206,15 @@ mod tests {
             json!({"balance": "5000.000001", "held": "0.00", "available": "5000.000001", "currency": "INR"})
         );
         let entries = harness.get(&key, &format!("{path}/entries?limit=1")).await;
-        assert_eq!(
-            entries.body["data"][0]["balance_after"],
-            json!("5000.000001")
-        );
+        assert_eq!(entries.body["data"][0]["balance_after"], json!("5000.000001"));
         let cursor = crate::testing::text(&entries.body["next_cursor"]);
-        let entries = harness
-            .get(&key, &format!("{path}/entries?cursor={cursor}"))
-            .await;
+        let entries = harness.get(&key, &format!("{path}/entries?cursor={cursor}")).await;
         assert_eq!(entries.body["data"][0]["amount"], json!("5000.00"));
         assert_eq!(entries.body["next_cursor"], Value::Null);
-        let escrows: Vec<(i64, u64)> = harness
-            .heard
-            .lock()
-            .iter()
-            .filter_map(escrow_of(&id))
-            .collect();
+        let escrows: Vec<(i64, u64)> =
+            harness.heard.lock().iter().filter_map(escrow_of(&id)).collect();
         assert_eq!(
-            escrows
-                .iter()
-                .map(|(escrow, _)| *escrow)
-                .collect::<Vec<_>>(),
+            escrows.iter().map(|(escrow, _)| *escrow).collect::<Vec<_>>(),
             [0, 5_000_000_000, 5_000_000_001]
         );
         assert!(escrows.is_sorted_by(|a, b| a.1 < b.1));
@@ -272,48 +235,29 @@ mod tests {
         let harness = Arc::new(Harness::new().await);
         let (id, _) = harness.isolated(1).await;
         let path = format!("/v1/sub-accounts/{id}/wallet/recharge");
-        let sends = (0..8).map(|_| {
+        let mut sends = tokio::task::JoinSet::new();
+        for _ in 0..8 {
             let (harness, path) = (Arc::clone(&harness), path.clone());
-            tokio::spawn(async move {
+            sends.spawn(async move {
+                let (key, once) = (&harness.organization, [("idempotency-key", "k1")]);
                 let body = br#"{"amount":"10","currency":"INR"}"#.to_vec();
-                harness
-                    .send_with(
-                        &harness.organization,
-                        "POST",
-                        &path,
-                        &[("idempotency-key", "k1")],
-                        body,
-                    )
-                    .await
-            })
-        });
-        let mut bodies = Vec::new();
-        for send in sends.collect::<Vec<_>>() {
-            let answered = send.await.expect("no panic");
-            assert_eq!(answered.status, 200);
-            bodies.push(answered.bytes);
+                harness.send_with(key, "POST", &path, &once, body).await
+            });
         }
+        let answers = sends.join_all().await;
+        assert!(answers.iter().all(|answered| answered.status == 200));
+        let bodies: Vec<_> = answers.into_iter().map(|answered| answered.bytes).collect();
         assert!(bodies.iter().all(|body| *body == bodies[0]));
         let other = br#"{"amount":"11","currency":"INR"}"#.to_vec();
         let refused = harness
-            .send_with(
-                &harness.organization,
-                "POST",
-                &path,
-                &[("idempotency-key", "k1")],
-                other,
-            )
+            .send_with(&harness.organization, "POST", &path, &[("idempotency-key", "k1")], other)
             .await;
         assert_eq!(
             (refused.status, &refused.body["reason"]),
             (422, &json!("idempotency_key_reused"))
         );
-        let wallet = harness
-            .get(
-                &harness.organization,
-                &format!("/v1/sub-accounts/{id}/wallet"),
-            )
-            .await;
+        let wallet =
+            harness.get(&harness.organization, &format!("/v1/sub-accounts/{id}/wallet")).await;
         assert_eq!(wallet.body["balance"], json!("10.00"));
         harness.assert_ledger_balances().await;
     }
@@ -335,9 +279,7 @@ mod tests {
             "9007199254.740992",
         ] {
             let body = format!(r#"{{"amount":{amount},"currency":"INR"}}"#).into_bytes();
-            let refused = harness
-                .send_with(&harness.organization, "POST", &path, &[], body)
-                .await;
+            let refused = harness.send_with(&harness.organization, "POST", &path, &[], body).await;
             assert_eq!(
                 (refused.status, named(&refused.body)),
                 (400, vec!["amount".to_owned()]),
@@ -349,19 +291,11 @@ mod tests {
             json!({"amount": 1, "currency": "inr"}),
             json!({"amount": 1}),
         ] {
-            let refused = harness
-                .send(&harness.organization, "POST", &path, body)
-                .await;
-            assert_eq!(
-                (refused.status, named(&refused.body)),
-                (400, vec!["currency".to_owned()])
-            );
+            let refused = harness.send(&harness.organization, "POST", &path, body).await;
+            assert_eq!((refused.status, named(&refused.body)), (400, vec!["currency".to_owned()]));
         }
         assert_eq!(harness.recharge(&id, "9007199254.740991").await.status, 200);
-        assert_eq!(
-            named(&harness.recharge(&id, "0.000001").await.body),
-            ["amount"]
-        );
+        assert_eq!(named(&harness.recharge(&id, "0.000001").await.body), ["amount"]);
     }
 
     #[tokio::test]
@@ -371,12 +305,7 @@ mod tests {
         let organization = format!("/v1/organizations/{}", harness.organization_id);
         let money = json!({"amount": 100, "currency": "INR"});
         let own = harness
-            .send(
-                &harness.operator,
-                "POST",
-                &format!("{organization}/wallet/recharge"),
-                money,
-            )
+            .send(&harness.operator, "POST", &format!("{organization}/wallet/recharge"), money)
             .await;
         assert_eq!(own.body["balance"], json!("100.00"));
 
@@ -390,13 +319,8 @@ mod tests {
             .await;
         assert_eq!(harness.recharge(&id, "60").await.status, 200);
         let refused = harness.recharge(&id, "60").await;
-        assert_eq!(
-            (refused.status, &refused.body["available"]),
-            (402, &json!("40.00"))
-        );
-        let parent = harness
-            .get(&harness.organization, "/v1/organization/wallet")
-            .await;
+        assert_eq!((refused.status, &refused.body["available"]), (402, &json!("40.00")));
+        let parent = harness.get(&harness.organization, "/v1/organization/wallet").await;
         assert_eq!(parent.body["balance"], json!("40.00"));
         let loosened = harness
             .send(
@@ -409,22 +333,12 @@ mod tests {
         assert_eq!(loosened.status, 403);
 
         harness
-            .send(
-                &harness.operator,
-                "PATCH",
-                &organization,
-                json!({"recharge_policy": "operator"}),
-            )
+            .send(&harness.operator, "PATCH", &organization, json!({"recharge_policy": "operator"}))
             .await;
         assert_eq!(harness.recharge(&id, "1").await.status, 403);
         let path = format!("/v1/sub-accounts/{id}/wallet/recharge");
         let by_operator = harness
-            .send(
-                &harness.operator,
-                "POST",
-                &path,
-                json!({"amount": 1, "currency": "INR"}),
-            )
+            .send(&harness.operator, "POST", &path, json!({"amount": 1, "currency": "INR"}))
             .await;
         assert_eq!(by_operator.body["balance"], json!("61.00"));
         harness.assert_ledger_balances().await;

@@ -33,22 +33,15 @@ impl Withdrawal {
         if reduced.balance() < Amount::ZERO {
             return Err(refused(from.balance()));
         }
-        let restored = WalletConfig {
-            sequence: reduced.config().sequence.saturating_add(1),
-            ..from.config()
-        };
-        let withdrawal = Self {
-            app: app.clone(),
-            restored: Some(restored),
-        };
-        app.hub
-            .publish(&[Change::Wallet(reduced.config())])
-            .map_err(|_| {
-                Problem::new(
-                    Kind::HubUnavailable,
-                    "the hub cannot give money back now; nothing was changed",
-                )
-            })?;
+        let restored =
+            WalletConfig { sequence: reduced.config().sequence.saturating_add(1), ..from.config() };
+        let withdrawal = Self { app: app.clone(), restored: Some(restored) };
+        app.hub.publish(&[Change::Wallet(reduced.config())]).map_err(|_| {
+            Problem::new(
+                Kind::HubUnavailable,
+                "the hub cannot give money back now; nothing was changed",
+            )
+        })?;
         let calls = app.hub.wallet_use(from.organization, from.owner);
         let used = calls.held.saturating_add(calls.spent.max(reduced.posted));
         if used > reduced.escrow {
@@ -70,5 +63,45 @@ impl Drop for Withdrawal {
         {
             tracing::error!(wallet = %restored.owner, "a withdrawal that was not carried out could not be undone at the hub; a restart undoes it");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hub::directory::Billing;
+    use serde_json::json;
+
+    use crate::testing::Harness;
+    use crate::testing::calls::{amount, call};
+
+    #[tokio::test]
+    async fn money_that_calls_hold_cannot_be_moved_and_a_refusal_gives_it_back_to_the_hub() {
+        let harness = Harness::new().await;
+        let (id, _) = harness.isolated(1).await;
+        let organization = harness.organization_id.parse().expect("an id");
+        let path = format!("/v1/organizations/{organization}/wallet/recharge");
+        harness
+            .send(&harness.operator, "POST", &path, json!({"amount": 100, "currency": "INR"}))
+            .await;
+        harness
+            .send(
+                &harness.organization,
+                "PATCH",
+                "/v1/organization",
+                json!({"recharge_policy": "transfer"}),
+            )
+            .await;
+        harness.admit(&call(organization, "held", Some(Billing::Isolated)), "30");
+        let refused = harness.recharge(&id, "71").await;
+        assert_eq!((refused.status, &refused.body["available"]), (402, &json!("70.00")));
+        let told = harness.heard.lock().iter().rev().find_map(|change| match change {
+            hub::directory::Change::Wallet(wallet) if wallet.owner == organization => {
+                Some(wallet.escrow)
+            }
+            _ => None,
+        });
+        assert_eq!(told, Some(amount("100")));
+        assert_eq!(harness.recharge(&id, "70").await.status, 200);
+        harness.assert_ledger_balances().await;
     }
 }

@@ -245,7 +245,7 @@ impl Engine {
                     .known(account, call, now_us)
                     .map_or(Err(Stop::Slot), |known| known.map_err(Stop::Refused));
             }
-            place.put(Entry::Live(live));
+            place.put(Entry::Live(Box::new(live)));
             self.node.record(
                 account,
                 Event::Admitted {

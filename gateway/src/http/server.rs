@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use super::listener;
 use super::settings::Settings;
 use super::tally::Tally;
-use super::worker::{Process, Worker};
+use super::worker::{Peer, Process, Worker};
 use crate::engine::Engine;
 
 /// A running HTTP side. Dropping it ends every connection; [`Server::drain`] ends them in peace.
@@ -32,21 +32,22 @@ impl Server {
         let threads = settings.threads.max(1);
         let listeners = listener::open(settings.listen, threads)?;
         let address = listeners[0].local_addr()?;
-        let process = Arc::new(Process::new(engine, settings));
+        let (peers, handed): (Vec<_>, Vec<_>) = (0..threads).map(|_| Peer::new()).unzip();
+        let process = Arc::new(Process::new(engine, settings, peers));
         let (stop, stopped) = watch::channel(None);
         let (running, ended) = mpsc::channel(1);
         let mut workers = Vec::with_capacity(threads);
-        for (index, listener) in listeners.into_iter().enumerate() {
+        for (index, (listener, handed)) in listeners.into_iter().zip(handed).enumerate() {
             let runtime = Builder::new_current_thread().enable_all().build()?;
             let tasks = runtime.handle().clone();
-            let worker = Worker::new(Arc::clone(&process), tasks);
+            let worker = Worker::new(index, Arc::clone(&process), tasks);
             workers.push(Arc::clone(&worker));
             let listener = registered(&runtime, listener)?;
             let (stopped, running) = (stopped.clone(), running.clone());
             thread::Builder::new()
                 .name(format!("gateway-{index}"))
                 .spawn(move || {
-                    runtime.block_on(worker.run(listener, stopped));
+                    runtime.block_on(worker.run(listener, handed, stopped));
                     // Whatever is left in flight ends with the runtime.
                     drop(runtime);
                     drop(running);

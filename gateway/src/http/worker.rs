@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::AbortHandle;
 
 use super::connection::{Connection, Phase};
@@ -30,6 +30,7 @@ use crate::engine::Engine;
 pub(super) struct Process {
     engine: Arc<Engine>,
     settings: Arc<Settings>,
+    peers: Vec<Peer>,
     connections: AtomicUsize,
     draining: AtomicBool,
     /// The memory for large bodies, in bytes.
@@ -37,10 +38,11 @@ pub(super) struct Process {
 }
 
 impl Process {
-    pub(super) fn new(engine: Arc<Engine>, settings: Settings) -> Self {
+    pub(super) fn new(engine: Arc<Engine>, settings: Settings, peers: Vec<Peer>) -> Self {
         Self {
             engine,
             settings: Arc::new(settings),
+            peers,
             connections: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
             large_bodies: Arc::new(Semaphore::new(LARGE_BODIES_MAX)),
@@ -57,12 +59,53 @@ impl Process {
         self.draining.store(true, Ordering::Relaxed);
     }
 
+    /// The thread with the fewest connections; in doubt `own`.
+    fn least_busy(&self, own: usize) -> usize {
+        let busy = |index: &usize| {
+            (
+                self.peers[*index].open.load(Ordering::Relaxed),
+                *index != own,
+            )
+        };
+        (0..self.peers.len()).min_by_key(busy).unwrap_or(own)
+    }
+
+    /// A connection of a thread is no more.
+    fn gone(&self, index: usize) {
+        self.peers[index].open.fetch_sub(1, Ordering::Relaxed);
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
     pub(super) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
 }
 
+/// One thread as the others see it.
+pub(super) struct Peer {
+    open: AtomicUsize,
+    hand: mpsc::Sender<std::net::TcpStream>,
+}
+
+/// Connections on their way to another thread; beyond, they are closed.
+const HANDED_MAX: usize = 1024;
+
+impl Peer {
+    pub(super) fn new() -> (Self, mpsc::Receiver<std::net::TcpStream>) {
+        let (hand, handed) = mpsc::channel(HANDED_MAX);
+        (
+            Self {
+                open: AtomicUsize::new(0),
+                hand,
+            },
+            handed,
+        )
+    }
+}
+
 pub(super) struct Worker {
+    /// This thread among the peers.
+    index: usize,
     pub(super) engine: Arc<Engine>,
     pub(super) settings: Arc<Settings>,
     pub(super) process: Arc<Process>,
@@ -83,7 +126,7 @@ struct Served {
 }
 
 impl Worker {
-    pub(super) fn new(process: Arc<Process>, tasks: Handle) -> Arc<Self> {
+    pub(super) fn new(index: usize, process: Arc<Process>, tasks: Handle) -> Arc<Self> {
         let mut http = http1::Builder::new();
         // The time limits are the sweeper's: hyper's would cost a timer for every request, and run
         // while a connection is idle. A request that was received is answered even when the client
@@ -95,6 +138,7 @@ impl Worker {
             .max_buf_size(BUFFER_MAX)
             .max_header_size(HEADER_MAX);
         let worker = Self {
+            index,
             engine: Arc::clone(&process.engine),
             settings: Arc::clone(&process.settings),
             process,
@@ -119,6 +163,7 @@ impl Worker {
     pub(super) async fn run(
         self: Arc<Self>,
         listener: TcpListener,
+        handed: mpsc::Receiver<std::net::TcpStream>,
         mut stop: watch::Receiver<Option<Duration>>,
     ) {
         let turns = Arc::clone(&self);
@@ -127,6 +172,7 @@ impl Worker {
             .spawn(async move { turns.turn.run(&turns.engine).await });
         let grace = tokio::select! {
             () = self.accept(&listener) => Duration::ZERO,
+            () = self.receive(handed) => Duration::ZERO,
             () = self.sweep() => Duration::ZERO,
             _ = &mut turns => {
                 tracing::error!("the task that sends answers has died; its thread ends");
@@ -152,7 +198,7 @@ impl Worker {
             match listener.accept().await {
                 Ok((stream, _)) => {
                     failing = false;
-                    self.admit(stream);
+                    self.place(stream);
                 }
                 Err(error) => {
                     // Most often for want of file descriptors: they come back as calls end.
@@ -166,9 +212,11 @@ impl Worker {
         }
     }
 
-    /// Takes a connection on, unless there are too many.
-    fn admit(self: &Arc<Self>, stream: TcpStream) {
+    /// Takes a connection on, unless there are too many. The kernel deals connections out at random,
+    /// and a SIP server opens few and keeps them: so they are evened out.
+    fn place(self: &Arc<Self>, stream: TcpStream) {
         let process = &self.process;
+        let target = process.least_busy(self.index);
         if process.connections.fetch_add(1, Ordering::Relaxed) >= self.settings.connections_max {
             process.connections.fetch_sub(1, Ordering::Relaxed);
             self.tally.refused();
@@ -178,6 +226,29 @@ impl Worker {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection without TCP_NODELAY");
         }
+        process.peers[target].open.fetch_add(1, Ordering::Relaxed);
+        if target == self.index {
+            return self.serve(stream);
+        }
+        let handed = stream
+            .into_std()
+            .is_ok_and(|stream| process.peers[target].hand.try_send(stream).is_ok());
+        if !handed {
+            process.gone(target);
+        }
+    }
+
+    /// Serves what other threads have accepted.
+    async fn receive(self: &Arc<Self>, mut handed: mpsc::Receiver<std::net::TcpStream>) {
+        while let Some(stream) = handed.recv().await {
+            match TcpStream::from_std(stream) {
+                Ok(stream) => self.serve(stream),
+                Err(_) => self.process.gone(self.index),
+            }
+        }
+    }
+
+    fn serve(self: &Arc<Self>, stream: TcpStream) {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (read, write) = stream.into_split();
         let connection = Connection::new(Arc::clone(self), write);
@@ -265,10 +336,7 @@ struct Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         let served = self.worker.connections.lock().remove(&self.id);
-        self.worker
-            .process
-            .connections
-            .fetch_sub(1, Ordering::Relaxed);
+        self.worker.process.gone(self.worker.index);
         drop(served);
     }
 }

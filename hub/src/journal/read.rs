@@ -19,6 +19,7 @@ pub(super) struct FrameReader {
     named: NamedFile,
     file: File,
     header: FileHeader,
+    seed: u32,
     file_bytes: u64,
     buffer: Vec<u8>,
     /// Bytes read and not yet handed out: `buffer[start..end]`.
@@ -73,6 +74,7 @@ impl FrameReader {
         Ok(Some(Self {
             named: named.clone(),
             file,
+            seed: header.seed(),
             header,
             file_bytes,
             buffer: Vec::new(),
@@ -183,7 +185,7 @@ impl FrameReader {
     fn place(&self, position: Position) -> Place {
         Place {
             position,
-            seed: self.header.seed(),
+            seed: self.seed,
         }
     }
 

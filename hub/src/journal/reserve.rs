@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use rustix::fs::{FallocateFlags, fallocate, fstatvfs};
@@ -9,6 +10,7 @@ use rustix::io::Errno;
 
 use super::directory::Directory;
 use super::error::is_full;
+use super::settings::FILE_MODE;
 
 /// With less than this a new segment is not worth beginning.
 const RESERVE_BYTES_MIN: u64 = 64 << 10;
@@ -35,6 +37,7 @@ pub(super) fn reserve(
         .read(true)
         .write(true)
         .create_new(true)
+        .mode(FILE_MODE)
         .open(&path)?;
     match allocate(&file, bytes, preallocate) {
         Ok(set_aside) => Ok(Reserved {

@@ -10,6 +10,8 @@ pub const FRAME_BYTES_MAX: usize = 64 << 20;
 /// A chunk that [`super::Image::save`] gives is at most this long.
 pub const SNAPSHOT_CHUNK_BYTES_MAX: usize = 1 << 20;
 
+/// Records name callers: nobody but the owner reads them.
+pub(super) const FILE_MODE: u32 = 0o600;
 /// The least and the most of [`Settings::segment_bytes`].
 const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = (64 << 10)..=(4 << 30);
 /// The exit status of a process whose journal failed: `EX_IOERR` of sysexits.h.

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use super::directory::{Directory, NamedFile};
@@ -10,7 +11,7 @@ use super::error::OpenError;
 use super::frame::{PayloadChecksum, Place, encode_header, encode_seal};
 use super::header::{FileHeader, FileKind, HEADER_BYTES};
 use super::read::{End, FrameReader, Item};
-use super::settings::SNAPSHOT_CHUNK_BYTES_MAX;
+use super::settings::{FILE_MODE, SNAPSHOT_CHUNK_BYTES_MAX};
 use super::{Image, Position};
 
 /// One write for so much.
@@ -43,7 +44,13 @@ impl SnapshotWriter {
         position: Position,
     ) -> io::Result<Self> {
         let temporary = directory.temporary("snapshot");
-        let file = File::create(&temporary)?;
+        let mut options = File::options();
+        options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(FILE_MODE);
+        let file = options.open(&temporary)?;
         let header = FileHeader {
             kind: FileKind::Snapshot,
             stream,

@@ -1,51 +1,34 @@
-//! Calls of one shard by account and `call_id`: live ones with their lease, ended ones as tombstones.
-//! A call only moves forward: New, Live, Ended (rule 7).
+//! Calls of one shard: live ones with their lease and holder, ended ones as tombstones. A call only
+//! moves forward: New, Live, Ended (rule 7).
 
-use std::collections::VecDeque;
-use std::hash::BuildHasher;
-
-use foldhash::fast::RandomState;
-use hashbrown::HashTable;
-use hashbrown::hash_table;
 use triomphe::Arc;
 
 use crate::call::{Call, Record};
-use crate::clock::EpochSeconds;
+use crate::call_table::{CallHasher, CallName, CallTable, Kept, Tombstones, same_admission};
+use crate::clock::{EpochSeconds, second_of};
 use crate::id::AccountId;
 use crate::state::request::Lease;
 
 /// Tables per shard: growing one moves this fraction of the calls, never all at once.
 const TABLES: usize = 64;
 
-/// What is known of one call.
+/// What the hub knows of a live call.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Entry {
-    Live {
-        call: Call,
-        lease: Lease,
-        holder: u32,
-    },
-    Ended(Arc<Record>),
+pub struct Live {
+    pub call: Call,
+    pub lease: Lease,
+    /// Index of the holder.
+    pub holder: u32,
 }
 
-impl Entry {
-    pub fn call(&self) -> &Call {
-        match self {
-            Self::Live { call, .. } => call,
-            Self::Ended(record) => &record.call,
-        }
-    }
-
-    fn is(&self, account: AccountId, call_id: &[u8]) -> bool {
-        let call = self.call();
-        call.account() == account && call.call_id() == call_id
+impl Kept for Live {
+    fn call(&self) -> &Call {
+        &self.call
     }
 }
 
-/// A `call_id` may come again once its tombstone is gone: the admission tells the calls apart.
-fn same_admission(one: &Call, other: &Call) -> bool {
-    one.facts().admission == other.facts().admission
-}
+/// What the hub knows of a `call_id`.
+pub type Entry = crate::call_table::Entry<Live>;
 
 /// What became of a reported admission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,95 +43,76 @@ pub(super) enum Admitted {
 #[derive(Debug, Default)]
 pub struct Calls {
     /// Not part of the state: only where an entry lies depends on it.
-    hasher: RandomState,
-    tables: Vec<HashTable<Entry>>,
-    /// Tombstones in the order of their making.
-    ended: VecDeque<(EpochSeconds, Call)>,
+    hasher: CallHasher,
+    /// [`TABLES`] of them once there is a call.
+    tables: Vec<CallTable<Live>>,
+    tombstones: Tombstones,
     live: usize,
 }
 
-impl Calls {
-    fn hash(hasher: &RandomState, account: AccountId, call_id: &[u8]) -> u64 {
-        hasher.hash_one((account, call_id))
-    }
+/// The table of a call, and its name there.
+struct Place<'a> {
+    table: &'a mut CallTable<Live>,
+    name: CallName<'a>,
+}
 
-    fn entry(&mut self, call: &Call) -> hash_table::Entry<'_, Entry> {
+impl Calls {
+    fn place<'a>(&'a mut self, call: &'a Call) -> Place<'a> {
         if self.tables.is_empty() {
-            self.tables.resize_with(TABLES, HashTable::new);
+            self.tables.resize_with(TABLES, CallTable::default);
         }
-        let (account, call_id) = (call.account(), call.call_id());
-        let hash = Self::hash(&self.hasher, account, call_id);
-        let hasher = &self.hasher;
-        // Bits of the middle: the table itself uses the lowest and the highest.
-        let table = &mut self.tables[(hash >> 40) as usize % TABLES];
-        table.entry(
-            hash,
-            |entry| entry.is(account, call_id),
-            |entry| Self::hash(hasher, entry.call().account(), entry.call().call_id()),
-        )
+        let name = self.hasher.name(call.account(), call.call_id());
+        Place {
+            table: &mut self.tables[name.part(TABLES)],
+            name,
+        }
     }
 
     /// An expired tombstone does not stand in the way; one admission reported twice is one.
     pub(super) fn admit(&mut self, call: Call, lease: Lease, holder: u32) -> Admitted {
-        match self.entry(&call) {
-            hash_table::Entry::Vacant(vacant) => {
-                vacant.insert(Entry::Live {
-                    call,
-                    lease,
-                    holder,
-                });
-                self.live += 1;
-                Admitted::New
-            }
-            hash_table::Entry::Occupied(mut occupied) => match occupied.get() {
-                Entry::Ended(record)
-                    if record.forget_at <= crate::clock::second_of(call.facts().admitted_us) =>
-                {
-                    *occupied.get_mut() = Entry::Live {
-                        call,
-                        lease,
-                        holder,
-                    };
-                    self.live += 1;
-                    Admitted::New
-                }
-                known if same_admission(known.call(), &call) => Admitted::Repeated,
-                _ => Admitted::Rejected,
-            },
+        let now = second_of(call.facts().admitted_us);
+        let place = self.place(&call);
+        match place.table.find(place.name) {
+            Some(Entry::Ended(record)) if record.forget_at <= now => {}
+            Some(known) if same_admission(known.call(), &call) => return Admitted::Repeated,
+            Some(_) => return Admitted::Rejected,
+            None => {}
         }
+        let live = Live {
+            call: call.clone(),
+            lease,
+            holder,
+        };
+        place.table.put(place.name, Entry::Live(Box::new(live)));
+        self.live += 1;
+        Admitted::New
     }
 
     /// The lease before; `None` when the call is not live.
     pub(super) fn renew(&mut self, call: &Call, lease: Lease) -> Option<Lease> {
-        match self.entry(call) {
-            hash_table::Entry::Occupied(mut occupied) => match occupied.get_mut() {
-                Entry::Live {
-                    lease: known,
-                    call: live,
-                    ..
-                } if same_admission(live, call) => Some(std::mem::replace(known, lease)),
-                _ => None,
-            },
-            hash_table::Entry::Vacant(_) => None,
+        let place = self.place(call);
+        match place.table.find_mut(place.name)? {
+            Entry::Live(live) if same_admission(&live.call, call) => {
+                Some(std::mem::replace(&mut live.lease, lease))
+            }
+            _ => None,
         }
     }
 
     /// What was there before, when the record changes anything: a live call ends, a later revision
     /// replaces an earlier one.
     pub(super) fn end(&mut self, record: &Arc<Record>) -> Option<Entry> {
-        let hash_table::Entry::Occupied(mut occupied) = self.entry(&record.call) else {
-            return None;
-        };
-        let ended = Entry::Ended(Arc::clone(record));
-        let before = match occupied.get_mut() {
+        let place = self.place(&record.call);
+        let entry = place.table.find_mut(place.name)?;
+        match entry {
             entry if !same_admission(entry.call(), &record.call) => return None,
             Entry::Ended(earlier) if earlier.revision >= record.revision => return None,
-            entry => std::mem::replace(entry, ended),
-        };
-        if matches!(before, Entry::Live { .. }) {
+            _ => {}
+        }
+        let before = std::mem::replace(entry, Entry::Ended(Arc::clone(record)));
+        if matches!(before, Entry::Live(_)) {
             self.live -= 1;
-            self.ended
-                .push_back((record.forget_at, record.call.clone()));
+            self.tombstones.add(record);
         }
         Some(before)
     }
@@ -156,8 +120,8 @@ impl Calls {
     /// Drops at most `count_max` of the oldest tombstones if their time is over.
     pub(super) fn forget_expired(&mut self, now: EpochSeconds, count_max: usize) {
         for _ in 0..count_max {
-            match self.ended.front() {
-                Some((forget_at, _)) if *forget_at <= now => self.forget_oldest(1),
+            match self.tombstones.oldest_goes_at() {
+                Some(forget_at) if forget_at <= now => self.forget_oldest(1),
                 _ => return,
             }
         }
@@ -165,72 +129,59 @@ impl Calls {
 
     pub(super) fn forget_oldest(&mut self, count: usize) {
         for _ in 0..count {
-            let Some((_, call)) = self.ended.pop_front() else {
+            let Some(record) = self.tombstones.take_oldest() else {
                 return;
             };
-            if let hash_table::Entry::Occupied(occupied) = self.entry(&call)
-                && matches!(occupied.get(), Entry::Ended(record) if same_admission(&record.call, &call))
-            {
-                occupied.remove();
-            }
+            let place = self.place(&record.call);
+            place.table.forget(place.name, &record);
         }
     }
 
     /// Every live call becomes `holder`'s and lives at least until `deadline_min`.
     pub(super) fn adopt_all(
         &mut self,
-        new_holder: u32,
+        holder: u32,
         deadline_min: EpochSeconds,
         mut adopted: impl FnMut(&Call),
     ) {
-        for entry in self.tables.iter_mut().flat_map(HashTable::iter_mut) {
-            if let Entry::Live {
-                call,
-                lease,
-                holder,
-            } = entry
-            {
-                *holder = new_holder;
-                lease.deadline = lease.deadline.max(deadline_min);
-                adopted(call);
-            }
+        for live in self.tables.iter_mut().flat_map(CallTable::live_mut) {
+            live.holder = holder;
+            live.lease.deadline = live.lease.deadline.max(deadline_min);
+            adopted(&live.call);
         }
     }
 
     /// Puts an entry back as a snapshot holds it.
     pub(super) fn restore(&mut self, entry: Entry) {
         match &entry {
-            Entry::Live { .. } => self.live += 1,
-            Entry::Ended(record) => {
-                self.ended
-                    .push_back((record.forget_at, record.call.clone()));
-            }
+            Entry::Live(_) => self.live += 1,
+            Entry::Ended(record) => self.tombstones.add(record),
         }
         let call = entry.call().clone();
-        if let hash_table::Entry::Vacant(vacant) = self.entry(&call) {
-            vacant.insert(entry);
-        }
+        let place = self.place(&call);
+        place.table.put(place.name, entry);
     }
 
     /// All entries, in no order.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.tables.iter().flat_map(HashTable::iter)
+        self.tables.iter().flat_map(CallTable::entries)
     }
 
-    /// Tombstones in the order of their making.
+    /// Tombstones in the order of their making, as last corrected.
     pub(super) fn tombstones(&self) -> impl Iterator<Item = &Arc<Record>> {
-        self.ended.iter().filter_map(
-            |(_, call)| match self.find(call.account(), call.call_id()) {
-                Some(Entry::Ended(record)) => Some(record),
+        self.tombstones.iter().filter_map(|record| {
+            match self.find(record.call.account(), record.call.call_id()) {
+                Some(Entry::Ended(known)) if same_admission(&known.call, &record.call) => {
+                    Some(known)
+                }
                 _ => None,
-            },
-        )
+            }
+        })
     }
 
     pub fn find(&self, account: AccountId, call_id: &[u8]) -> Option<&Entry> {
-        let hash = Self::hash(&self.hasher, account, call_id);
-        let table = self.tables.get((hash >> 40) as usize % TABLES)?;
-        table.find(hash, |entry| entry.is(account, call_id))
+        let name = self.hasher.name(account, call_id);
+        self.tables.get(name.part(TABLES))?.find(name)
     }
 
     pub fn live(&self) -> usize {
@@ -239,6 +190,6 @@ impl Calls {
 
     /// Calls that have ended and are remembered.
     pub fn ended(&self) -> usize {
-        self.ended.len()
+        self.tombstones.len()
     }
 }

@@ -9,7 +9,7 @@ use crate::codec::{Malformed, Reader, Writer};
 use crate::id::HolderId;
 use crate::money::Amount;
 use crate::state::Shard;
-use crate::state::calls::Entry;
+use crate::state::calls::{Entry, Live};
 use crate::state::counters::{Counter, Leased, Organization};
 use crate::state::record_codec::{read_call, read_record, write_call, write_record};
 use crate::state::request::{
@@ -98,16 +98,11 @@ impl Shard {
             });
         }
         for entry in self.calls.entries() {
-            if let Entry::Live {
-                call,
-                lease,
-                holder,
-            } = entry
-            {
+            if let Entry::Live(live) = entry {
                 chunks.item(tag::LIVE, |writer| {
-                    write_call(writer, call);
-                    write_lease(writer, lease);
-                    writer.unsigned(u64::from(*holder));
+                    write_call(writer, &live.call);
+                    write_lease(writer, &live.lease);
+                    writer.unsigned(u64::from(live.holder));
                 });
             }
         }
@@ -157,11 +152,11 @@ impl Shard {
                     let lease = read_lease(&mut reader)?;
                     let holder = reader.small()?;
                     self.counters.count_live(call.account(), true);
-                    self.calls.restore(Entry::Live {
+                    self.calls.restore(Entry::Live(Box::new(Live {
                         call,
                         lease,
                         holder,
-                    });
+                    })));
                 }
                 tag::ENDED => {
                     let record = read_record(&mut reader)?;

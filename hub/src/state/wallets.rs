@@ -116,11 +116,11 @@ impl Wallets {
     pub(super) fn check(&self, calls: &Calls, counters: &Counters) -> Result<(), String> {
         let mut held: HashMap<AccountId, Amount, FixedState> = HashMap::default();
         for entry in calls.entries() {
-            if let Entry::Live { call, lease, .. } = entry
-                && let Some(owner) = owner_of(call, counters)
+            if let Entry::Live(live) = entry
+                && let Some(owner) = owner_of(&live.call, counters)
             {
                 let sum = held.entry(owner).or_default();
-                *sum = sum.saturating_add(lease.hold);
+                *sum = sum.saturating_add(live.lease.hold);
             }
         }
         for (owner, wallet) in &self.wallets {

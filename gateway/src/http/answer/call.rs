@@ -1,6 +1,6 @@
 //! Calls as they are looked up: live ones, receipts, and pages of who holds the slots.
 
-use hub::call::{Call, Record};
+use hub::call::{Call, Record, Texts};
 use hub::clock::SECOND_US;
 use hub::money::Amount;
 
@@ -51,12 +51,13 @@ pub fn live_page(writer: &mut Writer, page: &LivePage, now_us: i64) {
 }
 
 fn live_members(writer: &mut Writer, live: &LiveCall) {
-    identity(writer, &live.call, "live");
+    let texts = live.call.texts();
+    identity(writer, &live.call, &texts, "live");
     writer.time("admitted_at", live.call.facts().admitted_us);
     writer.time_or_null("answered_at", live.answered_us);
     writer.time_or_null("granted_until", live.granted_until_us);
     writer.time("expires_at", live.expires_at_us);
-    parties(writer, &live.call);
+    parties(writer, &live.call, &texts);
 }
 
 fn receipt_members(writer: &mut Writer, record: &Record) {
@@ -65,12 +66,13 @@ fn receipt_members(writer: &mut Writer, record: &Record) {
     let granted_until_us = record
         .granted_s
         .map(|seconds| began_us.saturating_add(i64::from(seconds) * SECOND_US));
-    identity(writer, &record.call, "ended");
+    let texts = record.call.texts();
+    identity(writer, &record.call, &texts, "ended");
     writer.time("admitted_at", facts.admitted_us);
     writer.time_or_null("answered_at", record.answered_us);
     writer.time_or_null("granted_until", granted_until_us);
     writer.null("expires_at");
-    parties(writer, &record.call);
+    parties(writer, &record.call, &texts);
     writer.time("ended_at", record.ended_us);
     writer.word("outcome", record.outcome.label());
     writer.word("cause", record.cause.label());
@@ -88,14 +90,13 @@ fn receipt_members(writer: &mut Writer, record: &Record) {
     }
 }
 
-fn identity(writer: &mut Writer, call: &Call, state: &str) {
-    writer.text("call_id", call.texts().call_id);
+fn identity(writer: &mut Writer, call: &Call, texts: &Texts<'_>, state: &str) {
+    writer.text("call_id", texts.call_id);
     writer.word("account", call.account().write(&mut [0; 30]));
     writer.word("state", state);
 }
 
-fn parties(writer: &mut Writer, call: &Call) {
-    let texts = call.texts();
+fn parties(writer: &mut Writer, call: &Call, texts: &Texts<'_>) {
     writer.word("direction", call.facts().direction.label());
     for (name, text) in [
         ("from", texts.from),
@@ -113,7 +114,7 @@ fn parties(writer: &mut Writer, call: &Call) {
 
 #[cfg(test)]
 mod tests {
-    use hub::call::{Cause, Direction, Facts, Outcome, Pins, Texts};
+    use hub::call::{Cause, Direction, Facts, Outcome, Pins};
     use hub::directory::Billing;
     use hub::id::{AccountId, AccountKind};
     use hub::money::{Currency, Rate};

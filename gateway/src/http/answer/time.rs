@@ -1,30 +1,37 @@
 //! Times as RFC 3339 in UTC with milliseconds, written by hand: several stand in every answer.
 
-use hub::clock::SECOND_US;
-
-const DAY_S: i64 = 86_400;
+/// A second in microseconds.
+const SECOND: u64 = 1_000_000;
+const DAY_S: u64 = 86_400;
 
 /// `2026-11-22T16:05:00.123Z`. Times before 1970 or after 9999 are written as the nearest of these.
 pub(super) fn rfc3339(out: &mut Vec<u8>, at_us: i64) {
-    const LAST_S: i64 = 253_402_300_799;
-    let at_us = at_us.clamp(0, LAST_S * SECOND_US);
-    let (seconds, micros) = (at_us / SECOND_US, at_us % SECOND_US);
-    let (year, month, day) = civil(seconds / DAY_S);
-    let second_of_day = seconds % DAY_S;
+    const LAST_S: u64 = 253_402_300_799;
+    let at_us = u64::try_from(at_us).unwrap_or(0).min(LAST_S * SECOND);
+    let (seconds, micros) = (at_us / SECOND, at_us % SECOND);
+    // In range: the last day is number 2,932,896.
+    let day = u32::try_from(seconds / DAY_S).unwrap_or(0);
+    let second = u32::try_from(seconds % DAY_S).unwrap_or(0);
+    let millis = u32::try_from(micros / 1_000).unwrap_or(0);
+    let (year, month, day) = civil(day);
     let mut text = *b"0000-00-00T00:00:00.000Z";
-    digits(&mut text[0..4], year);
-    digits(&mut text[5..7], month);
-    digits(&mut text[8..10], day);
-    digits(&mut text[11..13], second_of_day / 3_600);
-    digits(&mut text[14..16], second_of_day / 60 % 60);
-    digits(&mut text[17..19], second_of_day % 60);
-    digits(&mut text[20..23], micros / 1_000);
+    two(&mut text, 0, year / 100);
+    two(&mut text, 2, year % 100);
+    two(&mut text, 5, month);
+    two(&mut text, 8, day);
+    two(&mut text, 11, second / 3_600);
+    two(&mut text, 14, second / 60 % 60);
+    two(&mut text, 17, second % 60);
+    // The point is written after the digit that lies on it.
+    two(&mut text, 19, millis / 100);
+    text[19] = b'.';
+    two(&mut text, 21, millis % 100);
     out.extend_from_slice(&text);
 }
 
 /// The date of a day counted from 1970-01-01, after Howard Hinnant's `civil_from_days`; years begin
 /// in March, so that the leap day is the last.
-const fn civil(day: i64) -> (i64, i64, i64) {
+const fn civil(day: u32) -> (u32, u32, u32) {
     let shifted = day + 719_468;
     let era = shifted / 146_097;
     let day_of_era = shifted % 146_097;
@@ -42,11 +49,16 @@ const fn civil(day: i64) -> (i64, i64, i64) {
     (year, month, day_of_month)
 }
 
-fn digits(text: &mut [u8], mut value: i64) {
-    for digit in text.iter_mut().rev() {
-        *digit = b'0' + u8::try_from(value % 10).unwrap_or(0);
-        value /= 10;
-    }
+/// Writes a number below 100 with two digits.
+fn two(text: &mut [u8; 24], at: usize, value: u32) {
+    const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
+        2021222324252627282930313233343536373839\
+        4041424344454647484950515253545556575859\
+        6061626364656667686970717273747576777879\
+        8081828384858687888990919293949596979899";
+    let pair = value as usize % 100 * 2;
+    text[at] = PAIRS[pair];
+    text[at + 1] = PAIRS[pair + 1];
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Writes named values in the form of the answer, into one buffer, without a tree between.
 
 use std::fmt::Display;
+use std::io::Write as _;
 
 use itoa::Integer;
 
@@ -83,6 +84,7 @@ impl Writer {
     }
 
     /// Any text.
+    #[inline]
     pub fn text(&mut self, name: &str, value: &str) {
         self.name(name);
         match self.format {
@@ -96,6 +98,7 @@ impl Writer {
     }
 
     /// Text that is the same in every form: ids, words, amounts, base64url.
+    #[inline]
     pub fn word(&mut self, name: &str, value: &str) {
         self.name(name);
         let quote = self.format == Format::Json;
@@ -110,15 +113,23 @@ impl Writer {
 
     /// As [`Writer::word`], of what prints itself.
     pub fn printed(&mut self, name: &str, value: impl Display) {
-        self.word(name, &value.to_string());
+        self.word(name, "");
+        let quote = self.format == Format::Json && self.out.pop().is_some();
+        // Writing into a vector does not fail.
+        drop(write!(self.out, "{value}"));
+        if quote {
+            self.out.push(b'"');
+        }
     }
 
+    #[inline]
     pub fn number(&mut self, name: &str, value: impl Integer) {
         self.name(name);
         self.out
             .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 
+    #[inline]
     pub fn number_or_null(&mut self, name: &str, value: Option<impl Integer>) {
         match value {
             Some(value) => self.number(name, value),
@@ -126,6 +137,7 @@ impl Writer {
         }
     }
 
+    #[inline]
     pub fn flag(&mut self, name: &str, value: bool) {
         self.name(name);
         self.out
@@ -133,6 +145,7 @@ impl Writer {
     }
 
     /// Nothing after the `=` where it is not JSON.
+    #[inline]
     pub fn null(&mut self, name: &str) {
         self.name(name);
         if self.format == Format::Json {
@@ -141,6 +154,7 @@ impl Writer {
     }
 
     /// A moment, in microseconds since 1970.
+    #[inline]
     pub fn time(&mut self, name: &str, at_us: i64) {
         self.name(name);
         let quote = if self.format == Format::Json {
@@ -153,6 +167,7 @@ impl Writer {
         self.out.extend_from_slice(quote.as_bytes());
     }
 
+    #[inline]
     pub fn time_or_null(&mut self, name: &str, at_us: Option<i64>) {
         match at_us {
             Some(at_us) => self.time(name, at_us),
@@ -180,26 +195,33 @@ impl Writer {
     }
 
     /// The name of a member whose value is written next.
+    // Inlined, so that names of known length are stored without a call.
+    #[inline]
     pub fn name(&mut self, name: &str) {
-        match self.format {
-            Format::Json => {
-                if self.out.last() != Some(&b'{') {
-                    self.out.push(b',');
-                }
-                self.out.push(b'"');
-                self.out.extend_from_slice(name.as_bytes());
-                self.out.extend_from_slice(b"\":");
-            }
-            Format::Text | Format::Form => {
-                self.out.push(if self.format == Format::Text {
-                    b' '
-                } else {
-                    b'&'
-                });
-                self.out.extend_from_slice(name.as_bytes());
-                self.out.push(b'=');
-            }
+        if self.format == Format::Json {
+            let separator: &[u8] = if self.out.last() == Some(&b'{') {
+                b"\""
+            } else {
+                b",\""
+            };
+            self.out.extend_from_slice(separator);
+            self.out.extend_from_slice(name.as_bytes());
+            self.out.extend_from_slice(b"\":");
+        } else {
+            self.line_name(name);
         }
+    }
+
+    #[cold]
+    fn line_name(&mut self, name: &str) {
+        let separator = if self.format == Format::Text {
+            b' '
+        } else {
+            b'&'
+        };
+        self.out.push(separator);
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.push(b'=');
     }
 }
 

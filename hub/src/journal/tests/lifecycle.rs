@@ -1,5 +1,6 @@
 //! Opening, appending, syncing, closing, and the lock.
 
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::thread;
 
@@ -225,6 +226,21 @@ fn a_second_opener_is_refused_with_directory_and_process() {
     append(&journal, b"the first one works on").unwrap();
     drop(journal);
     assert_eq!(open(directory.path()).1.entries.len(), 1);
+}
+
+#[test]
+fn nobody_but_the_owner_can_read_what_is_recorded() {
+    let directory = tempfile::tempdir().unwrap();
+    let (journal, ..) = open(directory.path());
+    append_numbered(&journal, 100);
+    journal.compact_now(Log::default()).unwrap();
+    for suffix in [".log", ".snap"] {
+        let path = files(directory.path(), suffix).pop().unwrap();
+        assert_eq!(
+            fs::metadata(path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
 }
 
 #[test]

@@ -1,0 +1,201 @@
+//! What becomes of call records: posted once, whatever happens in between.
+
+use hub::directory::Billing;
+use hub::id::AccountId;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::testing::calls::{call, record};
+use crate::testing::{Harness, open_hub, settings};
+
+/// A harness whose records are being posted; dropping the sender stops it.
+async fn posting() -> (Harness, JoinSet<()>, oneshot::Sender<()>) {
+    let harness = Harness::new().await;
+    let (stop, stopped) = oneshot::channel();
+    let mut tasks = JoinSet::new();
+    let plane = harness.plane.clone();
+    tasks.spawn(async move { plane.post_records(stopped).await });
+    (harness, tasks, stop)
+}
+
+fn id(text: &str) -> AccountId {
+    text.parse().expect("an id")
+}
+
+async fn balance(harness: &Harness, path: &str) -> Value {
+    harness.get(&harness.organization, path).await.body["balance"].clone()
+}
+
+#[tokio::test]
+async fn a_charge_is_in_balance_entries_calls_and_usage_once_the_call_has_ended() {
+    let (harness, _tasks, _stop) = posting().await;
+    let (account, key) = harness.isolated(5).await;
+    harness.recharge(&account, "100").await;
+    let path = format!("/v1/sub-accounts/{account}");
+    let held = call(id(&account), "held", Some(Billing::Isolated));
+    harness.admit(&held, "6");
+    harness.finished(&call(id(&account), "a/b@c", Some(Billing::Isolated)), "2.4", "0");
+
+    let wallet = harness.get(&key, &format!("{path}/wallet")).await;
+    assert_eq!(
+        wallet.body,
+        json!({"balance": "97.60", "held": "6.00", "available": "91.60", "currency": "INR"}),
+    );
+    let entries = harness.get(&key, &format!("{path}/wallet/entries")).await;
+    let entry = &entries.body["data"][0];
+    assert_eq!(
+        (&entry["cause"], &entry["amount"], &entry["balance_after"], &entry["reference"]),
+        (&json!("call"), &json!("-2.40"), &json!("97.60"), &json!("a/b@c")),
+    );
+    let calls = harness.get(&key, &format!("{path}/calls")).await;
+    let shown = &calls.body["data"][0];
+    assert_eq!((&shown["call_id"], &shown["cost"]), (&json!("a/b@c"), &json!("2.40")));
+    assert_eq!((&shown["costs"], &shown["billed"]), (&json!({"llm": "0.1"}), &json!(true)));
+    let usage = harness.get(&key, "/v1/usage").await;
+    assert_eq!(
+        (&usage.body["calls"], &usage.body["cost"], &usage.body["outcomes"]["completed"]),
+        (&json!(1), &json!("2.40"), &json!(1)),
+    );
+    let shown = harness.get(&key, &path).await;
+    assert_eq!((shown.status, &shown.body["in_use"]), (200, &json!(1)));
+    harness.assert_ledger_balances().await;
+}
+
+#[tokio::test]
+async fn consolidated_calls_cost_the_organization_and_isolated_ones_their_account() {
+    let (harness, _tasks, _stop) = posting().await;
+    let (isolated, _) = harness.isolated(1).await;
+    harness.recharge(&isolated, "10").await;
+    let body = json!({"name": "x", "billing_mode": "consolidated", "concurrency_limit": 1});
+    let created = harness.send(&harness.organization, "POST", "/v1/sub-accounts", body).await;
+    let consolidated = crate::testing::text(&created.body["sub_account_id"]);
+    let path = format!("/v1/organizations/{}/wallet/recharge", harness.organization_id);
+    harness.send(&harness.operator, "POST", &path, json!({"amount": 50, "currency": "INR"})).await;
+
+    harness.finished(&call(id(&isolated), "1", Some(Billing::Isolated)), "1", "0");
+    harness.finished(&call(id(&consolidated), "2", Some(Billing::Consolidated)), "2", "0");
+    let organization = id(&harness.organization_id);
+    harness.finished(&call(organization, "3", Some(Billing::Isolated)), "4", "0");
+    assert_eq!(balance(&harness, &format!("/v1/sub-accounts/{isolated}/wallet")).await, "9.00");
+    assert_eq!(balance(&harness, "/v1/organization/wallet").await, "44.00");
+    let usage = harness.get(&harness.organization, "/v1/usage").await;
+    assert_eq!((&usage.body["calls"], &usage.body["cost"]), (&json!(3), &json!("7.00")));
+    harness.assert_ledger_balances().await;
+}
+
+#[tokio::test]
+async fn debt_is_counted_beside_the_wallet_and_a_correction_posts_the_difference() {
+    let (harness, _tasks, _stop) = posting().await;
+    let (account, _) = harness.isolated(1).await;
+    harness.recharge(&account, "6").await;
+    let path = format!("/v1/sub-accounts/{account}");
+    let first = call(id(&account), "1", Some(Billing::Isolated));
+    harness.finished(&first, "10", "4");
+    assert_eq!(balance(&harness, &format!("{path}/wallet")).await, "0.00");
+    harness.assert_ledger_balances().await;
+
+    harness.end(record(&first, "3.5", "0", 1));
+    assert_eq!(balance(&harness, &format!("{path}/wallet")).await, "2.50");
+    let calls = harness.get(&harness.organization, &format!("{path}/calls")).await;
+    assert_eq!(calls.body["data"].as_array().map(Vec::len), Some(1));
+    assert_eq!(calls.body["data"][0]["cost"], json!("3.50"));
+    let entries = harness.get(&harness.organization, &format!("{path}/wallet/entries")).await;
+    assert_eq!(entries.body["data"][0]["cause"], json!("adjustment"));
+    harness.assert_ledger_balances().await;
+}
+
+#[tokio::test]
+async fn test_calls_are_in_no_usage_and_unbilled_ones_in_no_ledger() {
+    let (harness, _tasks, _stop) = posting().await;
+    let (account, _) = harness.isolated(1).await;
+    harness.finished(&call(id(&account).shadow(), "test", None), "0", "0");
+    harness.finished(&call(id(&account), "free", None), "0", "0");
+    let path = format!("/v1/sub-accounts/{account}");
+    let calls = harness.get(&harness.organization, &format!("{path}/calls")).await;
+    assert_eq!(calls.body["data"].as_array().map(Vec::len), Some(1));
+    assert_eq!(calls.body["data"][0]["billed"], json!(false));
+    let entries = harness.get(&harness.organization, &format!("{path}/wallet/entries")).await;
+    assert_eq!(entries.body["data"], json!([]));
+    harness.assert_ledger_balances().await;
+}
+
+#[tokio::test]
+async fn a_repeated_batch_changes_nothing() {
+    let harness = Harness::new().await;
+    let (account, _) = harness.isolated(1).await;
+    harness.recharge(&account, "100").await;
+    let organization = id(&harness.organization_id);
+    let (one, two) = (
+        record(&call(id(&account), "1", Some(Billing::Isolated)), "1", "0", 0),
+        record(&call(id(&account), "2", Some(Billing::Isolated)), "2", "0", 0),
+    );
+    let app = &harness.plane.app;
+    let mut writing = app.store.write().await.expect("a turn");
+    let records = [(organization, &*one)];
+    post::write(writing.connection(), &records, post::Care::Quick, 1).await.expect("posted");
+    writing.commit().await.expect("committed");
+
+    let both = [(organization, &*one), (organization, &*two)];
+    let mut writing = app.store.write().await.expect("a turn");
+    let refused = post::write(writing.connection(), &both, post::Care::Quick, 2).await;
+    assert!(refused.is_err(), "a repeated record fails the quick way");
+    drop(writing);
+    for _ in 0..2 {
+        let mut writing = app.store.write().await.expect("a turn");
+        post::write(writing.connection(), &both, post::Care::Each, 3).await.expect("posted");
+        writing.commit().await.expect("committed");
+    }
+    assert_eq!(balance(&harness, &format!("/v1/sub-accounts/{account}/wallet")).await, "97.00");
+    harness.assert_ledger_balances().await;
+}
+
+#[tokio::test]
+async fn every_record_is_posted_once_across_restarts_of_either_side() {
+    const CALLS: usize = 5_000;
+    let harness = Harness::new().await;
+    let (account, _) = harness.isolated(1).await;
+    harness.recharge(&account, "10000").await;
+    for part in 0..10 {
+        let events = (0..CALLS / 10).map(|number| {
+            let ended = call(id(&account), &format!("{part}-{number}"), Some(Billing::Isolated));
+            hub::state::request::Event::Ended(record(&ended, "1", "0", 0))
+        });
+        let events: Vec<_> = events.collect();
+        // An end without an admission is no record: admit first, at the same holder.
+        for event in &events {
+            if let hub::state::request::Event::Ended(record) = event {
+                harness.admit(&record.call, "1");
+            }
+        }
+        harness.report(events, Vec::new());
+    }
+    assert_eq!(harness.plane.posting_backlog(), CALLS as u64);
+
+    // The first consumer stops after one batch; the acknowledgement of it is lost with the hub.
+    let mut consumer = consumer(&harness.plane.app);
+    assert_eq!(consumer.post_some().await.expect("posted"), BATCH_RECORDS_MAX);
+    let Harness { plane, router, directory, .. } = harness;
+    drop(router);
+    plane.close().await;
+    let hub = open_hub(&directory);
+    let (plane, first) = crate::ControlPlane::open(settings(&directory), hub).await.expect("opens");
+    assert!(first.is_none());
+    plane.post_records(std::future::ready(())).await;
+    assert_eq!(plane.posting_backlog(), 0);
+    assert_eq!(plane.verify_ledger().await.expect("readable"), []);
+    let mut connection = plane.app.store.read().await.expect("a connection");
+    let wallet = crate::ledger::Wallet::load(&mut connection, id(&account)).await.expect("there");
+    assert_eq!(wallet.balance(), crate::testing::calls::amount("5000"));
+}
+
+#[test]
+fn posting_pauses_in_proportion_to_its_share_of_a_processor() {
+    let pause = |percent| share_pause(percent, 1_000).as_micros();
+    assert_eq!((pause(Some(5)), pause(Some(50)), pause(None)), (19_000, 1_000, 0));
+}
+
+fn consumer(app: &App) -> Consumer<'_> {
+    Consumer { app, organizations: HashMap::new(), next_shard: 0, swept_us: 0 }
+}
