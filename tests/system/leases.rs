@@ -139,15 +139,23 @@ fn an_empty_or_malformed_list_frees_nothing() {
     for round in 0..3 {
         assert!(reconcile(&mut stack, &[]) < 500);
         for malformed in [
-            json!({"source": "kam-1", "live": "a", "complete": true}),
             json!({"source": "kam-1", "live": [1], "complete": true}),
-            json!({"source": "kam-1", "live": null, "complete": true}),
-            json!({"source": "kam-1", "complete": true}),
+            json!({"source": "kam-1", "live": {"b": true}, "complete": true}),
+            json!({"source": "kam-1", "live": ["with space"], "complete": true}),
+            json!({"source": "kam-1", "live": ["b"], "complete": "perhaps"}),
             json!({"live": ["b"], "complete": true}),
         ] {
             let answer = stack.post("/v1/calls/reconcile", &malformed);
             assert_eq!(answer.reason(400), "invalid_request", "{malformed}");
         }
+        for without in [json!(null), json!([])] {
+            let body = json!({"source": "kam-1", "live": without, "complete": true});
+            assert!(stack.post("/v1/calls/reconcile", &body).status < 500);
+        }
+        let cut_off = br#"{"source":"kam-1","live":["b"],"complete":true"#;
+        let headers = [("Content-Type", "application/json")];
+        let answer = stack.request("POST", "/v1/calls/reconcile", &headers, cut_off);
+        assert_eq!(answer.expect("an answer").reason(400), "invalid_request");
         let partial = json!({"source": "kam-1", "live": ["b"], "complete": false});
         assert!(stack.post("/v1/calls/reconcile", &partial).status < 500);
         assert_eq!(account.in_use(&running), 1, "round {round}");

@@ -1,7 +1,7 @@
 //! Expiry: ends calls whose lease has run out, and drops tombstones whose time is over.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ const TICK: Duration = Duration::from_millis(200);
 /// The thread that ends calls; dropping it stops it.
 #[derive(Debug)]
 pub struct Expiry {
-    stop: Option<Sender<()>>,
+    stop: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Expiry {
     pub fn start(engine: &Arc<Engine>) -> std::io::Result<Self> {
         let engine = Arc::clone(engine);
-        let (stop, stopped) = mpsc::channel();
+        let (stop, stopped) = mpsc::sync_channel(0);
         let thread = std::thread::Builder::new()
             .name("gateway-expiry".into())
             .spawn(move || {

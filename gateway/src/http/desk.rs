@@ -97,6 +97,12 @@ impl<'w> Desk<'w> {
                 let concurrency = engine.concurrency(self.account(named)?);
                 answer::concurrency(writer, &concurrency, scope);
             }
+            Operation::Metrics => {
+                let (named, ()) = operation::concurrency(parameters)?;
+                let mut series = String::new();
+                engine.write_own_series(self.account(named)?, &mut series);
+                writer.verbatim(&series);
+            }
             Operation::Reconcile => {
                 let (named, list) = operation::reconcile(parameters)?;
                 let account = self.account(named)?;

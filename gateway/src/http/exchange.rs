@@ -31,6 +31,9 @@ use super::parameters::Parameters;
 use super::router::{Operation, Route, route};
 use super::settings::HEADER_LINES_MAX;
 
+/// Prometheus' text format.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// The body of an answer.
 pub(super) enum Answer {
     Whole(Option<Vec<u8>>),
@@ -178,6 +181,7 @@ impl Exchange {
                 worker.tally.answered(operation, None);
                 let media_type = match operation {
                     Operation::Batch => HeaderValue::from_static("application/x-ndjson"),
+                    Operation::Metrics => HeaderValue::from_static(METRICS_TYPE),
                     _ => writer.format().media_type(),
                 };
                 headers.insert(CONTENT_TYPE, media_type);

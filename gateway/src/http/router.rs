@@ -16,12 +16,13 @@ pub enum Operation {
     LookUp,
     ListLive,
     Concurrency,
+    Metrics,
     /// No path of ours.
     Unrouted,
 }
 
 impl Operation {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Admit,
         Self::Answer,
         Self::Renew,
@@ -31,6 +32,7 @@ impl Operation {
         Self::LookUp,
         Self::ListLive,
         Self::Concurrency,
+        Self::Metrics,
         Self::Unrouted,
     ];
 
@@ -45,6 +47,7 @@ impl Operation {
             Self::LookUp => "look_up",
             Self::ListLive => "list_live",
             Self::Concurrency => "concurrency",
+            Self::Metrics => "metrics",
             Self::Unrouted => "unrouted",
         }
     }
@@ -83,6 +86,7 @@ pub(super) fn route<'p>(
         "/v1/calls/batch" => (Operation::Batch, None),
         "/v1/calls" => (Operation::ListLive, None),
         "/v1/concurrency" => (Operation::Concurrency, None),
+        "/v1/metrics" => (Operation::Metrics, None),
         _ => match path.strip_prefix("/v1/calls/") {
             Some(id) if !id.is_empty() && !id.contains('/') => (Operation::LookUp, Some(id)),
             _ => return Err(Refused::NoRoute),
@@ -90,7 +94,7 @@ pub(super) fn route<'p>(
     };
     let reads = matches!(
         operation,
-        Operation::LookUp | Operation::ListLive | Operation::Concurrency
+        Operation::LookUp | Operation::ListLive | Operation::Concurrency | Operation::Metrics
     );
     let allowed = match operation {
         _ if reads => "GET, HEAD",

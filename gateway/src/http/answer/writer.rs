@@ -52,6 +52,11 @@ impl Writer {
         self.out.truncate(self.start);
     }
 
+    /// An answer that has a form of its own.
+    pub fn verbatim(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+
     /// Begins an answer. `verdict` is its first word where it is not JSON.
     pub fn open(&mut self, verdict: &str) {
         match self.format {
