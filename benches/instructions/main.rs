@@ -12,6 +12,10 @@ use benches::request::CallIds;
 use clap::{Parser, ValueEnum};
 use gateway::request::Admit;
 
+// As in the binary that is served from.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PAIRS: u64 = 4_000;
 /// Admits and releases in a turn of the engine.
 const TURN: u64 = 64;
