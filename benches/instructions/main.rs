@@ -127,6 +127,7 @@ fn run(subject: Subject) -> io::Result<()> {
                 accounts: 1_000,
                 live: 10_000,
                 tombstones_max: 10_000,
+                pair_us: 50,
             });
             let mut driver = core.driver(1, false);
             // Tables and queues have grown before the count.
