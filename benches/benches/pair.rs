@@ -16,23 +16,50 @@ use gateway::request::Admit;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const TOMBSTONES_MAX: usize = 1_000_000;
+/// Ended calls that are still remembered, and the time between two pairs: 90 s of it wait in the wheel.
+#[derive(Clone, Copy)]
+struct Ended {
+    tombstones_max: usize,
+    pair_us: i64,
+}
+
+/// What the targets were set with.
+const FEW: Ended = Ended {
+    tombstones_max: 10_000,
+    pair_us: 10_000,
+};
+/// 20,000 pairs a second: each forgets a call that has long left the caches, and meets it in the wheel.
+const MANY: Ended = Ended {
+    tombstones_max: 1_000_000,
+    pair_us: 50,
+};
 const FLUSH_EVERY: u64 = 64;
 const ACKNOWLEDGE_EVERY: u64 = 1 << 14;
 
 fn core(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pair/core");
     group.throughput(Throughput::Elements(1)).sample_size(20);
-    for (name, accounts, live) in [
-        ("1 account", 1, 0),
-        ("1,000 accounts, 1 M live calls", 1_000, 1_000_000),
-        ("100,000 accounts", 100_000, 0),
-        ("1 M accounts at random", 1_000_000, 0),
+    for (name, accounts, live, ended) in [
+        ("1 account", 1, 0, FEW),
+        ("1,000 accounts, 1 M live calls", 1_000, 1_000_000, FEW),
+        ("100,000 accounts", 100_000, 0, FEW),
+        ("1 M accounts at random", 1_000_000, 0, FEW),
+        (
+            "1,000 accounts, 1 M live calls, 1 M tombstones",
+            1_000,
+            1_000_000,
+            MANY,
+        ),
     ] {
+        let Ended {
+            tombstones_max,
+            pair_us,
+        } = ended;
         let core = Core::new(Size {
             accounts,
             live,
-            tombstones_max: TOMBSTONES_MAX,
+            tombstones_max,
+            pair_us,
         });
         let mut seed = 0;
         for threads in [1, 2] {

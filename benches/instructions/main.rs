@@ -12,6 +12,10 @@ use benches::request::CallIds;
 use clap::{Parser, ValueEnum};
 use gateway::request::Admit;
 
+// As in the binary that is served from.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PAIRS: u64 = 4_000;
 /// Admits and releases in a turn of the engine.
 const TURN: u64 = 64;
@@ -123,6 +127,7 @@ fn run(subject: Subject) -> io::Result<()> {
                 accounts: 1_000,
                 live: 10_000,
                 tombstones_max: 10_000,
+                pair_us: 50,
             });
             let mut driver = core.driver(1, false);
             // Tables and queues have grown before the count.

@@ -20,8 +20,6 @@ use hub::state::request::Lease;
 use super::{Sequence, names};
 use crate::request::{CALL_ID_LEN, CallIds};
 
-/// What one pair moves the core's clock on: 20,000 pairs a second.
-const PAIR_US: i64 = 50;
 /// The core's clock starts here.
 const START_US: i64 = 1_700_000_000 * SECOND_US;
 const LEASE_S: u32 = 90;
@@ -38,6 +36,8 @@ pub struct Size {
     /// Calls that stay live.
     pub live: u64,
     pub tombstones_max: usize,
+    /// What one pair moves the core's clock on: how many ended calls the wheel still holds.
+    pub pair_us: i64,
 }
 
 pub struct Core {
@@ -45,6 +45,7 @@ pub struct Core {
     calls: Calls,
     wheel: Wheel,
     admissions: AtomicU64,
+    pair_us: i64,
 }
 
 /// One thread that admits and releases.
@@ -70,6 +71,7 @@ impl Core {
             calls: Calls::new(size.tombstones_max),
             wheel: Wheel::new(second_of(START_US)),
             admissions: AtomicU64::new(0),
+            pair_us: size.pair_us,
         };
         let mut live = core.driver(u128::MAX, false);
         (0..size.live).for_each(|_| live.admit_only());
@@ -273,7 +275,7 @@ impl Driver<'_> {
         self.pairs += 1;
         self.id.clear();
         self.ids.append(self.pairs, &mut self.id);
-        START_US + self.pairs as i64 * PAIR_US
+        START_US + self.pairs as i64 * self.core.pair_us
     }
 }
 
@@ -324,6 +326,7 @@ mod tests {
             accounts: 3,
             live: 10,
             tombstones_max: 1_000,
+            pair_us: 50,
         });
         let mut driver = core.driver(7, true);
         (0..3 * EXPIRE_EVERY).for_each(|_| driver.pair());
