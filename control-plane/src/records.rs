@@ -53,7 +53,9 @@ impl Progress {
             .await?;
         for row in rows {
             let shard = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(usize::MAX);
-            let Some(watermark) = posted.get(shard) else { continue };
+            let Some(watermark) = posted.get(shard) else {
+                continue;
+            };
             let sequence = row.try_get::<i64, _>(1)?.unsigned_abs();
             let end = hub.last_record(u8::try_from(shard).unwrap_or_default());
             if sequence > end {

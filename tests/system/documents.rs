@@ -15,34 +15,18 @@ fn document(path: &str) -> String {
 
 /// The text between the fences of the first block of shell lines that contains `part`.
 fn shell_block(text: &str, part: &str) -> String {
-    let blocks = text
-        .split("```sh\n")
-        .skip(1)
-        .filter_map(|rest| rest.split("\n```").next());
-    blocks
-        .filter(|block| block.contains(part))
-        .map(str::to_owned)
-        .next()
-        .expect("the block")
+    let blocks = text.split("```sh\n").skip(1).filter_map(|rest| rest.split("\n```").next());
+    blocks.filter(|block| block.contains(part)).map(str::to_owned).next().expect("the block")
 }
 
 #[test]
 fn the_lines_of_the_readme_admit_a_call_and_show_both_refusals() {
     let running = installation().start();
     let lines = shell_block(&document("README.md"), "/v1/calls/admit")
-        .replace(
-            "http://127.0.0.1:7080",
-            &format!("http://{}", running.control_plane),
-        )
-        .replace(
-            "http://127.0.0.1:7070",
-            &format!("http://{}", running.gateway),
-        );
+        .replace("http://127.0.0.1:7080", &format!("http://{}", running.control_plane))
+        .replace("http://127.0.0.1:7070", &format!("http://{}", running.gateway));
     let said = shell(&lines, &[("RINGFENCE_ORGANIZATION_KEY", ORGANIZATION_KEY)]);
-    let answers: Vec<&str> = said
-        .lines()
-        .filter(|line| !line.trim().is_empty())
-        .collect();
+    let answers: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
     let expected = [
         "\"reason\":\"insufficient_balance\"",
         "\"balance\":\"100.00\"",
@@ -65,10 +49,6 @@ fn the_alarm_rules_and_the_scrape_configuration_are_valid() {
     for (what, file) in [("rules", "rules.yml"), ("config", "prometheus.yml")] {
         let file = format!("{root}/deploy/prometheus/{file}");
         let checked = run("promtool", &["check", what, &file], &[], "");
-        assert!(
-            checked.status.success(),
-            "{}",
-            String::from_utf8_lossy(&checked.stderr)
-        );
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     }
 }

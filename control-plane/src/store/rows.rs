@@ -50,7 +50,9 @@ pub(crate) async fn insert(
 /// `($1,$2),($3,$4)` for two rows of two columns; on SQLite `(?,?),(?,?)`, because there a `$1` is a
 /// name, and looking names up takes time in the square of their number.
 fn placeholders(backend: &str, rows: usize, columns: usize) -> String {
-    let one = |index: usize| if backend == "SQLite" { "?".to_owned() } else { format!("${index}") };
+    let one = |index: usize| {
+        if backend == "SQLite" { "?".to_owned() } else { format!("${index}") }
+    };
     let row = |row: usize| {
         let places: Vec<String> = (1..=columns).map(|column| one(row * columns + column)).collect();
         format!("({})", places.join(","))

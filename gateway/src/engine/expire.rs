@@ -27,28 +27,20 @@ impl Expiry {
     pub fn start(engine: &Arc<Engine>) -> std::io::Result<Self> {
         let engine = Arc::clone(engine);
         let (stop, stopped) = mpsc::sync_channel(0);
-        let thread = std::thread::Builder::new()
-            .name("gateway-expiry".into())
-            .spawn(move || {
+        let thread =
+            std::thread::Builder::new().name("gateway-expiry".into()).spawn(move || {
                 while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                     engine.expire();
                 }
             })?;
-        Ok(Self {
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
 
 impl Drop for Expiry {
     fn drop(&mut self) {
         self.stop.take();
-        if self
-            .thread
-            .take()
-            .is_some_and(|thread| thread.join().is_err())
-        {
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread that ends calls had died");
         }
     }

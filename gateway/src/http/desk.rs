@@ -26,12 +26,7 @@ pub(super) struct Desk<'w> {
 
 impl<'w> Desk<'w> {
     pub(super) fn new(worker: &'w Worker, scope: KeyScope, in_batch: bool) -> Self {
-        Self {
-            worker,
-            scope,
-            in_batch,
-            last: None,
-        }
+        Self { worker, scope, in_batch, last: None }
     }
 
     /// Writes the answer, or says why there is none; then nothing may have been written.

@@ -58,10 +58,7 @@ fn account(id: AccountId, floor: u32, cap: Option<u32>) -> Change {
 }
 
 pub fn key(secret: &str, scope: KeyScope) -> Change {
-    Change::Key {
-        hash: KeyHash::of(secret.as_bytes()),
-        scope,
-    }
+    Change::Key { hash: KeyHash::of(secret.as_bytes()), scope }
 }
 
 impl World {
@@ -93,19 +90,11 @@ impl World {
         ])
         .expect("published");
         engine.adopt();
-        let mut settings = Settings {
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            threads: 2,
-            ..Settings::default()
-        };
+        let mut settings =
+            Settings { listen: (Ipv4Addr::LOCALHOST, 0).into(), threads: 2, ..Settings::default() };
         change(&mut settings);
         let server = Server::start(Arc::clone(&engine), settings).expect("a free port");
-        Self {
-            server: Some(server),
-            engine,
-            hub,
-            _directory: directory,
-        }
+        Self { server: Some(server), engine, hub, _directory: directory }
     }
 
     pub fn server(&self) -> &Server {
@@ -126,10 +115,8 @@ impl World {
     }
 
     pub fn drain(&mut self, grace: Duration) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(self.server.take().expect("not drained").drain(grace));
     }
 }
@@ -141,9 +128,7 @@ pub struct Watch {
 
 impl Watch {
     pub fn start() -> Self {
-        Self {
-            began_us: hub::clock::boot_us(),
-        }
+        Self { began_us: hub::clock::boot_us() }
     }
 
     pub fn elapsed(&self) -> Duration {

@@ -26,11 +26,7 @@ impl Writer {
     }
 
     pub fn with_room(format: Format, bytes: usize) -> Self {
-        Self {
-            format,
-            out: Vec::with_capacity(bytes),
-            start: 0,
-        }
+        Self { format, out: Vec::with_capacity(bytes), start: 0 }
     }
 
     pub fn format(&self) -> Format {
@@ -125,8 +121,7 @@ impl Writer {
     #[inline]
     pub fn number(&mut self, name: &str, value: impl Integer) {
         self.name(name);
-        self.out
-            .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 
     #[inline]
@@ -140,8 +135,7 @@ impl Writer {
     #[inline]
     pub fn flag(&mut self, name: &str, value: bool) {
         self.name(name);
-        self.out
-            .extend_from_slice(if value { b"true" } else { b"false" });
+        self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
     /// Nothing after the `=` where it is not JSON.
@@ -157,11 +151,7 @@ impl Writer {
     #[inline]
     pub fn time(&mut self, name: &str, at_us: i64) {
         self.name(name);
-        let quote = if self.format == Format::Json {
-            "\""
-        } else {
-            ""
-        };
+        let quote = if self.format == Format::Json { "\"" } else { "" };
         self.out.extend_from_slice(quote.as_bytes());
         time::rfc3339(&mut self.out, at_us);
         self.out.extend_from_slice(quote.as_bytes());
@@ -199,11 +189,7 @@ impl Writer {
     #[inline]
     pub fn name(&mut self, name: &str) {
         if self.format == Format::Json {
-            let separator: &[u8] = if self.out.last() == Some(&b'{') {
-                b"\""
-            } else {
-                b",\""
-            };
+            let separator: &[u8] = if self.out.last() == Some(&b'{') { b"\"" } else { b",\"" };
             self.out.extend_from_slice(separator);
             self.out.extend_from_slice(name.as_bytes());
             self.out.extend_from_slice(b"\":");
@@ -214,11 +200,7 @@ impl Writer {
 
     #[cold]
     fn line_name(&mut self, name: &str) {
-        let separator = if self.format == Format::Text {
-            b' '
-        } else {
-            b'&'
-        };
+        let separator = if self.format == Format::Text { b' ' } else { b'&' };
         self.out.push(separator);
         self.out.extend_from_slice(name.as_bytes());
         self.out.push(b'=');
