@@ -51,18 +51,55 @@ pub struct MajorUnits {
     decimals_min: usize,
 }
 
-impl fmt::Display for MajorUnits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl MajorUnits {
+    /// Digits of the largest amount with sign and point.
+    const LEN_MAX: usize = 24;
+
+    /// Writes the text from the back of `text` and returns it; no allocation.
+    fn write(self, text: &mut [u8; Self::LEN_MAX]) -> &str {
         let micros = self.amount.0.unsigned_abs();
         let unit = Amount::MICROS_PER_UNIT.unsigned_abs();
-        let sign = if self.amount.0 < 0 { "-" } else { "" };
-        let fraction = format!("{:06}", micros.checked_rem(unit).unwrap_or(0));
-        let significant = fraction.trim_end_matches('0').len().max(self.decimals_min);
-        write!(f, "{sign}{}", micros.checked_div(unit).unwrap_or(0))?;
-        if significant > 0 {
-            write!(f, ".{}", &fraction[..significant])?;
+        let mut start = text.len();
+        let mut put = |byte: u8| {
+            start = start.saturating_sub(1);
+            text[start] = byte;
+        };
+        let mut fraction = micros.checked_rem(unit).unwrap_or(0);
+        let mut written = false;
+        for decimals in (1..=Amount::DECIMALS).rev() {
+            let digit = digit_of(&mut fraction);
+            written |= digit != b'0' || decimals <= self.decimals_min;
+            if written {
+                put(digit);
+            }
         }
-        Ok(())
+        if written {
+            put(b'.');
+        }
+        let mut whole = micros.checked_div(unit).unwrap_or(0);
+        loop {
+            put(digit_of(&mut whole));
+            if whole == 0 {
+                break;
+            }
+        }
+        if self.amount.0 < 0 {
+            put(b'-');
+        }
+        std::str::from_utf8(&text[start..]).unwrap_or_default()
+    }
+}
+
+/// Takes the last decimal digit off a number.
+fn digit_of(number: &mut u64) -> u8 {
+    let digit = number.checked_rem(10).unwrap_or(0);
+    *number = number.checked_div(10).unwrap_or(0);
+    b'0'.saturating_add(u8::try_from(digit).unwrap_or(0))
+}
+
+impl fmt::Display for MajorUnits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.write(&mut [0; Self::LEN_MAX]))
     }
 }
 

@@ -64,9 +64,10 @@ fn wallet(owner: AccountId, escrow: &str, sequence: u64) -> Change {
 
 /// An engine over a hub of its own, with an organization of `total` slots.
 struct World {
-    directory: tempfile::TempDir,
-    hub: Arc<EmbeddedHub>,
     engine: Arc<Engine>,
+    hub: Arc<EmbeddedHub>,
+    /// Goes last: the journal writes there until the hub is gone.
+    directory: tempfile::TempDir,
 }
 
 impl World {

@@ -1,11 +1,8 @@
-//! Clients that are slow, silent or many: they end by themselves, and nobody else notices.
+//! Clients that are slow or silent: they end by themselves, and nobody else notices.
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::TcpStream;
 use std::time::Duration;
-
-use rustix::process::{Resource, Rlimit};
 
 use crate::world::{ELASTIC, TEN, Watch, World, wait_until};
 
@@ -74,51 +71,6 @@ fn a_client_that_pipelines_and_never_reads_is_stopped_and_then_closed() {
     assert!(sent < 64 * 1024 * 1024, "{sent} bytes were taken");
     wait_until(Duration::from_secs(5), || world.server().connections() == 0);
     assert_eq!(world.client(TEN).get("/v1/concurrency").status, 200);
-}
-
-/// Holds connections open; a process of its own, because both ends of so many are more descriptors
-/// than one process may have.
-struct Holder(Child);
-
-impl Holder {
-    fn open(address: SocketAddr, connections: usize) -> Self {
-        let (host, port) = (address.ip(), address.port());
-        let script = format!(
-            "ulimit -n $(ulimit -Hn); for ((i = 0; i < {connections}; i++)); \
-             do exec {{fd}}<>/dev/tcp/{host}/{port} || exit 1; done; read -r"
-        );
-        let mut bash = Command::new("bash");
-        let child = bash.args(["-c", &script]).stdin(Stdio::piped()).spawn();
-        Self(child.expect("this test needs bash"))
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        self.0.kill().expect("killed");
-        self.0.wait().expect("ended");
-    }
-}
-
-#[test]
-fn ten_thousand_idle_connections_hinder_nobody() {
-    let limit = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, ..limit };
-    rustix::process::setrlimit(Resource::Nofile, raised).expect("raised");
-    let wanted = 10_000;
-    assert!(
-        limit.maximum.is_none_or(|maximum| maximum > 10_100),
-        "this test needs 10,100 file descriptors: raise `ulimit -Hn`"
-    );
-    let world = World::new();
-    let _holder = Holder::open(world.address(), wanted);
-    wait_until(Duration::from_secs(30), || world.server().connections() == wanted);
-    let mut client = world.client(TEN);
-    let began = Watch::start();
-    for _ in 0..100 {
-        assert_eq!(client.get("/v1/concurrency").status, 200);
-    }
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 #[test]
