@@ -39,25 +39,15 @@ fn read(root: &ArgMatches) -> CommandLine {
         None => (Task::Serve, root),
     };
     let text = |name: &str| matches.get_one::<String>(name).cloned();
-    let flags = flag_names()
-        .into_iter()
-        .filter_map(|name| Some((name.clone(), text(&name)?)))
-        .collect();
-    CommandLine {
-        task,
-        flags,
-        config: text("config").map(PathBuf::from),
-    }
+    let flags =
+        flag_names().into_iter().filter_map(|name| Some((name.clone(), text(&name)?))).collect();
+    CommandLine { task, flags, config: text("config").map(PathBuf::from) }
 }
 
 /// Secrets have no flag, since every user of the machine can read command lines; their files have.
 fn flag_names() -> Vec<String> {
     let name = |s: &Setting| {
-        if s.is_secret() {
-            s.file_name()
-        } else {
-            s.name.to_owned()
-        }
+        if s.is_secret() { s.file_name() } else { s.name.to_owned() }
     };
     settings().map(name).collect()
 }
@@ -97,10 +87,7 @@ fn argument(setting: &'static Setting) -> Arg {
     } else {
         (setting.name.to_owned(), setting.kind.placeholder())
     };
-    let default = setting
-        .default
-        .map(|text| format!(" [default: {text}]"))
-        .unwrap_or_default();
+    let default = setting.default.map(|text| format!(" [default: {text}]")).unwrap_or_default();
     let about = if setting.is_secret() {
         format!(
             "a file with {}: {} [{} or {}]",
@@ -111,17 +98,9 @@ fn argument(setting: &'static Setting) -> Arg {
         )
     } else {
         let expected = setting.kind.expected();
-        format!(
-            "{}: {expected}{default} [{}]",
-            setting.about,
-            setting.variable()
-        )
+        format!("{}: {expected}{default} [{}]", setting.about, setting.variable())
     };
-    let flag = if setting.is_secret() {
-        name.replace('_', "-")
-    } else {
-        setting.flag()
-    };
+    let flag = if setting.is_secret() { name.replace('_', "-") } else { setting.flag() };
     // A negative number is a wrong value, said by the check, not an unknown flag.
     Arg::new(name)
         .long(flag)
@@ -153,11 +132,7 @@ mod tests {
         ] {
             let line = parsed(arguments);
             assert_eq!(line.task, Task::Serve);
-            assert_eq!(
-                line.flags,
-                [("data_dir".to_owned(), "d".to_owned())],
-                "{arguments:?}"
-            );
+            assert_eq!(line.flags, [("data_dir".to_owned(), "d".to_owned())], "{arguments:?}");
         }
         let check = parsed(&["ringfence", "config", "check", "--file", "f.toml"]);
         assert_eq!(check.task, Task::ConfigCheck);
@@ -166,15 +141,8 @@ mod tests {
 
     #[test]
     fn a_secret_is_never_a_flag() {
-        assert!(
-            command()
-                .try_get_matches_from(["ringfence", "--operator-key", "x"])
-                .is_err()
-        );
+        assert!(command().try_get_matches_from(["ringfence", "--operator-key", "x"]).is_err());
         let line = parsed(&["ringfence", "--operator-key-file", "f"]);
-        assert_eq!(
-            line.flags,
-            [("operator_key_file".to_owned(), "f".to_owned())]
-        );
+        assert_eq!(line.flags, [("operator_key_file".to_owned(), "f".to_owned())]);
     }
 }

@@ -5,10 +5,7 @@ use crate::settings::source::Variable;
 const PREFIX: &str = "RINGFENCE_";
 
 /// Every variable that is meant for Ringfence: its name, and its value unless that is not UTF-8.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the one place that reads the environment"
-)]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
 pub fn variables() -> Vec<Variable> {
     let mut variables: Vec<Variable> = std::env::vars_os()
         .filter_map(|(name, value)| {

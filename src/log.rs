@@ -56,9 +56,7 @@ impl FromStr for Level {
 
 /// Sends everything logged from now on to standard error.
 pub fn start(format: Format, Level(filter): Level) {
-    let lines = tracing_subscriber::fmt()
-        .with_max_level(filter)
-        .with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_max_level(filter).with_writer(std::io::stderr);
     match format {
         Format::Text => lines.with_ansi(false).init(),
         Format::Json => lines.json().init(),

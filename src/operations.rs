@@ -58,11 +58,7 @@ async fn render(
     RawQuery(query): RawQuery,
 ) -> impl IntoResponse {
     let all = query.is_some_and(|query| query.split('&').any(|pair| pair == "accounts=all"));
-    let accounts = if all {
-        Accounts::All
-    } else {
-        Accounts::Busiest
-    };
+    let accounts = if all { Accounts::All } else { Accounts::Busiest };
     // Many accounts take a while to write; probes are answered meanwhile.
     let rendered = spawn_blocking(move || operations.metrics.render(accounts)).await;
     match rendered {

@@ -94,25 +94,12 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         signal = signals.next() => return Err(format!("{signal} before the start was complete")),
         failure = watching.tasks.first_end() => return Err(failure),
     };
-    let Parts {
-        hub,
-        engine,
-        control_plane: plane,
-        expiry,
-        server,
-        first_start,
-    } = parts;
-    let addresses = Addresses {
-        gateway: server.address(),
-        control_plane,
-        ops,
-    };
+    let Parts { hub, engine, control_plane: plane, expiry, server, first_start } = parts;
+    let addresses = Addresses { gateway: server.address(), control_plane, ops };
     let server: SharedServer = Arc::new(Mutex::new(Some(server)));
     let mut serving = Part::new(|tasks, stop| {
         let serve = listener::serve(listener, plane.router(), stop, drain);
-        tasks.spawn("control plane", async {
-            serve.await.map_err(|error| error.to_string())
-        });
+        tasks.spawn("control plane", async { serve.await.map_err(|error| error.to_string()) });
     });
     let mut posting = Part::new(|tasks, stop| post_records(tasks, plane.clone(), stop));
     observe(&operations, &engine, &server);
@@ -125,10 +112,7 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     let stopped = async {
         tokio::join!(drain_gateway(&server, drain), serving.stop());
         if timeout(POSTING_MAX, posting.stop()).await.is_err() {
-            tracing::warn!(
-                records = hub.backlog(),
-                "call records are left for the next start"
-            );
+            tracing::warn!(records = hub.backlog(), "call records are left for the next start");
         }
         drop(expiry);
         let flushed = engine.flush().and(hub.durable().await);
@@ -192,9 +176,7 @@ fn serve_operations(
     let router = operations::router(operations.clone());
     let mut upkeep_stop = stop.clone();
     tasks.spawn("operations listener", async move {
-        listener::serve(listener, router, stop, drain)
-            .await
-            .map_err(|error| error.to_string())
+        listener::serve(listener, router, stop, drain).await.map_err(|error| error.to_string())
     });
     let metrics = Arc::clone(&operations.metrics);
     tasks.spawn("upkeep of metrics", async move {
@@ -210,9 +192,7 @@ fn serve_operations(
 
 fn post_records(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receiver<bool>) {
     tasks.spawn("posting of call records", async move {
-        plane
-            .post_records(async { listener::told(&mut stop).await })
-            .await;
+        plane.post_records(async { listener::told(&mut stop).await }).await;
         Ok(())
     });
 }
@@ -220,9 +200,7 @@ fn post_records(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receive
 /// Lets probes and scrapes see the engine and the HTTP side.
 fn observe(operations: &Operations, engine: &Arc<gateway::engine::Engine>, server: &SharedServer) {
     let watched = Arc::clone(engine);
-    operations
-        .readiness
-        .watch_hub(move || watched.hub().health() != Health::Open);
+    operations.readiness.watch_hub(move || watched.hub().health() != Health::Open);
     let (engine, server) = (Arc::clone(engine), Arc::clone(server));
     operations.metrics.add_at_scrape(move |accounts, text| {
         series::write_engine(&engine, text);

@@ -78,9 +78,7 @@ impl Settings {
             reconcile_gap_s: reader.number("reconcile_gap_s"),
             grant_max_s: reader.number("grant_max_s"),
             tombstones_max: reader.number("tombstones_max"),
-            serve_regions: reader
-                .words("serve_regions")
-                .unwrap_or_else(|| regions.clone()),
+            serve_regions: reader.words("serve_regions").unwrap_or_else(|| regions.clone()),
             regions,
             gateway_threads: reader.number_or("gateway_threads", processors()),
             connections_max: reader.number("connections_max"),
@@ -95,19 +93,13 @@ impl Settings {
         if problems.is_empty() {
             settings.check_together(&mut problems);
         }
-        if problems.is_empty() {
-            Ok(settings)
-        } else {
-            Err(problems)
-        }
+        if problems.is_empty() { Ok(settings) } else { Err(problems) }
     }
 
     /// What each setting is in force as, in the order of the table.
     pub fn in_force(&self) -> impl Iterator<Item = &InForce> {
         table::settings().filter_map(|setting| {
-            self.in_force
-                .iter()
-                .find(|in_force| in_force.setting.name == setting.name)
+            self.in_force.iter().find(|in_force| in_force.setting.name == setting.name)
         })
     }
 
@@ -127,15 +119,9 @@ impl Settings {
                 self.lease_s_min, self.lease_s_max
             ));
         }
-        for region in self
-            .serve_regions
-            .iter()
-            .filter(|region| !self.regions.contains(region))
-        {
+        for region in self.serve_regions.iter().filter(|region| !self.regions.contains(region)) {
             let regions = self.regions.join(", ");
-            refuse(format!(
-                "serve_regions names {region:?}: expected one of regions ({regions})"
-            ));
+            refuse(format!("serve_regions names {region:?}: expected one of regions ({regions})"));
         }
         let listeners = [
             ("gateway_listen", self.gateway_listen),
@@ -145,9 +131,7 @@ impl Settings {
         for (index, (name, address)) in listeners.iter().enumerate() {
             let same = |(_, other): &&(&str, SocketAddr)| other == address && address.port() != 0;
             if let Some((other, _)) = listeners[..index].iter().find(same) {
-                refuse(format!(
-                    "{other} and {name} are both {address}: expected two addresses"
-                ));
+                refuse(format!("{other} and {name} are both {address}: expected two addresses"));
             }
         }
         if self.operator_key.is_some() && self.operator_key == self.organization_key {
@@ -199,10 +183,7 @@ mod tests {
         .expect_err("five problems");
         assert_eq!(problems.len(), 5, "{problems:#?}");
         let all = problems.join("\n");
-        assert!(
-            all.contains("nearest known one is RINGFENCE_GATEWAY_LISTEN"),
-            "{all}"
-        );
+        assert!(all.contains("nearest known one is RINGFENCE_GATEWAY_LISTEN"), "{all}");
         assert!(all.contains("\"localhost\""), "{all}");
         assert!(all.contains("a whole number from 2 to 14400"), "{all}");
         assert!(!all.contains("short-secret"), "{all}");
@@ -222,20 +203,10 @@ mod tests {
         for together in [
             [("LEASE_S_MIN", "100"), ("LEASE_S_MAX", "99")],
             [("REGIONS", "india"), ("SERVE_REGIONS", "us")],
-            [
-                ("GATEWAY_LISTEN", "127.0.0.1:9000"),
-                ("OPS_LISTEN", "127.0.0.1:9000"),
-            ],
-            [
-                ("OPERATOR_KEY", &"k".repeat(32)),
-                ("ORGANIZATION_KEY", &"k".repeat(32)),
-            ],
+            [("GATEWAY_LISTEN", "127.0.0.1:9000"), ("OPS_LISTEN", "127.0.0.1:9000")],
+            [("OPERATOR_KEY", &"k".repeat(32)), ("ORGANIZATION_KEY", &"k".repeat(32))],
         ] {
-            assert_eq!(
-                read(&together).expect_err("contradiction").len(),
-                1,
-                "{together:?}"
-            );
+            assert_eq!(read(&together).expect_err("contradiction").len(), 1, "{together:?}");
         }
     }
 }

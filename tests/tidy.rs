@@ -18,10 +18,7 @@ const BANNED_NAMES: &[&str] = &[
 
 /// What a crate may not depend on: the edges of the architecture.
 const BANNED_EDGES: &[(&str, &[&str])] = &[
-    (
-        "hub",
-        &["gateway", "control-plane", "hyper", "axum", "sqlx"],
-    ),
+    ("hub", &["gateway", "control-plane", "hyper", "axum", "sqlx"]),
     ("gateway", &["control-plane", "axum", "sqlx"]),
     ("control-plane", &["gateway", "hyper"]),
 ];
@@ -59,10 +56,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     while let Some(directory) = directories.pop() {
         for entry in fs::read_dir(&directory).expect("a directory of the workspace") {
             let path = entry.expect("an entry").path();
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if path.is_dir() && name != "target" && !name.starts_with('.') {
                 directories.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
@@ -81,8 +75,7 @@ fn relative(path: &Path) -> PathBuf {
 
 /// The lines that are not tests: up to the test module.
 fn code(text: &str) -> impl Iterator<Item = &str> {
-    text.lines()
-        .take_while(|line| line.trim() != "#[cfg(test)]")
+    text.lines().take_while(|line| line.trim() != "#[cfg(test)]")
 }
 
 fn faults_of(path: &Path, text: &str) -> Vec<&'static str> {
@@ -90,10 +83,7 @@ fn faults_of(path: &Path, text: &str) -> Vec<&'static str> {
     if !text.starts_with("//!") {
         faults.push("does not open with //!: what it is responsible for, what it must never do");
     }
-    let stem = path
-        .file_stem()
-        .and_then(|stem| stem.to_str())
-        .unwrap_or_default();
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
     if BANNED_NAMES.contains(&stem) {
         faults.push("has a name that says nothing; use a word of the domain");
     }
@@ -129,25 +119,15 @@ fn faults_of_admission(text: &str) -> Vec<&'static str> {
 
 /// Names under `[dependencies]` of a manifest.
 fn dependencies(manifest: &str) -> Vec<&str> {
-    let lines = manifest
-        .lines()
-        .skip_while(|line| line.trim() != "[dependencies]")
-        .skip(1);
+    let lines = manifest.lines().skip_while(|line| line.trim() != "[dependencies]").skip(1);
     lines
         .take_while(|line| !line.starts_with('['))
-        .filter_map(|line| {
-            line.split(['.', '=', ' '])
-                .next()
-                .filter(|name| !name.is_empty())
-        })
+        .filter_map(|line| line.split(['.', '=', ' ']).next().filter(|name| !name.is_empty()))
         .collect()
 }
 
 fn bad_edges<'a>(manifest: &'a str, banned: &[&str]) -> Vec<&'a str> {
-    dependencies(manifest)
-        .into_iter()
-        .filter(|name| banned.contains(name))
-        .collect()
+    dependencies(manifest).into_iter().filter(|name| banned.contains(name)).collect()
 }
 
 #[test]
@@ -155,9 +135,7 @@ fn every_source_follows_the_house_rules() {
     let mut faults = Vec::new();
     for (path, text) in sources() {
         faults.extend(
-            faults_of(&path, &text)
-                .iter()
-                .map(|fault| format!("{} {fault}", path.display())),
+            faults_of(&path, &text).iter().map(|fault| format!("{} {fault}", path.display())),
         );
     }
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
@@ -181,10 +159,7 @@ fn crates_depend_only_along_the_edges_of_the_architecture() {
     for (name, banned) in BANNED_EDGES {
         let manifest =
             fs::read_to_string(root().join(name).join("Cargo.toml")).expect("a manifest");
-        assert!(
-            dependencies(&manifest).len() > 3,
-            "{name}: dependencies were not found"
-        );
+        assert!(dependencies(&manifest).len() > 3, "{name}: dependencies were not found");
         assert_eq!(bad_edges(&manifest, banned), [""; 0], "of {name}");
     }
 }
@@ -197,10 +172,7 @@ fn the_sample_of_settings_is_current() {
         .expect("the binary runs");
     let kept = fs::read_to_string(root().join("ringfence.toml")).expect("the sample");
     let printed = String::from_utf8(printed.stdout).expect("UTF-8");
-    assert!(
-        kept == printed,
-        "run: ringfence config sample > ringfence.toml"
-    );
+    assert!(kept == printed, "run: ringfence config sample > ringfence.toml");
 }
 
 #[test]
@@ -223,14 +195,8 @@ fn each_rule_catches_its_fault() {
     ] {
         assert_eq!(faults_of(Path::new(path), text).len(), faults, "{path}");
     }
-    assert_eq!(
-        faults_of_admission("//! x\nlet t = Instant::now();\n"),
-        ["Instant"]
-    );
-    assert_eq!(
-        faults_of_admission("//! No async, no tokio.\nfn pure() {}\n"),
-        [""; 0]
-    );
+    assert_eq!(faults_of_admission("//! x\nlet t = Instant::now();\n"), ["Instant"]);
+    assert_eq!(faults_of_admission("//! No async, no tokio.\nfn pure() {}\n"), [""; 0]);
     let manifest =
         "[package]\nname = \"x\"\n[dependencies]\naxum.workspace = true\nhub = \"1\"\n[lints]\n";
     assert_eq!(dependencies(manifest), ["axum", "hub"]);

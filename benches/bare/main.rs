@@ -74,8 +74,7 @@ fn run(arguments: &Arguments) -> io::Result<()> {
         return Err(io::Error::other("--listen: expected a loopback address"));
     }
     let body = |file: &Option<PathBuf>, text: &'static str| {
-        file.as_deref()
-            .map_or(Ok(Bytes::from_static(text.as_bytes())), read)
+        file.as_deref().map_or(Ok(Bytes::from_static(text.as_bytes())), read)
     };
     let answers = Answers {
         admit: body(&arguments.admit_answer, ADMIT)?,
@@ -103,11 +102,7 @@ fn read(path: &Path) -> io::Result<Bytes> {
 
 /// The kernel spreads connections over the listeners of one port.
 fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -117,15 +112,11 @@ fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 /// Accepts until the process ends.
 fn serve(listener: std::net::TcpListener, answers: &Answers) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
         let listener = TcpListener::from_std(listener)?;
         let mut http = http1::Builder::new();
-        http.pipeline_flush(true)
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_TIMEOUT);
+        http.pipeline_flush(true).timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
         loop {
             let (stream, _) = listener.accept().await?;
             stream.set_nodelay(true)?;
@@ -147,14 +138,8 @@ async fn answer(
     let release = request.uri().path() == Operation::Release.path();
     // A body cut short ends its connection anyway.
     let _read = request.into_body().collect().await;
-    let body = if release {
-        answers.release
-    } else {
-        answers.admit
-    };
+    let body = if release { answers.release } else { answers.admit };
     let mut response = Response::new(Full::new(body));
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     Ok(response)
 }

@@ -13,19 +13,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const ACCOUNTS: u64 = 1_000_000;
 
 fn look_up(criterion: &mut Criterion) {
-    let accounts = Accounts {
-        count: ACCOUNTS,
-        slots: None,
-        billed: false,
-        keys: true,
-    };
+    let accounts = Accounts { count: ACCOUNTS, slots: None, billed: false, keys: true };
     let world = World::open(accounts).expect("a world");
     let secrets: Vec<String> = (0..ACCOUNTS).map(names::secret).collect();
     let account = |secret: &str| {
-        let scope = world
-            .engine
-            .authenticate(secret.as_bytes())
-            .expect("a known key");
+        let scope = world.engine.authenticate(secret.as_bytes()).expect("a known key");
         black_box(world.engine.account(scope, None).expect("its account"));
     };
     let mut group = criterion.benchmark_group("look up by key");

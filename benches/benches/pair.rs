@@ -24,15 +24,9 @@ struct Ended {
 }
 
 /// What the targets were set with.
-const FEW: Ended = Ended {
-    tombstones_max: 10_000,
-    pair_us: 10_000,
-};
+const FEW: Ended = Ended { tombstones_max: 10_000, pair_us: 10_000 };
 /// 20,000 pairs a second: each forgets a call that has long left the caches, and meets it in the wheel.
-const MANY: Ended = Ended {
-    tombstones_max: 1_000_000,
-    pair_us: 50,
-};
+const MANY: Ended = Ended { tombstones_max: 1_000_000, pair_us: 50 };
 const FLUSH_EVERY: u64 = 64;
 const ACKNOWLEDGE_EVERY: u64 = 1 << 14;
 
@@ -44,23 +38,10 @@ fn core(criterion: &mut Criterion) {
         ("1,000 accounts, 1 M live calls", 1_000, 1_000_000, FEW),
         ("100,000 accounts", 100_000, 0, FEW),
         ("1 M accounts at random", 1_000_000, 0, FEW),
-        (
-            "1,000 accounts, 1 M live calls, 1 M tombstones",
-            1_000,
-            1_000_000,
-            MANY,
-        ),
+        ("1,000 accounts, 1 M live calls, 1 M tombstones", 1_000, 1_000_000, MANY),
     ] {
-        let Ended {
-            tombstones_max,
-            pair_us,
-        } = ended;
-        let core = Core::new(Size {
-            accounts,
-            live,
-            tombstones_max,
-            pair_us,
-        });
+        let Ended { tombstones_max, pair_us } = ended;
+        let core = Core::new(Size { accounts, live, tombstones_max, pair_us });
         let mut seed = 0;
         for threads in [1, 2] {
             let id = BenchmarkId::new(name, format!("{threads} threads"));
@@ -89,10 +70,7 @@ fn on_threads(core: &Core, seed: u128, threads: u32, pairs: u64) -> Duration {
                 })
             })
             .collect();
-        running
-            .into_iter()
-            .map(|thread| thread.join().expect("a driver"))
-            .sum()
+        running.into_iter().map(|thread| thread.join().expect("a driver")).sum()
     });
     spent / threads
 }
@@ -101,16 +79,9 @@ fn engine(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pair/engine");
     group.throughput(Throughput::Elements(1)).sample_size(10);
     // Ended calls stay in the wheel until their second comes: a longer run only takes memory.
-    group
-        .warm_up_time(Duration::from_secs(1))
-        .measurement_time(Duration::from_secs(3));
+    group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(3));
     for (name, count) in [("1 account", 1), ("100,000 accounts", 100_000)] {
-        let accounts = Accounts {
-            count,
-            slots: Some(1_000),
-            billed: false,
-            keys: false,
-        };
+        let accounts = Accounts { count, slots: Some(1_000), billed: false, keys: false };
         let world = World::open(accounts).expect("a world");
         let accounts: Vec<_> = (0..count).map(|number| world.account(number)).collect();
         let mut seed = 0;
@@ -126,13 +97,7 @@ fn engine(criterion: &mut Criterion) {
                         id.clear();
                         ids.append(pair, &mut id);
                         let call_id = std::str::from_utf8(&id).unwrap_or_default();
-                        world.admit(
-                            account,
-                            &Admit {
-                                call_id,
-                                ..Admit::default()
-                            },
-                        );
+                        world.admit(account, &Admit { call_id, ..Admit::default() });
                         world.release(account, call_id);
                         if pair.is_multiple_of(FLUSH_EVERY) {
                             world.engine.flush().expect("recorded");

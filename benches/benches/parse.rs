@@ -12,21 +12,14 @@ const LINE: &[u8] = br#"{"op":"admit","call_id":"01234567-89ab-4cde-8f01-0000000
 fn parse(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("parse");
     for (name, body, read) in [
-        (
-            "JSON",
-            JSON,
-            Parameters::read_json as fn(&mut Parameters<'static>, &'static [u8]),
-        ),
+        ("JSON", JSON, Parameters::read_json as fn(&mut Parameters<'static>, &'static [u8])),
         ("form", FORM, Parameters::read_form),
         ("batch line", LINE, Parameters::read_json),
     ] {
         group.throughput(Throughput::Bytes(body.len() as u64));
         let mut parameters = Parameters::default();
         read(&mut parameters, body);
-        assert!(
-            parameters.unknown().is_empty() && parameters.unreadable().is_empty(),
-            "{name}"
-        );
+        assert!(parameters.unknown().is_empty() && parameters.unreadable().is_empty(), "{name}");
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 parameters.clear();

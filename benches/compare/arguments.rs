@@ -64,10 +64,7 @@ pub struct Processors {
 impl Arguments {
     pub fn processors(&self) -> io::Result<Processors> {
         let allowed = processor::allowed()?;
-        let (server, load) = (
-            usize::from(self.gateway_threads),
-            usize::from(self.load_threads),
-        );
+        let (server, load) = (usize::from(self.gateway_threads), usize::from(self.load_threads));
         if allowed.len() < server + load {
             return Err(io::Error::other(format!(
                 "{server} gateway threads and {load} of the generator need {} processors; there are {}",
@@ -76,10 +73,7 @@ impl Arguments {
             )));
         }
         let (first, rest) = allowed.split_at(server);
-        Ok(Processors {
-            server: first.to_vec(),
-            load: rest[..load].to_vec(),
-        })
+        Ok(Processors { server: first.to_vec(), load: rest[..load].to_vec() })
     }
 
     /// The path of a program of this workspace.
@@ -87,17 +81,11 @@ impl Arguments {
         let beside = || Some(env::current_exe().ok()?.parent()?.to_owned());
         let directory = self.bin_dir.clone().or_else(beside).unwrap_or_default();
         let path = directory.join(name);
-        if path.is_file() {
-            Ok(path)
-        } else {
-            Err(missing(&path))
-        }
+        if path.is_file() { Ok(path) } else { Err(missing(&path)) }
     }
 
     pub fn runs(&self, case: &str) -> bool {
-        self.only
-            .as_ref()
-            .is_none_or(|part| case.contains(part.as_str()))
+        self.only.as_ref().is_none_or(|part| case.contains(part.as_str()))
     }
 
     pub const fn settings(&self) -> Settings {
@@ -112,8 +100,5 @@ impl Arguments {
 }
 
 fn missing(path: &Path) -> io::Error {
-    io::Error::other(format!(
-        "{} is missing: `make bench` builds what it needs",
-        path.display()
-    ))
+    io::Error::other(format!("{} is missing: `make bench` builds what it needs", path.display()))
 }

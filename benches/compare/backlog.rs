@@ -20,9 +20,7 @@ pub struct Backlog {
 
 impl Backlog {
     pub fn of(installation: &Installation) -> io::Result<Self> {
-        let backlog = Self {
-            operations: installation.operations,
-        };
+        let backlog = Self { operations: installation.operations };
         backlog.read()?;
         Ok(backlog)
     }
@@ -31,9 +29,7 @@ impl Backlog {
     pub fn read(&self) -> io::Result<f64> {
         let answer = exchange(self.operations, "GET", "/metrics", "", None)?;
         let text = String::from_utf8_lossy(&answer.body);
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(METRIC)?.strip_prefix(' '));
+        let line = text.lines().find_map(|line| line.strip_prefix(METRIC)?.strip_prefix(' '));
         line.and_then(|value| value.trim().parse().ok())
             .ok_or_else(|| io::Error::other(format!("/metrics has no {METRIC}")))
     }
@@ -58,11 +54,7 @@ impl Posting {
             let left = backlog.read()?;
             let watched_s = (monotonic_ns() - start_ns) as f64 / SECOND_NS as f64;
             if left <= 0.0 || watched_s >= f64::from(limit_s) {
-                return Ok(Self {
-                    backlog: before,
-                    left,
-                    watched_s,
-                });
+                return Ok(Self { backlog: before, left, watched_s });
             }
             thread::sleep(LOOK_EVERY);
         }

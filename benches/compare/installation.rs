@@ -41,18 +41,10 @@ impl Installation {
             .arg("serve")
             .arg("--data-dir")
             .arg(directory.join("data"))
-            .args([
-                "--gateway-listen",
-                "127.0.0.1:0",
-                "--control-plane-listen",
-                "127.0.0.1:0",
-            ])
+            .args(["--gateway-listen", "127.0.0.1:0", "--control-plane-listen", "127.0.0.1:0"])
             .args(["--ops-listen", "127.0.0.1:0", "--log-level", "warn"])
             .arg(format!("--gateway-threads={}", arguments.gateway_threads))
-            .arg(format!(
-                "--posting-cpu-percent={}",
-                arguments.posting_cpu_percent
-            ))
+            .arg(format!("--posting-cpu-percent={}", arguments.posting_cpu_percent))
             .env("RINGFENCE_OPERATOR_KEY", &operator_key);
         let server = Server::start(&mut command, &processors.server, LISTENERS)?;
         let control_plane = server.listener("control-plane")?;
@@ -74,11 +66,7 @@ impl Installation {
         let billed = post("/v1/sub-accounts", &key, billed)?;
         let id = text(&billed, "sub_account_id")?;
         let money = json!({"amount": MONEY, "currency": "INR"});
-        post(
-            &format!("/v1/sub-accounts/{id}/wallet/recharge"),
-            &key,
-            money,
-        )?;
+        post(&format!("/v1/sub-accounts/{id}/wallet/recharge"), &key, money)?;
         let unbilled = json!({
             "name": "Unbilled", "billing_mode": "isolated", "region": "india",
             "concurrency_limit": SLOTS,
@@ -117,9 +105,7 @@ impl Installation {
         for (operation, body) in [("admit", call), ("release", end)] {
             let path = format!("/v1/calls/{operation}");
             let answer = exchange(self.gateway, "POST", &path, &self.billed_key, Some(&body))?;
-            answer
-                .json()
-                .map_err(|error| io::Error::other(format!("POST {path}: {error}")))?;
+            answer.json().map_err(|error| io::Error::other(format!("POST {path}: {error}")))?;
             let file = directory.join(operation);
             fs::write(&file, &answer.body)?;
             command.arg(format!("--{operation}-answer")).arg(file);

@@ -44,10 +44,7 @@ fn run(arguments: &Arguments) -> io::Result<Report> {
     let rounds = Rounds::new(arguments, &processors, &installation, &bare)?;
     let backlog = Backlog::of(&installation)?;
     let mut results = Vec::new();
-    for case in cases::all()
-        .into_iter()
-        .filter(|case| arguments.runs(case.name))
-    {
+    for case in cases::all().into_iter().filter(|case| arguments.runs(case.name)) {
         let before = backlog.read()?;
         let result = rounds.run(&case, before, || backlog.read())?;
         write!(io::stdout(), "{result}")?;
@@ -55,13 +52,8 @@ fn run(arguments: &Arguments) -> io::Result<Report> {
     }
     let resident_bytes = benches::processor::resident_bytes(installation.server.pid())?;
     let posting = Posting::drain(&backlog, arguments.drain_limit_s)?;
-    let report = Report {
-        machine,
-        settings: arguments.settings(),
-        results,
-        resident_bytes,
-        posting,
-    };
+    let report =
+        Report { machine, settings: arguments.settings(), results, resident_bytes, posting };
     write!(io::stdout(), "{}", report.closing())?;
     if let Some(path) = &arguments.json {
         fs::write(path, serde_json::to_vec_pretty(&report)?)?;

@@ -55,29 +55,17 @@ impl CaseResult {
     pub fn new(case: &Case, rounds: Vec<Round>, backlog: [f64; 2]) -> Self {
         let measure = case.measure;
         let gateway = median(rounds.iter().map(|round| measure.of(&round.gateway)));
-        let bare = median(
-            rounds
-                .iter()
-                .filter_map(|round| Some(measure.of(round.bare.as_ref()?))),
-        );
+        let bare = median(rounds.iter().filter_map(|round| Some(measure.of(round.bare.as_ref()?))));
         let paired = |of: &dyn Fn(&Figures) -> Option<f64>, turned: bool| {
             median(rounds.iter().filter_map(|round| {
                 let (gateway, bare) = (of(&round.gateway)?, of(round.bare.as_ref()?)?);
-                Some(if turned {
-                    bare / gateway
-                } else {
-                    gateway / bare
-                })
+                Some(if turned { bare / gateway } else { gateway / bare })
             }))
         };
         let cpu_us = |figures: &Figures| Some(figures.server?.cpu_us_per_request);
         let ratio = paired(&|figures| Some(measure.of(figures)), false);
         let gateway_cpu_us = median(rounds.iter().filter_map(|round| cpu_us(&round.gateway)));
-        let bare_cpu_us = median(
-            rounds
-                .iter()
-                .filter_map(|round| cpu_us(round.bare.as_ref()?)),
-        );
+        let bare_cpu_us = median(rounds.iter().filter_map(|round| cpu_us(round.bare.as_ref()?)));
         let cpu_ratio = paired(&cpu_us, true);
         let gateway = gateway.unwrap_or(0.0);
         let met = match case.target {
@@ -107,11 +95,7 @@ impl CaseResult {
         let gateway = median(self.rounds.iter().map(|round| of(&round.gateway)));
         (
             gateway.unwrap_or(0.0),
-            median(
-                self.rounds
-                    .iter()
-                    .filter_map(|round| Some(of(round.bare.as_ref()?))),
-            ),
+            median(self.rounds.iter().filter_map(|round| Some(of(round.bare.as_ref()?)))),
         )
     }
 }
@@ -122,9 +106,7 @@ impl fmt::Display for CaseResult {
         writeln!(f, "\n{}", self.name)?;
         let line = |f: &mut fmt::Formatter<'_>, who: &str, value: f64, cpu_us: Option<f64>| {
             write!(f, "  {who:<10} {value:>12.0} {unit}")?;
-            cpu_us.map_or(Ok(()), |cpu_us| {
-                write!(f, "   {cpu_us:.2} µs CPU per request")
-            })?;
+            cpu_us.map_or(Ok(()), |cpu_us| write!(f, "   {cpu_us:.2} µs CPU per request"))?;
             f.write_char('\n')
         };
         line(f, "ringfence", self.gateway, self.gateway_cpu_us)?;
@@ -133,9 +115,7 @@ impl fmt::Display for CaseResult {
         }
         if let Some(ratio) = self.ratio {
             write!(f, "  ratio      {ratio:>12.3}")?;
-            let cpu = self
-                .cpu_ratio
-                .map(|ratio| format!("   {ratio:.3} by CPU time"));
+            let cpu = self.cpu_ratio.map(|ratio| format!("   {ratio:.3} by CPU time"));
             writeln!(f, "{}", cpu.unwrap_or_default())?;
         }
         let latencies = [
@@ -149,20 +129,13 @@ impl fmt::Display for CaseResult {
             write!(f, "   {name} {gateway:.0}{bare}")?;
         }
         let [before, after] = self.backlog;
-        writeln!(
-            f,
-            "\n  backlog    {before:.0} records before, {after:.0} after"
-        )?;
+        writeln!(f, "\n  backlog    {before:.0} records before, {after:.0} after")?;
         let wanted = match self.target {
             Target::Ratio(least) => format!("a ratio of {least:.2} or more"),
             Target::OperationsPerS(least) => format!("{least:.0} operations/s or more"),
             Target::None => return Ok(()),
         };
-        let met = if self.met == Some(true) {
-            "met"
-        } else {
-            "MISSED"
-        };
+        let met = if self.met == Some(true) { "met" } else { "MISSED" };
         writeln!(f, "  target     {wanted}: {met}")
     }
 }

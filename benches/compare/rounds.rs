@@ -41,14 +41,8 @@ impl<'a> Rounds<'a> {
         bare: &Server,
     ) -> io::Result<Self> {
         Ok(Self {
-            gateway: Loaded {
-                address: installation.gateway,
-                pid: installation.server.pid(),
-            },
-            bare: Loaded {
-                address: bare.listener("bare")?,
-                pid: bare.pid(),
-            },
+            gateway: Loaded { address: installation.gateway, pid: installation.server.pid() },
+            bare: Loaded { address: bare.listener("bare")?, pid: bare.pid() },
             installation,
             load: arguments.program("load")?,
             count: arguments.rounds,
@@ -66,15 +60,10 @@ impl<'a> Rounds<'a> {
     ) -> io::Result<CaseResult> {
         let one = || {
             let gateway = self.load(case, self.gateway)?;
-            let bare = case
-                .against_bare
-                .then(|| self.load(case, self.bare))
-                .transpose()?;
+            let bare = case.against_bare.then(|| self.load(case, self.bare)).transpose()?;
             Ok(Round { gateway, bare })
         };
-        let rounds = (0..self.count)
-            .map(|_| one())
-            .collect::<io::Result<Vec<Round>>>()?;
+        let rounds = (0..self.count).map(|_| one()).collect::<io::Result<Vec<Round>>>()?;
         Ok(CaseResult::new(case, rounds, [backlog_before, backlog()?]))
     }
 
@@ -83,10 +72,7 @@ impl<'a> Rounds<'a> {
         let output = Command::new(&self.load)
             .args(["--quiet", "--json", "--warmup-s", WARMUP_S])
             .arg(format!("--target={}", server.address))
-            .arg(format!(
-                "--duration-s={}",
-                case.round_s.unwrap_or(self.round_s)
-            ))
+            .arg(format!("--duration-s={}", case.round_s.unwrap_or(self.round_s)))
             .arg(format!("--server-pid={}", server.pid))
             .arg(format!("--threads={}", processors.len()))
             .arg(format!("--pin={}", processors.join(",")))
@@ -99,10 +85,7 @@ impl<'a> Rounds<'a> {
         }
         let figures: Figures = serde_json::from_slice(&output.stdout)?;
         if let Some((reason, count)) = figures.refusals.first_key_value() {
-            return Err(io::Error::other(format!(
-                "{}: {count} refused with {reason}",
-                case.name
-            )));
+            return Err(io::Error::other(format!("{}: {count} refused with {reason}", case.name)));
         }
         Ok(figures)
     }

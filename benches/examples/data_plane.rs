@@ -18,25 +18,12 @@ const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(50);
 
 fn main() -> io::Result<()> {
     let billed = std::env::args().nth(1).as_deref() == Some("billed");
-    let world = World::open(Accounts {
-        count: 10,
-        slots: Some(1_000_000),
-        billed,
-        keys: true,
-    })?;
+    let world = World::open(Accounts { count: 10, slots: Some(1_000_000), billed, keys: true })?;
     let _expiry = Expiry::start(&world.engine)?;
     let listen = ([127, 0, 0, 1], 0).into();
-    let settings = Settings {
-        listen,
-        ..Settings::default()
-    };
+    let settings = Settings { listen, ..Settings::default() };
     let server = Server::start(world.engine.clone(), settings)?;
-    writeln!(
-        io::stdout(),
-        "gateway  http://{}  key {}",
-        server.address(),
-        names::secret(0)
-    )?;
+    writeln!(io::stdout(), "gateway  http://{}  key {}", server.address(), names::secret(0))?;
     thread::spawn(move || {
         loop {
             thread::sleep(ACKNOWLEDGE_EVERY);

@@ -52,8 +52,7 @@ impl Subject {
     }
 
     fn name(self) -> String {
-        self.to_possible_value()
-            .map_or_else(String::new, |value| value.get_name().into())
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().into())
     }
 }
 
@@ -96,11 +95,7 @@ fn count_all() -> io::Result<bool> {
 fn count(subject: Subject, directory: &Path) -> io::Result<u64> {
     let file = directory.join(subject.name());
     let output = Command::new("valgrind")
-        .args([
-            "--tool=callgrind",
-            "--collect-atstart=no",
-            "--toggle-collect=*counted_pairs*",
-        ])
+        .args(["--tool=callgrind", "--collect-atstart=no", "--toggle-collect=*counted_pairs*"])
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(std::env::current_exe()?)
         .arg(format!("--run={}", subject.name()))
@@ -111,9 +106,7 @@ fn count(subject: Subject, directory: &Path) -> io::Result<u64> {
         return Err(io::Error::other(format!("valgrind failed: {text}")));
     }
     let profile = fs::read_to_string(file)?;
-    let total = profile
-        .lines()
-        .find_map(|line| line.strip_prefix("summary: "));
+    let total = profile.lines().find_map(|line| line.strip_prefix("summary: "));
     total
         .and_then(|total| total.trim().parse().ok())
         .filter(|total| *total > 0)
@@ -135,12 +128,7 @@ fn run(subject: Subject) -> io::Result<()> {
             counted_pairs(|| (0..PAIRS).for_each(|_| driver.pair()));
         }
         Subject::Engine => {
-            let accounts = Accounts {
-                count: 1_000,
-                slots: Some(100),
-                billed: true,
-                keys: false,
-            };
+            let accounts = Accounts { count: 1_000, slots: Some(100), billed: true, keys: false };
             let world = World::open(accounts)?;
             let ids = CallIds::new(1 << 64);
             turns(&world, &ids, 0..20_000)?;
@@ -166,13 +154,7 @@ fn turns(world: &World, ids: &CallIds, calls: std::ops::Range<u64>) -> io::Resul
         id.clear();
         ids.append(call, &mut id);
         let call_id = std::str::from_utf8(&id).unwrap_or_default();
-        world.admit(
-            &account,
-            &Admit {
-                call_id,
-                ..Admit::default()
-            },
-        );
+        world.admit(&account, &Admit { call_id, ..Admit::default() });
         world.release(&account, call_id);
         if call % TURN == 0 {
             world.engine.flush().map_err(io::Error::other)?;

@@ -12,10 +12,7 @@ use crate::plan::{Limits, Plan, Workload};
 /// Drives admit and release pairs over HTTP/1.1 against a gateway on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "load", version)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a switch of the command line"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Arguments {
     /// Where the gateway listens; loopback only
     #[arg(long, default_value = "127.0.0.1:7070")]
@@ -84,10 +81,7 @@ pub struct Output {
 impl Arguments {
     pub fn read(mut self) -> Result<(Plan, Output), String> {
         if !self.target.ip().is_loopback() {
-            return Err(format!(
-                "--target {}: expected a loopback address",
-                self.target
-            ));
+            return Err(format!("--target {}: expected a loopback address", self.target));
         }
         let keys = self.take_keys()?;
         let measured = seconds("--duration-s", self.duration_s, 0.1)?;
@@ -113,23 +107,13 @@ impl Arguments {
             connections: self.connections as usize,
             workload,
             live: u64::from(self.live),
-            limits: Limits {
-                warmup,
-                measured,
-                requests: self.count.unwrap_or(u64::MAX),
-            },
+            limits: Limits { warmup, measured, requests: self.count.unwrap_or(u64::MAX) },
             threads: self.threads as usize,
             pin: self.pin,
             server_pid: self.server_pid,
             show_progress: !self.quiet,
         };
-        Ok((
-            plan,
-            Output {
-                json: self.json,
-                allow_errors: self.allow_errors,
-            },
-        ))
+        Ok((plan, Output { json: self.json, allow_errors: self.allow_errors }))
     }
 
     fn take_keys(&mut self) -> Result<Vec<String>, String> {
@@ -156,15 +140,11 @@ impl Arguments {
                 Ok(Workload::Open { rate_per_s: rate })
             }
             (Some(rate), _) => Err(format!("--rate {rate}: expected 1 to 10000000")),
-            (None, Some(lines)) if lines % 2 == 1 => Err(format!(
-                "--batch {lines}: expected an even number, admits and their releases"
-            )),
-            (None, Some(lines)) => Ok(Workload::Batch {
-                calls: u64::from(lines / 2),
-            }),
-            (None, None) => Ok(Workload::Closed {
-                pipeline: self.pipeline as usize,
-            }),
+            (None, Some(lines)) if lines % 2 == 1 => {
+                Err(format!("--batch {lines}: expected an even number, admits and their releases"))
+            }
+            (None, Some(lines)) => Ok(Workload::Batch { calls: u64::from(lines / 2) }),
+            (None, None) => Ok(Workload::Closed { pipeline: self.pipeline as usize }),
         }
     }
 }
@@ -183,10 +163,7 @@ mod tests {
 
     fn read(arguments: &[&str]) -> Result<Plan, String> {
         let all = ["load", "--key", "k"].iter().chain(arguments);
-        Arguments::try_parse_from(all)
-            .map_err(|error| error.to_string())?
-            .read()
-            .map(|read| read.0)
+        Arguments::try_parse_from(all).map_err(|error| error.to_string())?.read().map(|read| read.0)
     }
 
     #[test]

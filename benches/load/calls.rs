@@ -27,10 +27,7 @@ pub struct Calls {
 
 impl Calls {
     pub fn new(live: usize) -> Self {
-        Self {
-            live,
-            ..Self::default()
-        }
+        Self { live, ..Self::default() }
     }
 
     /// What comes next.
@@ -51,9 +48,7 @@ impl Calls {
     }
 
     pub fn refused(&mut self, call: u64) {
-        let index = call
-            .checked_sub(self.oldest)
-            .and_then(|index| usize::try_from(index).ok());
+        let index = call.checked_sub(self.oldest).and_then(|index| usize::try_from(index).ok());
         match index.and_then(|index| self.states.get_mut(index)) {
             Some(state) => {
                 *state = State::Refused;
@@ -65,13 +60,8 @@ impl Calls {
 
     /// Whether a release that found nothing was for a call refused meanwhile.
     pub fn was_refused(&mut self, call: u64) -> bool {
-        let found = self
-            .released_in_vain
-            .iter()
-            .position(|refused| *refused == call);
-        found
-            .map(|index| self.released_in_vain.swap_remove(index))
-            .is_some()
+        let found = self.released_in_vain.iter().position(|refused| *refused == call);
+        found.map(|index| self.released_in_vain.swap_remove(index)).is_some()
     }
 
     fn take_oldest(&mut self) -> Option<u64> {
@@ -103,21 +93,10 @@ mod tests {
     fn as_many_calls_stay_live_as_were_asked_for() {
         let mut calls = Calls::new(2);
         let some: Vec<_> = (0..6).map(|_| calls.next()).collect();
-        let expected = [
-            (Admit, 0),
-            (Admit, 1),
-            (Admit, 2),
-            (Release, 0),
-            (Admit, 3),
-            (Release, 1),
-        ];
+        let expected = [(Admit, 0), (Admit, 1), (Admit, 2), (Release, 0), (Admit, 3), (Release, 1)];
         assert_eq!(some, expected);
         assert_eq!(
-            [
-                calls.next_release(),
-                calls.next_release(),
-                calls.next_release()
-            ],
+            [calls.next_release(), calls.next_release(), calls.next_release()],
             [Some(2), Some(3), None]
         );
     }

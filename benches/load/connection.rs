@@ -119,10 +119,7 @@ impl Connection {
         let batch = &script.batches[self.key % script.batches.len()];
         batch.append(&self.ids, self.next_batched, &mut self.out);
         self.next_batched += script.batch_calls;
-        self.waiting.push_back(Asked {
-            what: What::Batch,
-            due_ns,
-        });
+        self.waiting.push_back(Asked { what: What::Batch, due_ns });
     }
 
     /// Appends the release of a call that is still live; `false` when there is none.
@@ -135,19 +132,10 @@ impl Connection {
     }
 
     fn ask_one(&mut self, script: &Script<'_>, operation: Operation, call: u64, due_ns: u64) {
-        let rotation = if script.rotate_keys {
-            usize::try_from(call).unwrap_or(0)
-        } else {
-            0
-        };
+        let rotation = if script.rotate_keys { usize::try_from(call).unwrap_or(0) } else { 0 };
         let key = self.key.wrapping_add(rotation) % script.templates.len();
-        script.templates[key]
-            .of(operation)
-            .append(&self.ids, call, &mut self.out);
-        self.waiting.push_back(Asked {
-            what: What::One(operation, call),
-            due_ns,
-        });
+        script.templates[key].of(operation).append(&self.ids, call, &mut self.out);
+        self.waiting.push_back(Asked { what: What::One(operation, call), due_ns });
     }
 
     /// Writes what the socket takes now.
@@ -181,15 +169,9 @@ impl Connection {
         let now_ns = clock();
         let invalid = |what: &'static str| io::Error::new(ErrorKind::InvalidData, what);
         loop {
-            let answer = self
-                .reader
-                .next_answer()
-                .map_err(|_| invalid("not an answer"))?;
+            let answer = self.reader.next_answer().map_err(|_| invalid("not an answer"))?;
             let Some(answer) = answer else { return Ok(()) };
-            let asked = self
-                .waiting
-                .pop_front()
-                .ok_or_else(|| invalid("an answer to nothing"))?;
+            let asked = self.waiting.pop_front().ok_or_else(|| invalid("an answer to nothing"))?;
             tally.answered(now_ns.saturating_sub(asked.due_ns));
             match asked.what {
                 What::One(operation, call) => {
@@ -239,11 +221,7 @@ fn count_batch(answer: &Answer<'_>, tally: &mut Tally) {
         return tally.error(what_is_wrong(Verdict::of(answer.status, answer.body)));
     }
     let (mut admitted, mut refused, mut released, mut unknown) = (0, 0, 0, 0);
-    for line in answer
-        .body
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-    {
+    for line in answer.body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         match Verdict::of_line(line) {
             Verdict::Yes if line.starts_with(b"{\"admitted\":true") => admitted += 1,
             Verdict::Yes => released += 1,

@@ -43,17 +43,9 @@ impl Setup {
             admit: template(Operation::Admit, key),
             release: template(Operation::Release, key),
         };
-        let batch_calls = if let Workload::Batch { calls } = plan.workload {
-            calls
-        } else {
-            0
-        };
+        let batch_calls = if let Workload::Batch { calls } = plan.workload { calls } else { 0 };
         let batch = |key: &String| BatchTemplate::new(batch_calls, &host, key);
-        let batched = if batch_calls > 0 {
-            plan.keys.as_slice()
-        } else {
-            &[]
-        };
+        let batched = if batch_calls > 0 { plan.keys.as_slice() } else { &[] };
         Self {
             templates: plan.keys.iter().map(both).collect(),
             batches: batched.iter().map(batch).collect(),
@@ -110,12 +102,8 @@ impl<'a> Generator<'a> {
         }
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let connections = plan.share(plan.connections, index);
-        let first: usize = (0..index)
-            .map(|before| plan.share(plan.connections, before))
-            .sum();
-        let live = usize::try_from(plan.live)
-            .unwrap_or(usize::MAX)
-            .div_ceil(plan.connections);
+        let first: usize = (0..index).map(|before| plan.share(plan.connections, before)).sum();
+        let live = usize::try_from(plan.live).unwrap_or(usize::MAX).div_ceil(plan.connections);
         let batch = setup.batch_calls > 0;
         let open = |number: usize| {
             // The top 72 bits of a seed reach the ids; the number sits at their end.
@@ -124,9 +112,8 @@ impl<'a> Generator<'a> {
             watch(&epoll, &connection, number - first)?;
             Ok(connection)
         };
-        let connections: Vec<Connection> = (first..first + connections)
-            .map(open)
-            .collect::<io::Result<_>>()?;
+        let connections: Vec<Connection> =
+            (first..first + connections).map(open).collect::<io::Result<_>>()?;
         Ok(Self {
             plan,
             script: setup.script(plan),
@@ -162,11 +149,7 @@ impl<'a> Generator<'a> {
                 break;
             }
             events.clear();
-            epoll::wait(
-                &self.epoll,
-                spare_capacity(&mut events),
-                Some(&self.timeout(now_ns)),
-            )?;
+            epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&self.timeout(now_ns)))?;
             for event in events.drain(..) {
                 self.serve(event)?;
             }
@@ -255,12 +238,7 @@ impl<'a> Generator<'a> {
                 epoll::EventFlags::empty()
             };
             let data = epoll::EventData::new_u64(index as u64);
-            epoll::modify(
-                &self.epoll,
-                connection.stream(),
-                data,
-                epoll::EventFlags::IN | more,
-            )?;
+            epoll::modify(&self.epoll, connection.stream(), data, epoll::EventFlags::IN | more)?;
         }
         Ok(())
     }
@@ -302,17 +280,11 @@ impl<'a> Generator<'a> {
     /// Sleeps until something arrives or is due. An open loop spins through the last millisecond:
     /// a timer would add its own delay to every latency.
     fn timeout(&self, now_ns: u64) -> Timespec {
-        let due_ns = self
-            .schedule
-            .as_ref()
-            .and_then(Schedule::next_ns)
-            .filter(|_| !self.free.is_empty());
+        let due_ns =
+            self.schedule.as_ref().and_then(Schedule::next_ns).filter(|_| !self.free.is_empty());
         let wait_ns = due_ns.map_or(LOOK_EVERY_NS, |due_ns| due_ns.saturating_sub(now_ns));
         let whole_ms = wait_ns.min(LOOK_EVERY_NS) / MILLISECOND_NS * MILLISECOND_NS;
-        Timespec {
-            tv_sec: 0,
-            tv_nsec: i64::try_from(whole_ms).unwrap_or(0),
-        }
+        Timespec { tv_sec: 0, tv_nsec: i64::try_from(whole_ms).unwrap_or(0) }
     }
 
     /// Waits for what is unanswered and releases what is live.
@@ -326,15 +298,8 @@ impl<'a> Generator<'a> {
             }
         }
         let mut events = Vec::with_capacity(EVENTS_MAX);
-        let look = Timespec {
-            tv_sec: 0,
-            tv_nsec: 20_000_000,
-        };
-        while self
-            .connections
-            .iter()
-            .any(|connection| !connection.is_idle())
-        {
+        let look = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+        while self.connections.iter().any(|connection| !connection.is_idle()) {
             if monotonic_ns() > deadline_ns {
                 measured.error("calls left live or requests unanswered at the end");
                 break;
@@ -354,10 +319,7 @@ impl<'a> Generator<'a> {
         // One thread asks for all.
         let pid = self.plan.server_pid.filter(|_| self.index == 0);
         let server_s = pid.map(processor::cpu_s).transpose()?;
-        Ok(Cost {
-            generator_s: seconds(thread_cpu_ns()),
-            server_s,
-        })
+        Ok(Cost { generator_s: seconds(thread_cpu_ns()), server_s })
     }
 }
 
@@ -375,10 +337,5 @@ fn seconds(nanoseconds: u64) -> f64 {
 
 fn watch(epoll: &OwnedFd, connection: &Connection, index: usize) -> io::Result<()> {
     let data = epoll::EventData::new_u64(index as u64);
-    Ok(epoll::add(
-        epoll,
-        connection.stream(),
-        data,
-        epoll::EventFlags::IN,
-    )?)
+    Ok(epoll::add(epoll, connection.stream(), data, epoll::EventFlags::IN)?)
 }

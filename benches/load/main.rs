@@ -58,16 +58,10 @@ fn run(plan: &Plan) -> io::Result<Figures> {
                 scope.spawn(move || Generator::new(plan, setup, index, answered)?.run())
             })
             .collect();
-        Progress::new(plan).watch(&answered, || {
-            running.iter().all(ScopedJoinHandle::is_finished)
-        });
+        Progress::new(plan).watch(&answered, || running.iter().all(ScopedJoinHandle::is_finished));
         running
             .into_iter()
-            .map(|thread| {
-                thread
-                    .join()
-                    .map_err(|_| io::Error::other("a generator panicked"))?
-            })
+            .map(|thread| thread.join().map_err(|_| io::Error::other("a generator panicked"))?)
             .collect::<io::Result<Vec<Tally>>>()
     })?;
     Ok(Tally::sum(tallies).figures(plan))

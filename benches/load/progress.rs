@@ -22,11 +22,8 @@ impl Progress {
     pub fn new(plan: &Plan) -> Self {
         let whole = plan.limits.warmup + plan.limits.measured;
         let visible = plan.show_progress && std::io::stderr().is_terminal();
-        let target = if visible {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
+        let target =
+            if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let length_ms = u64::try_from(whole.as_millis()).unwrap_or(u64::MAX);
         let bar = ProgressBar::with_draw_target(Some(length_ms), target);
         if let Ok(style) = ProgressStyle::with_template(FORM) {
@@ -39,11 +36,9 @@ impl Progress {
     pub fn watch(self, answered: &AtomicU64, finished: impl Fn() -> bool) {
         let start_ns = monotonic_ns();
         while !finished() {
-            self.bar
-                .set_position((monotonic_ns() - start_ns) / MILLISECOND_NS);
+            self.bar.set_position((monotonic_ns() - start_ns) / MILLISECOND_NS);
             // Shown only: no order with anything else is needed.
-            self.bar
-                .set_message(answered.load(Ordering::Relaxed).to_string());
+            self.bar.set_message(answered.load(Ordering::Relaxed).to_string());
             thread::sleep(LOOK_EVERY);
         }
         self.bar.finish_and_clear();

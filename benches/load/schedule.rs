@@ -15,12 +15,7 @@ pub struct Schedule {
 impl Schedule {
     #[expect(clippy::cast_precision_loss, reason = "a second has 30 bits")]
     pub fn new(start_ns: u64, end_ns: u64, rate_per_s: f64) -> Self {
-        Self {
-            start_ns,
-            end_ns,
-            interval_ns: SECOND_NS as f64 / rate_per_s,
-            next: 0,
-        }
+        Self { start_ns, end_ns, interval_ns: SECOND_NS as f64 / rate_per_s, next: 0 }
     }
 
     /// When the next request is due; `None` after the end.
@@ -50,10 +45,7 @@ mod tests {
         let mut schedule = Schedule::new(SECOND_NS, 2 * SECOND_NS, 4.0);
         assert_eq!(schedule.take(SECOND_NS - 1), None);
         let late: Vec<_> = std::iter::from_fn(|| schedule.take(10 * SECOND_NS)).collect();
-        assert_eq!(
-            late,
-            [1_000_000_000, 1_250_000_000, 1_500_000_000, 1_750_000_000]
-        );
+        assert_eq!(late, [1_000_000_000, 1_250_000_000, 1_500_000_000, 1_750_000_000]);
         assert_eq!(schedule.next_ns(), None);
     }
 }

@@ -36,11 +36,7 @@ pub enum Verdict<'a> {
 impl<'a> Verdict<'a> {
     /// Of an HTTP answer.
     pub fn of(status: u16, body: &'a [u8]) -> Self {
-        if status == 200 {
-            Self::Yes
-        } else {
-            Self::of_denial(body)
-        }
+        if status == 200 { Self::Yes } else { Self::of_denial(body) }
     }
 
     /// Of one line of a batch.
@@ -115,10 +111,7 @@ impl Tally {
     /// Forgets what was counted but the errors: the warm-up is over.
     pub fn begin(&mut self) {
         let errors = std::mem::take(&mut self.errors);
-        *self = Self {
-            errors,
-            ..Self::new()
-        };
+        *self = Self { errors, ..Self::new() };
     }
 
     /// Takes the errors of `other`, whose other counts are outside the measurement.
@@ -134,9 +127,7 @@ impl Tally {
             sum.released += tally.released;
             merge(&mut sum.refusals, &tally.refusals);
             merge(&mut sum.errors, &tally.errors);
-            sum.latency_ns
-                .add(&tally.latency_ns)
-                .expect("both have the same range");
+            sum.latency_ns.add(&tally.latency_ns).expect("both have the same range");
             sum.measured_s = sum.measured_s.max(tally.measured_s);
             sum.generator_cpu_s += tally.generator_cpu_s;
             sum.server_cpu_s = sum.server_cpu_s.or(tally.server_cpu_s);
@@ -144,10 +135,7 @@ impl Tally {
         sum
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "rates are shown with four digits"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "rates are shown with four digits")]
     pub fn figures(self, plan: &Plan) -> Figures {
         let refused: u64 = self.refusals.values().sum();
         let operations = self.admitted + self.released + refused;
@@ -212,14 +200,8 @@ mod tests {
     #[test]
     fn a_denial_is_a_refusal_and_anything_unexpected_an_error() {
         assert_eq!(Verdict::of(200, b""), Verdict::Yes);
-        assert_eq!(
-            Verdict::of(409, br#"{"reason":"no_slot"}"#),
-            Verdict::Refused("no_slot")
-        );
-        assert_eq!(
-            Verdict::of(404, br#"{"reason":"unknown_call"}"#),
-            Verdict::Unknown
-        );
+        assert_eq!(Verdict::of(409, br#"{"reason":"no_slot"}"#), Verdict::Refused("no_slot"));
+        assert_eq!(Verdict::of(404, br#"{"reason":"unknown_call"}"#), Verdict::Unknown);
         assert_eq!(
             Verdict::of(401, br#"{"status":401,"reason":"unauthenticated"}"#),
             Verdict::Wrong("unauthenticated")
@@ -229,14 +211,8 @@ mod tests {
 
     #[test]
     fn a_line_of_a_batch_says_yes_or_why_not() {
-        assert_eq!(
-            Verdict::of_line(br#"{"admitted":true,"call_id":"x"}"#),
-            Verdict::Yes
-        );
-        assert_eq!(
-            Verdict::of_line(br#"{"call_id":"x","state":"ended"}"#),
-            Verdict::Yes
-        );
+        assert_eq!(Verdict::of_line(br#"{"admitted":true,"call_id":"x"}"#), Verdict::Yes);
+        assert_eq!(Verdict::of_line(br#"{"call_id":"x","state":"ended"}"#), Verdict::Yes);
         let denied = br#"{"admitted":false,"reason":"no_slot"}"#;
         assert_eq!(Verdict::of_line(denied), Verdict::Refused("no_slot"));
     }

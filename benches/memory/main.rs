@@ -71,8 +71,7 @@ impl Subject {
 
 impl Figure {
     fn met(&self) -> bool {
-        self.target_bytes
-            .is_none_or(|target| self.bytes_each <= target)
+        self.target_bytes.is_none_or(|target| self.bytes_each <= target)
     }
 }
 
@@ -122,9 +121,8 @@ fn print(figures: &[Figure], json: bool) -> io::Result<()> {
 
 /// A process of its own: what an earlier figure freed would be reused unseen.
 fn in_a_process(subject: Subject, count: u64) -> io::Result<Figure> {
-    let name = subject
-        .to_possible_value()
-        .map_or_else(String::new, |value| value.get_name().into());
+    let name =
+        subject.to_possible_value().map_or_else(String::new, |value| value.get_name().into());
     let output = Command::new(std::env::current_exe()?)
         .args(["--json", "--subject", &name])
         .arg(format!("--count={count}"))
@@ -142,12 +140,7 @@ fn measure(subject: Subject, count: u64) -> io::Result<Figure> {
     let grown = match subject {
         Subject::Call | Subject::CallWithTexts | Subject::BilledCall => {
             let billed = subject == Subject::BilledCall;
-            let accounts = Accounts {
-                count: 1,
-                slots: Some(u32::MAX / 4),
-                billed,
-                keys: false,
-            };
+            let accounts = Accounts { count: 1, slots: Some(u32::MAX / 4), billed, keys: false };
             let world = World::open(accounts)?;
             let before = resident_bytes(pid)?;
             admit(&world, count, subject == Subject::CallWithTexts)?;
@@ -155,12 +148,7 @@ fn measure(subject: Subject, count: u64) -> io::Result<Figure> {
         }
         Subject::Account | Subject::AccountWithWallet => {
             let all = subject == Subject::AccountWithWallet;
-            let accounts = Accounts {
-                count,
-                slots: Some(10),
-                billed: all,
-                keys: all,
-            };
+            let accounts = Accounts { count, slots: Some(10), billed: all, keys: all };
             let world = World::empty()?;
             let before = resident_bytes(pid)?;
             world.publish(accounts)?;
@@ -183,10 +171,7 @@ fn admit(world: &World, count: u64, texts: bool) -> io::Result<()> {
         id.clear();
         ids.append(number, &mut id);
         let call_id = std::str::from_utf8(&id).unwrap_or_default();
-        let call = Admit {
-            call_id,
-            ..Admit::default()
-        };
+        let call = Admit { call_id, ..Admit::default() };
         let call = if texts {
             Admit {
                 from: "+912250001000",

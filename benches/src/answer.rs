@@ -34,12 +34,7 @@ pub struct AnswerReader {
 
 impl AnswerReader {
     pub fn new(capacity: usize) -> Self {
-        Self {
-            buffer: vec![0; capacity],
-            start: 0,
-            end: 0,
-            joined: Vec::new(),
-        }
+        Self { buffer: vec![0; capacity], start: 0, end: 0, joined: Vec::new() }
     }
 
     /// Forgets everything: the connection is a new one.
@@ -83,10 +78,7 @@ impl AnswerReader {
                     return Ok(None);
                 };
                 self.start += body_at + length;
-                Ok(Some(Answer {
-                    status,
-                    body: &self.joined,
-                }))
+                Ok(Some(Answer { status, body: &self.joined }))
             }
         }
     }
@@ -107,21 +99,14 @@ enum Framing {
 }
 
 fn within_limit(length: usize) -> Result<(), Malformed> {
-    if length <= ANSWER_BYTES_MAX {
-        Ok(())
-    } else {
-        Err(Malformed)
-    }
+    if length <= ANSWER_BYTES_MAX { Ok(()) } else { Err(Malformed) }
 }
 
 fn status(head: &[u8]) -> Option<u16> {
     if !head.starts_with(b"HTTP/1.1 ") {
         return None;
     }
-    std::str::from_utf8(head.get(STATUS_AT..STATUS_AT + 3)?)
-        .ok()?
-        .parse()
-        .ok()
+    std::str::from_utf8(head.get(STATUS_AT..STATUS_AT + 3)?).ok()?.parse().ok()
 }
 
 fn framing(head: &[u8]) -> Result<Framing, Malformed> {
@@ -204,11 +189,7 @@ mod tests {
 
     #[test]
     fn answers_are_read_however_they_arrive() {
-        let expected = [
-            (200, b"ok".to_vec()),
-            (409, b"abc0123456789".to_vec()),
-            (204, Vec::new()),
-        ];
+        let expected = [(200, b"ok".to_vec()), (409, b"abc0123456789".to_vec()), (204, Vec::new())];
         for piece in [1, 2, 7, 31, TWO.len()] {
             assert_eq!(read_in_pieces(piece), expected, "{piece} bytes at a time");
         }
@@ -226,12 +207,7 @@ mod tests {
         ] {
             let mut reader = AnswerReader::new(256);
             reader.fill(wrong).expect("memory");
-            assert_eq!(
-                reader.next_answer(),
-                Err(Malformed),
-                "{}",
-                wrong.escape_ascii()
-            );
+            assert_eq!(reader.next_answer(), Err(Malformed), "{}", wrong.escape_ascii());
         }
     }
 }

@@ -54,10 +54,7 @@ pub fn exchange(
             return Err(ErrorKind::UnexpectedEof.into());
         }
         if let Some(answer) = reader.next_answer().map_err(io::Error::other)? {
-            return Ok(Whole {
-                status: answer.status,
-                body: answer.body.to_vec(),
-            });
+            return Ok(Whole { status: answer.status, body: answer.body.to_vec() });
         }
     }
 }

@@ -31,24 +31,14 @@ impl Machine {
             processors: std::thread::available_parallelism().map_or(0, usize::from),
             memory_gib: (memory_kib / 104_857.6).round() / 10.0,
             kernel: file("/proc/sys/kernel/osrelease").trim().to_owned(),
-            load_before: file("/proc/loadavg")
-                .split(' ')
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
+            load_before: file("/proc/loadavg").split(' ').next().unwrap_or_default().to_owned(),
         }
     }
 }
 
 impl fmt::Display for Machine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            processor,
-            processors,
-            memory_gib,
-            kernel,
-            load_before,
-        } = self;
+        let Self { processor, processors, memory_gib, kernel, load_before } = self;
         write!(
             f,
             "{processors} × {processor}, {memory_gib} GiB, Linux {kernel}, loopback; load {load_before} before"

@@ -16,10 +16,7 @@ pub fn pin(processors: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
     for processor in processors {
         if *processor >= CpuSet::MAX_CPU {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "no such processor",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no such processor"));
         }
         set.set(*processor);
     }
@@ -39,9 +36,7 @@ pub fn pinned<T>(processors: &[usize], work: impl FnOnce() -> io::Result<T>) -> 
 /// The processors that this thread may use, in order.
 pub fn allowed() -> io::Result<Vec<usize>> {
     let set = sched_getaffinity(None)?;
-    Ok((0..CpuSet::MAX_CPU)
-        .filter(|processor| set.is_set(*processor))
-        .collect())
+    Ok((0..CpuSet::MAX_CPU).filter(|processor| set.is_set(*processor)).collect())
 }
 
 /// Processor seconds, user and system, of all threads of a process.

@@ -34,10 +34,7 @@ impl Operation {
                 r#""call_id":""#,
                 r#"","from":"+912250001000","to":"+919800012345","source":"load"}"#,
             ),
-            Self::Release => (
-                r#""call_id":""#,
-                r#"","outcome":"completed","billable_s":30}"#,
-            ),
+            Self::Release => (r#""call_id":""#, r#"","outcome":"completed","billable_s":30}"#),
         }
     }
 }
@@ -93,19 +90,13 @@ impl Template {
         let (before, after) = operation.members();
         let length = 1 + before.len() + CALL_ID_LEN + after.len();
         let head = head(operation.path(), "application/json", host, key, length);
-        Self {
-            before: format!("{head}{{{before}").into_bytes(),
-            after: after.as_bytes(),
-        }
+        Self { before: format!("{head}{{{before}").into_bytes(), after: after.as_bytes() }
     }
 
     /// One line of a batch. Batches carry no numbers dialled: they replay what a queue kept.
     fn line(operation: Operation) -> Self {
         let name = operation.name();
-        Self {
-            before: format!(r#"{{"op":"{name}","call_id":""#).into_bytes(),
-            after: b"\"}\n",
-        }
+        Self { before: format!(r#"{{"op":"{name}","call_id":""#).into_bytes(), after: b"\"}\n" }
     }
 
     pub fn append(&self, ids: &CallIds, call: u64, out: &mut Vec<u8>) {
@@ -131,19 +122,12 @@ pub struct BatchTemplate {
 impl BatchTemplate {
     /// `calls` admits and as many releases.
     pub fn new(calls: u64, host: &str, key: &str) -> Self {
-        let (admit, release) = (
-            Template::line(Operation::Admit),
-            Template::line(Operation::Release),
-        );
+        let (admit, release) =
+            (Template::line(Operation::Admit), Template::line(Operation::Release));
         let lines = usize::try_from(calls).unwrap_or(usize::MAX);
         let length = (admit.len() + release.len()).saturating_mul(lines);
         let head = head(BATCH_PATH, "application/x-ndjson", host, key, length).into_bytes();
-        Self {
-            head,
-            admit,
-            release,
-            calls,
-        }
+        Self { head, admit, release, calls }
     }
 
     /// The batch of the calls that follow `first`, it included.
@@ -179,10 +163,7 @@ mod tests {
             let mut out = Vec::new();
             Template::http(operation, "h", "k").append(&ids, 0xabc, &mut out);
             let (head, body) = parts(&out);
-            assert!(
-                head.ends_with(&format!("content-length: {}", body.len())),
-                "{head}"
-            );
+            assert!(head.ends_with(&format!("content-length: {}", body.len())), "{head}");
             let body: serde_json::Value = serde_json::from_str(&body).expect("JSON");
             assert_eq!(body["call_id"], "01234567-89ab-4cde-8f00-000000000abc");
         }
@@ -193,18 +174,10 @@ mod tests {
         let mut out = Vec::new();
         BatchTemplate::new(2, "h", "k").append(&CallIds::new(0), 7, &mut out);
         let (head, body) = parts(&out);
-        assert!(
-            head.ends_with(&format!("content-length: {}", body.len())),
-            "{head}"
-        );
-        let lines: Vec<serde_json::Value> = body
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"))
-            .collect();
-        let operations: Vec<&str> = lines
-            .iter()
-            .filter_map(|line| line["op"].as_str())
-            .collect();
+        assert!(head.ends_with(&format!("content-length: {}", body.len())), "{head}");
+        let lines: Vec<serde_json::Value> =
+            body.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let operations: Vec<&str> = lines.iter().filter_map(|line| line["op"].as_str()).collect();
         assert_eq!(operations, ["admit", "admit", "release", "release"]);
         assert_eq!(lines[1]["call_id"], lines[3]["call_id"]);
         assert_ne!(lines[0]["call_id"], lines[1]["call_id"]);

@@ -32,18 +32,13 @@ impl Server {
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = processor::pinned(processors, || command.spawn())?;
         let stdout = child.stdout.take().ok_or(ErrorKind::BrokenPipe)?;
-        let mut server = Self {
-            child,
-            listeners: Vec::new(),
-        };
+        let mut server = Self { child, listeners: Vec::new() };
         let mut lines = BufReader::new(stdout).lines();
         while server.listeners.len() < listeners {
             let line = lines.next().ok_or_else(|| {
                 io::Error::other("the server ended before it said where it listens")
             })??;
-            server
-                .listeners
-                .extend(address_in(&line).map(|address| (line.clone(), address)));
+            server.listeners.extend(address_in(&line).map(|address| (line.clone(), address)));
         }
         // Nobody reads on: the rest would fill the pipe and stop the server.
         thread::spawn(move || lines.for_each(drop));
@@ -52,10 +47,7 @@ impl Server {
 
     /// The address on the line that begins with `name`.
     pub fn listener(&self, name: &str) -> io::Result<SocketAddr> {
-        let found = self
-            .listeners
-            .iter()
-            .find(|(line, _)| line.starts_with(name));
+        let found = self.listeners.iter().find(|(line, _)| line.starts_with(name));
         found
             .map(|(_, address)| *address)
             .ok_or_else(|| io::Error::other(format!("the server did not say where {name} listens")))
@@ -93,8 +85,7 @@ impl Drop for Server {
 }
 
 fn address_in(line: &str) -> Option<SocketAddr> {
-    line.split_whitespace()
-        .find_map(|word| word.trim_start_matches("http://").parse().ok())
+    line.split_whitespace().find_map(|word| word.trim_start_matches("http://").parse().ok())
 }
 
 #[cfg(test)]
@@ -104,10 +95,7 @@ mod tests {
     #[test]
     fn a_server_is_asked_where_it_listens_and_ended() {
         let mut command = Command::new("sh");
-        command.args([
-            "-c",
-            "echo starting; echo 'ops  http://127.0.0.1:7'; exec sleep 60",
-        ]);
+        command.args(["-c", "echo starting; echo 'ops  http://127.0.0.1:7'; exec sleep 60"]);
         let processors = processor::allowed().expect("affinity");
         let server = Server::start(&mut command, &processors, 1).expect("started");
         assert_eq!(server.listener("ops").expect("named").port(), 7);

@@ -54,7 +54,7 @@ impl Access {
     /// The organization that the request is about.
     pub(crate) fn organization(&self) -> Result<AccountId, Problem> {
         self.organization.ok_or_else(|| {
-            Problem::field("organization_id", "an operator key must name the organization: organization_id, or /v1/organizations/{id}")
+            Problem::field("organization_id", "an operator key names the organization: use /v1/organizations/{id}, or organization_id where the operation takes it")
         })
     }
 

@@ -161,7 +161,9 @@ impl App {
     /// is not worth an error.
     async fn caught_up(&self, organization: AccountId) {
         if !self.progress.caught_up(&self.hub, organization, CATCH_UP_PATIENCE).await {
-            tracing::warn!("posting call records lags behind; an answer may lack the last charges");
+            tracing::debug!(
+                "posting call records lags behind; an answer may lack the last charges"
+            );
         }
     }
 

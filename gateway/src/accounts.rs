@@ -152,11 +152,7 @@ pub struct Wallet {
 
 impl Wallet {
     pub fn new(owner: AccountId) -> Self {
-        Self {
-            owner,
-            funds: Funds::default(),
-            counted: Mutex::default(),
-        }
+        Self { owner, funds: Funds::default(), counted: Mutex::default() }
     }
 }
 
@@ -171,23 +167,15 @@ impl Limiter {
     /// `None` for a rate of zero, which no limiter can express.
     pub fn new(per_second: u32) -> Option<Self> {
         let quota = Quota::per_second(NonZeroU32::new(per_second)?);
-        Some(Self {
-            per_second,
-            limiter: RateLimiter::direct(quota),
-        })
+        Some(Self { per_second, limiter: RateLimiter::direct(quota) })
     }
 
     /// Spends one token, or says when the next is there.
     pub fn spend(&self) -> Result<(), Denial> {
         self.limiter.check().map_err(|until| {
             let wait = until.wait_time_from(DefaultClock::default().now());
-            let retry_after_s = u32::try_from(wait.as_millis().div_ceil(1_000))
-                .unwrap_or(1)
-                .max(1);
-            Denial::RateLimited {
-                limit: self.per_second,
-                retry_after_s,
-            }
+            let retry_after_s = u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(1).max(1);
+            Denial::RateLimited { limit: self.per_second, retry_after_s }
         })
     }
 }

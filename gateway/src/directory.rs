@@ -68,19 +68,12 @@ impl Directory {
         let account = self.account(id.real())?;
         let terms = shadow_terms(&account.terms.load(), None);
         let shadow = Account::new(id, Arc::clone(&account.organization), terms);
-        Some(Arc::clone(
-            &self.accounts.entry(id).or_insert_with(|| Arc::new(shadow)),
-        ))
+        Some(Arc::clone(&self.accounts.entry(id).or_insert_with(|| Arc::new(shadow))))
     }
 
     /// The wallet of an owner; empty until the ledger has put money there.
     pub fn wallet(&self, owner: AccountId) -> Arc<Wallet> {
-        Arc::clone(
-            &self
-                .wallets
-                .entry(owner)
-                .or_insert_with(|| Arc::new(Wallet::new(owner))),
-        )
+        Arc::clone(&self.wallets.entry(owner).or_insert_with(|| Arc::new(Wallet::new(owner))))
     }
 
     /// Visits every account, shadows included.
@@ -156,15 +149,8 @@ impl Directory {
                 }
                 _ => Billing::Consolidated,
             };
-            let pins = rate.clone().map(|rate| Pins {
-                billing,
-                currency,
-                rate,
-            });
-            account.terms.store(Arc::new(Terms {
-                pins,
-                ..terms.copied()
-            }));
+            let pins = rate.clone().map(|rate| Pins { billing, currency, rate });
+            account.terms.store(Arc::new(Terms { pins, ..terms.copied() }));
         }
     }
 
@@ -182,16 +168,10 @@ impl Directory {
 
     fn set_account(&self, config: &AccountConfig) -> Arc<Account> {
         let organization = self.organization(config.organization);
-        let known = self
-            .accounts
-            .get(&config.id)
-            .map(|account| Arc::clone(&account));
+        let known = self.accounts.get(&config.id).map(|account| Arc::clone(&account));
         let before = known.as_ref().map(|account| account.terms.load_full());
         let terms = self.terms(config, &organization, before.as_deref());
-        let shadow = self
-            .accounts
-            .get(&config.id.shadow())
-            .map(|shadow| Arc::clone(&shadow));
+        let shadow = self.accounts.get(&config.id.shadow()).map(|shadow| Arc::clone(&shadow));
         if let Some(shadow) = shadow {
             let limiter = shadow.terms.load().limiter.clone();
             shadow.terms.store(Arc::new(shadow_terms(&terms, limiter)));
@@ -228,15 +208,8 @@ impl Directory {
             served: self.serves(config.region.as_deref()),
             floor: config.floor,
             cap: config.cap,
-            limiter: limiter(
-                config.cps_limit,
-                before.and_then(|before| before.limiter.clone()),
-            ),
-            pins: rate.map(|rate| Pins {
-                billing: config.billing,
-                currency: terms.currency,
-                rate,
-            }),
+            limiter: limiter(config.cps_limit, before.and_then(|before| before.limiter.clone())),
+            pins: rate.map(|rate| Pins { billing: config.billing, currency: terms.currency, rate }),
             own_rate: config.rate.is_some(),
             wallet: Some(self.wallet(owner)),
             lease_s: config.lease_s,
@@ -258,9 +231,7 @@ impl Directory {
         match *counted {
             Some(known) if known.sequence >= config.sequence => return,
             Some(known) => wallet.funds.add(config.escrow.saturating_sub(known.escrow)),
-            None => wallet
-                .funds
-                .add(config.escrow.saturating_sub(spent(config))),
+            None => wallet.funds.add(config.escrow.saturating_sub(spent(config))),
         }
         *counted = Some(*config);
     }
@@ -278,12 +249,7 @@ fn limiter(per_second: Option<u32>, before: Option<Arc<Limiter>>) -> Option<Arc<
 /// What test keys act on: the same limits, no money.
 fn shadow_terms(account: &Terms, before: Option<Arc<Limiter>>) -> Terms {
     let per_second = account.limiter.as_ref().map(|limiter| limiter.per_second);
-    Terms {
-        limiter: limiter(per_second, before),
-        pins: None,
-        wallet: None,
-        ..account.copied()
-    }
+    Terms { limiter: limiter(per_second, before), pins: None, wallet: None, ..account.copied() }
 }
 
 impl Terms {

@@ -154,9 +154,7 @@ impl Engine {
                 self.adopt_live(account, call, lease);
             }
             HubEntry::Ended(record) => {
-                let mut place = self
-                    .calls
-                    .place(record.call.account(), record.call.call_id());
+                let mut place = self.calls.place(record.call.account(), record.call.call_id());
                 place.put(Entry::Ended(triomphe::Arc::clone(record)));
                 place.bury(record, 0);
             }
@@ -167,8 +165,7 @@ impl Engine {
                 "live calls of accounts that no longer exist are ignored"
             );
         }
-        self.directory
-            .visit_accounts(|account| self.node.note_above_floor(account));
+        self.directory.visit_accounts(|account| self.node.note_above_floor(account));
     }
 
     fn adopt_live(
@@ -187,12 +184,7 @@ impl Engine {
         }
         self.counts.live.fetch_add(1, Ordering::Relaxed);
         self.wheel.add(lease.deadline, call.clone());
-        let live = Live {
-            call: call.clone(),
-            account,
-            wallet,
-            lease,
-        };
+        let live = Live { call: call.clone(), account, wallet, lease };
         let entry = Entry::Live(Box::new(live));
         self.calls.place(call.account(), call.call_id()).put(entry);
     }
@@ -239,11 +231,7 @@ impl Engine {
             (KeyScope::Account(own), Some(named)) if own.real() == named => found(own),
             (KeyScope::Account(_), Some(_)) => Err(unknown()),
             (KeyScope::Organization(own), Some(named)) => {
-                let named = if own.is_shadow() {
-                    named.shadow()
-                } else {
-                    named
-                };
+                let named = if own.is_shadow() { named.shadow() } else { named };
                 let account = found(named)?;
                 let below = account.organization.id == own.real();
                 if below { Ok(account) } else { Err(unknown()) }

@@ -93,22 +93,13 @@ impl Node {
         for shard in dirty {
             let queue = std::mem::take(&mut *self.queues[usize::from(shard)].lock());
             let holder = self.hub.holder();
-            syncs.push((
-                shard,
-                Sync {
-                    holder,
-                    ..queue.sync
-                },
-            ));
+            syncs.push((shard, Sync { holder, ..queue.sync }));
             freed.push(queue.freed);
         }
         let began_us = clock::boot_us();
         let recorded = self.hub.sync(syncs).map(|_answers| ());
         self.syncs.add(clock::boot_us() - began_us);
-        freed
-            .into_iter()
-            .flatten()
-            .for_each(|freed| self.free(freed));
+        freed.into_iter().flatten().for_each(|freed| self.free(freed));
         recorded
     }
 
@@ -135,13 +126,8 @@ impl Node {
     }
 
     fn returned(&self, account: &Account, units: u32) {
-        let returned = account
-            .returned
-            .fetch_add(u64::from(units), Ordering::AcqRel);
-        let part = Return {
-            counter: account.id,
-            returned: returned + u64::from(units),
-        };
+        let returned = account.returned.fetch_add(u64::from(units), Ordering::AcqRel);
+        let part = Return { counter: account.id, returned: returned + u64::from(units) };
         self.enqueue(account, |queue| queue.sync.returns.push(part));
     }
 
@@ -161,20 +147,9 @@ impl Node {
             let freed = organization.freed.load(Ordering::Acquire);
             let floor = account.terms.load().floor;
             let within = floor.saturating_sub(now.lease);
-            let units = if within > 0 {
-                within
-            } else {
-                (now.lease / 8).clamp(1, BLOCK_MAX)
-            };
+            let units = if within > 0 { within } else { (now.lease / 8).clamp(1, BLOCK_MAX) };
             match self
-                .want(
-                    account,
-                    Want {
-                        counter: account.id,
-                        units,
-                        recalled,
-                    },
-                )
+                .want(account, Want { counter: account.id, units, recalled })
                 .map_err(unavailable)?
             {
                 Wanted::Granted(units) => {
@@ -199,17 +174,9 @@ impl Node {
 
     fn want(&self, account: &Account, want: Want) -> Result<Wanted, HubUnavailable> {
         let holder = self.hub.holder();
-        let sync = Sync {
-            holder,
-            wants: vec![want],
-            ..Sync::default()
-        };
-        let answers = self
-            .hub
-            .sync(vec![(account.organization.id.shard(), sync)])?;
-        let first = answers
-            .first()
-            .and_then(|answer: &Answer| answer.wanted.first());
+        let sync = Sync { holder, wants: vec![want], ..Sync::default() };
+        let answers = self.hub.sync(vec![(account.organization.id.shard(), sync)])?;
+        let first = answers.first().and_then(|answer: &Answer| answer.wanted.first());
         Ok(first.copied().unwrap_or(Wanted::Unknown))
     }
 
@@ -250,9 +217,5 @@ pub fn refusal(account: &Account, scope: Scope, limit: u32) -> Denial {
         Scope::Account => account.slots.now().used,
         Scope::Organization => account.organization.in_use.load(Ordering::Acquire),
     };
-    Denial::NoSlot {
-        scope,
-        limit,
-        in_use,
-    }
+    Denial::NoSlot { scope, limit, in_use }
 }

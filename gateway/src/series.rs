@@ -83,21 +83,11 @@ fn write_series(accounts: &[Arc<Account>], hub: &EmbeddedHub, text: &mut String)
         sample(text, name, format_args!("account=\"{}\"", account.id), live);
     }
     let name = "ringfence_account_limit";
-    family(
-        text,
-        name,
-        "gauge",
-        "The most live calls an account may have.",
-    );
+    family(text, name, "gauge", "The most live calls an account may have.");
     for account in accounts {
         let total = account.organization.terms.load().total;
         let limit = account.terms.load().cap.unwrap_or(total);
-        sample(
-            text,
-            name,
-            format_args!("account=\"{}\"", account.id),
-            limit,
-        );
+        sample(text, name, format_args!("account=\"{}\"", account.id), limit);
     }
     let name = "ringfence_account_denials_total";
     family(text, name, "counter", "Refused admits of an account.");
@@ -122,10 +112,7 @@ fn write_series(accounts: &[Arc<Account>], hub: &EmbeddedHub, text: &mut String)
 /// The balance of the account's own wallet, if it has one that was ever filled.
 fn balance(account: &Account, hub: &EmbeddedHub) -> Option<(Amount, Currency)> {
     let terms = account.terms.load();
-    let wallet = terms
-        .wallet
-        .as_ref()
-        .filter(|wallet| wallet.owner == account.id)?;
+    let wallet = terms.wallet.as_ref().filter(|wallet| wallet.owner == account.id)?;
     let counted = (*wallet.counted.lock())?;
     let spent = hub.wallet_use(counted.organization, counted.owner).spent;
     Some((counted.escrow.saturating_sub(spent), counted.currency))

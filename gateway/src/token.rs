@@ -109,14 +109,7 @@ mod tests {
             lease_s: 0,
         };
         let call = |admission, call_id| {
-            Call::new(
-                facts(admission),
-                Texts {
-                    call_id,
-                    ..Texts::default()
-                },
-            )
-            .expect("short")
+            Call::new(facts(admission), Texts { call_id, ..Texts::default() }).expect("short")
         };
         let lease = Lease {
             deadline: 9,

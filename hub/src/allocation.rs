@@ -15,11 +15,7 @@ pub struct Share {
 impl Share {
     /// What the account takes of the total, leased or kept free for it.
     pub const fn committed(self) -> u64 {
-        (if self.leased > self.floor {
-            self.leased
-        } else {
-            self.floor
-        }) as u64
+        (if self.leased > self.floor { self.leased } else { self.floor }) as u64
     }
 }
 
@@ -41,11 +37,7 @@ pub fn grantable(share: Share, sums: Sums, total: u32, wanted: u32) -> (u32, Opt
     let total = u64::from(total);
     let to_floor = u64::from(share.floor.saturating_sub(share.leased));
     let within = to_floor.min(total.saturating_sub(sums.leased));
-    let beyond = if within == to_floor {
-        total.saturating_sub(sums.committed)
-    } else {
-        0
-    };
+    let beyond = if within == to_floor { total.saturating_sub(sums.committed) } else { 0 };
     let by_total = u32::try_from(within.saturating_add(beyond)).unwrap_or(u32::MAX);
     let granted = granted_by_cap.min(by_total);
     let scope = match granted {

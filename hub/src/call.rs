@@ -43,13 +43,8 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    pub const ALL: [Self; 5] = [
-        Self::Completed,
-        Self::NoAnswer,
-        Self::Busy,
-        Self::Failed,
-        Self::Canceled,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Completed, Self::NoAnswer, Self::Busy, Self::Failed, Self::Canceled];
 
     pub const fn label(self) -> &'static str {
         match self {
@@ -74,13 +69,8 @@ pub enum Cause {
 }
 
 impl Cause {
-    pub const ALL: [Self; 5] = [
-        Self::Release,
-        Self::Expiry,
-        Self::Reconcile,
-        Self::Suspended,
-        Self::Deleted,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Release, Self::Expiry, Self::Reconcile, Self::Suspended, Self::Deleted];
 
     pub const fn label(self) -> &'static str {
         match self {
@@ -102,9 +92,7 @@ impl FromStr for Direction {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let found = Self::ALL
-            .into_iter()
-            .find(|direction| direction.label() == text);
+        let found = Self::ALL.into_iter().find(|direction| direction.label() == text);
         found.ok_or(UnknownWord("outbound, inbound"))
     }
 }
@@ -113,9 +101,7 @@ impl FromStr for Outcome {
     type Err = UnknownWord;
 
     fn from_str(text: &str) -> Result<Self, UnknownWord> {
-        let found = Self::ALL
-            .into_iter()
-            .find(|outcome| outcome.label() == text);
+        let found = Self::ALL.into_iter().find(|outcome| outcome.label() == text);
         found.ok_or(UnknownWord("completed, no-answer, busy, failed, canceled"))
     }
 }
@@ -170,13 +156,7 @@ pub const TEXT_MAX: usize = 255;
 impl Call {
     /// `None` when a text is too long.
     pub fn new(facts: Facts, texts: Texts<'_>) -> Option<Self> {
-        let parts = [
-            texts.call_id,
-            texts.from,
-            texts.to,
-            texts.agent_id,
-            texts.source,
-        ];
+        let parts = [texts.call_id, texts.from, texts.to, texts.agent_id, texts.source];
         let mut lengths = [0; 5];
         let mut tail = [0; CALL_ID_MAX + 4 * TEXT_MAX];
         let mut end = 0;
@@ -188,10 +168,7 @@ impl Call {
             tail[end..end + part.len()].copy_from_slice(part.as_bytes());
             end += part.len();
         }
-        Some(Self(ThinArc::from_header_and_slice(
-            (facts, Lengths(lengths)),
-            &tail[..end],
-        )))
+        Some(Self(ThinArc::from_header_and_slice((facts, Lengths(lengths)), &tail[..end])))
     }
 
     pub fn facts(&self) -> &Facts {
@@ -209,13 +186,7 @@ impl Call {
 
     pub fn texts(&self) -> Texts<'_> {
         let text = |index| std::str::from_utf8(self.text_bytes(index)).unwrap_or_default();
-        Texts {
-            call_id: text(0),
-            from: text(1),
-            to: text(2),
-            agent_id: text(3),
-            source: text(4),
-        }
+        Texts { call_id: text(0), from: text(1), to: text(2), agent_id: text(3), source: text(4) }
     }
 
     /// The texts in the order of [`Texts`].
@@ -225,20 +196,14 @@ impl Call {
 
     fn text_bytes(&self, index: usize) -> &[u8] {
         let lengths = self.0.header.header.1.0;
-        let start: usize = lengths[..index]
-            .iter()
-            .map(|length| usize::from(*length))
-            .sum();
+        let start: usize = lengths[..index].iter().map(|length| usize::from(*length)).sum();
         &self.0.slice[start..start + usize::from(lengths[index])]
     }
 }
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call")
-            .field("facts", self.facts())
-            .field("texts", &self.texts())
-            .finish()
+        f.debug_struct("Call").field("facts", self.facts()).field("texts", &self.texts()).finish()
     }
 }
 
@@ -291,26 +256,12 @@ mod tests {
             direction: Direction::Inbound,
             lease_s: 0,
         };
-        let texts = Texts {
-            call_id: "a/b@c",
-            from: "+91",
-            to: "",
-            agent_id: "ag",
-            source: "kam-1",
-        };
+        let texts =
+            Texts { call_id: "a/b@c", from: "+91", to: "", agent_id: "ag", source: "kam-1" };
         let call = Call::new(facts.clone(), texts).expect("short texts");
         assert_eq!(call.texts(), texts);
         assert_eq!(call.call_id(), b"a/b@c");
         let long = "x".repeat(CALL_ID_MAX + 1);
-        assert!(
-            Call::new(
-                facts,
-                Texts {
-                    call_id: &long,
-                    ..texts
-                }
-            )
-            .is_none()
-        );
+        assert!(Call::new(facts, Texts { call_id: &long, ..texts }).is_none());
     }
 }

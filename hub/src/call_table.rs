@@ -49,21 +49,14 @@ pub struct CallName<'a> {
 
 impl CallHasher {
     pub fn name<'a>(&self, account: AccountId, call_id: &'a [u8]) -> CallName<'a> {
-        CallName {
-            account,
-            call_id,
-            hash: self.0.hash_one((account, call_id)),
-        }
+        CallName { account, call_id, hash: self.0.hash_one((account, call_id)) }
     }
 }
 
 impl CallName<'_> {
     /// One of `count` tables, by bits that the table itself does not use.
     pub fn part(&self, count: usize) -> usize {
-        usize::try_from((self.hash >> 40) & 0xffff)
-            .unwrap_or(0)
-            .checked_rem(count)
-            .unwrap_or(0)
+        usize::try_from((self.hash >> 40) & 0xffff).unwrap_or(0).checked_rem(count).unwrap_or(0)
     }
 
     fn names(&self, call: &Call) -> bool {
@@ -106,10 +99,7 @@ impl<L: Kept> CallTable<L> {
     /// Puts the entry here, in place of whatever is known of its call.
     pub fn put(&mut self, name: CallName<'_>, entry: Entry<L>) {
         let is = |slot: &Slot<L>| slot.hash == name.hash && name.names(slot.entry.call());
-        let slot = Slot {
-            hash: name.hash,
-            entry,
-        };
+        let slot = Slot { hash: name.hash, entry };
         match self.0.entry(name.hash, is, |slot| slot.hash) {
             TableEntry::Occupied(mut occupied) => *occupied.get_mut() = slot,
             TableEntry::Vacant(vacant) => {

@@ -87,20 +87,14 @@ impl<'a> Reader<'a> {
     }
 
     pub fn fixed<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
-        let (first, rest) = self
-            .0
-            .split_first_chunk()
-            .ok_or(Malformed("it ends early"))?;
+        let (first, rest) = self.0.split_first_chunk().ok_or(Malformed("it ends early"))?;
         self.0 = rest;
         Ok(*first)
     }
 
     pub fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let length = usize::try_from(self.unsigned()?).map_err(|_| Malformed("a length"))?;
-        let (first, rest) = self
-            .0
-            .split_at_checked(length)
-            .ok_or(Malformed("it ends early"))?;
+        let (first, rest) = self.0.split_at_checked(length).ok_or(Malformed("it ends early"))?;
         self.0 = rest;
         Ok(first)
     }

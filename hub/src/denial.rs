@@ -134,19 +134,11 @@ pub enum Denial {
     /// No number says more than the reason.
     Plain(Reason),
     /// `limit` slots of `scope` are all in use. `retry_after_s` of the table applies.
-    NoSlot {
-        scope: Scope,
-        limit: u32,
-        in_use: u32,
-    },
+    NoSlot { scope: Scope, limit: u32, in_use: u32 },
     /// More admits per second than `limit`.
     RateLimited { limit: u32, retry_after_s: u32 },
     /// The wallet has `available`; the first increment takes `required`.
-    InsufficientBalance {
-        available: Amount,
-        required: Amount,
-        currency: Currency,
-    },
+    InsufficientBalance { available: Amount, required: Amount, currency: Currency },
     /// Every field that is wrong.
     InvalidRequest(Vec<BadField>),
 }
@@ -176,21 +168,9 @@ mod tests {
     #[test]
     fn every_reason_has_its_own_label_and_a_final_sip_code() {
         for (index, reason) in Reason::ALL.iter().enumerate() {
-            assert!(
-                Reason::ALL[..index]
-                    .iter()
-                    .all(|other| other.label() != reason.label())
-            );
-            assert!(
-                (400..700).contains(&reason.sip_code()),
-                "{}",
-                reason.label()
-            );
-            assert!(
-                (400..600).contains(&reason.http_status()),
-                "{}",
-                reason.label()
-            );
+            assert!(Reason::ALL[..index].iter().all(|other| other.label() != reason.label()));
+            assert!((400..700).contains(&reason.sip_code()), "{}", reason.label());
+            assert!((400..600).contains(&reason.http_status()), "{}", reason.label());
         }
     }
 }

@@ -36,12 +36,7 @@ pub struct Options {
 
 impl Options {
     pub fn new(directory: PathBuf) -> Self {
-        Self {
-            directory,
-            call_lease_s: 90,
-            tombstones_max: 2_000_000,
-            records_max: 5_000_000,
-        }
+        Self { directory, call_lease_s: 90, tombstones_max: 2_000_000, records_max: 5_000_000 }
     }
 }
 
@@ -51,10 +46,7 @@ pub enum OpenError {
     #[error(transparent)]
     Journal(#[from] crate::journal::OpenError),
     #[error("{path}: {error}")]
-    Io {
-        path: PathBuf,
-        error: std::io::Error,
-    },
+    Io { path: PathBuf, error: std::io::Error },
     #[error(
         "{path} is not a token key of 32 bytes; restore it, or delete it to make a new one (tokens of live calls then no longer count)"
     )]
@@ -147,13 +139,10 @@ impl EmbeddedHub {
     }
 
     fn take_over(&self) {
-        let request = || Request::TakeOver {
-            holder: self.holder,
-            call_lease_s: self.options.call_lease_s,
-        };
-        let used = (0..=u8::MAX)
-            .zip(&self.shards)
-            .filter(|(_, shard)| !shard.lock().is_untouched());
+        let request =
+            || Request::TakeOver { holder: self.holder, call_lease_s: self.options.call_lease_s };
+        let used =
+            (0..=u8::MAX).zip(&self.shards).filter(|(_, shard)| !shard.lock().is_untouched());
         let requests: Vec<_> = used.map(|(shard, _)| (shard, request())).collect();
         if self.commit(requests).is_err() {
             tracing::warn!("the disk is full: the takeover is kept in memory");
@@ -178,23 +167,14 @@ impl EmbeddedHub {
     pub fn health(&self) -> Health {
         let health = self.watch.health();
         let behind = self.backlog.load(Ordering::Relaxed) >= self.options.records_max;
-        if behind && health == Health::Open {
-            Health::Full
-        } else {
-            health
-        }
+        if behind && health == Health::Open { Health::Full } else { health }
     }
 
     /// Records and applies what a holder reports and wants; one answer for each, in order. All of it
     /// is in the journal when this returns `Ok`. On an error it waits in memory; nothing that admits a
     /// call may then be answered.
     pub fn sync(&self, syncs: Vec<(u8, Sync)>) -> Result<Vec<Answer>, HubUnavailable> {
-        self.commit(
-            syncs
-                .into_iter()
-                .map(|(shard, sync)| (shard, Request::Sync(sync)))
-                .collect(),
-        )
+        self.commit(syncs.into_iter().map(|(shard, sync)| (shard, Request::Sync(sync))).collect())
     }
 
     fn commit(&self, requests: Vec<(u8, Request)>) -> Result<Vec<Answer>, HubUnavailable> {
@@ -205,9 +185,8 @@ impl EmbeddedHub {
         let mut log = self.log.lock();
         let written = log.write(&requests, now_us);
         // The log stays locked: requests are applied in the order of the journal.
-        let answers = requests
-            .into_iter()
-            .map(|(shard, request)| self.apply(shard, request, now_us));
+        let answers =
+            requests.into_iter().map(|(shard, request)| self.apply(shard, request, now_us));
         let answers = answers.collect();
         self.bound_tombstones(&mut log, now_us);
         written.map(|()| answers)
@@ -218,24 +197,16 @@ impl EmbeddedHub {
         let (backlog, ended) = (shard.backlog(), shard.calls().ended());
         let answer = shard.apply(request, now_us);
         // Wrapping: the difference may be negative.
-        self.backlog.fetch_add(
-            (shard.backlog() as u64).wrapping_sub(backlog as u64),
-            Ordering::Relaxed,
-        );
-        self.tombstones
-            .fetch_add(shard.calls().ended().wrapping_sub(ended), Ordering::Relaxed);
+        self.backlog
+            .fetch_add((shard.backlog() as u64).wrapping_sub(backlog as u64), Ordering::Relaxed);
+        self.tombstones.fetch_add(shard.calls().ended().wrapping_sub(ended), Ordering::Relaxed);
         answer
     }
 
     /// Too many tombstones: the shard that has most gives up its oldest.
     fn bound_tombstones(&self, log: &mut Log, now_us: i64) {
         let count = self.tombstones.load(Ordering::Relaxed);
-        if count
-            < self
-                .options
-                .tombstones_max
-                .saturating_add(FORGET_AT_ONCE as usize)
-        {
+        if count < self.options.tombstones_max.saturating_add(FORGET_AT_ONCE as usize) {
             return;
         }
         let sizes = (0..=u8::MAX)
@@ -244,9 +215,7 @@ impl EmbeddedHub {
         let Some((_, largest)) = sizes.max() else {
             return;
         };
-        let forget = Request::Forget {
-            count: FORGET_AT_ONCE,
-        };
+        let forget = Request::Forget { count: FORGET_AT_ONCE };
         if log.write(&[(largest, forget.clone())], now_us).is_err() {
             tracing::debug!("forgetting tombstones waits to be recorded");
         }
@@ -255,11 +224,7 @@ impl EmbeddedHub {
 
     /// Writes what a full disk kept back, if anything. Cheap when there is nothing.
     pub fn retry(&self) -> Result<(), HubUnavailable> {
-        if self.watch.is_behind() {
-            self.log.lock().retry()
-        } else {
-            Ok(())
-        }
+        if self.watch.is_behind() { self.log.lock().retry() } else { Ok(()) }
     }
 
     /// Applies changes to the hub's state and hands each to every follower, in order. Publishing what
@@ -273,32 +238,20 @@ impl EmbeddedHub {
             }
             let gone = |change: &&Change| matches!(change, Change::AccountGone { .. });
             // The calls of an account end before the account goes.
-            changes
-                .iter()
-                .filter(gone)
-                .for_each(|change| self.tell(change));
-            let requests = changes
-                .iter()
-                .filter_map(|change| self.request(change))
-                .collect();
+            changes.iter().filter(gone).for_each(|change| self.tell(change));
+            let requests = changes.iter().filter_map(|change| self.request(change)).collect();
             if self.commit(requests).is_err() {
                 tracing::warn!(
                     "the disk is full: changes of configuration are in force, not recorded"
                 );
             }
-            changes
-                .iter()
-                .filter(|change| !gone(change))
-                .for_each(|change| self.tell(change));
+            changes.iter().filter(|change| !gone(change)).for_each(|change| self.tell(change));
         }
         Ok(())
     }
 
     fn tell(&self, change: &Change) {
-        self.followers
-            .read()
-            .iter()
-            .for_each(|follower| follower(change));
+        self.followers.read().iter().for_each(|follower| follower(change));
     }
 
     /// What the state machine has to hear of a change; `None`: nothing, or it knows already.
@@ -318,13 +271,7 @@ impl EmbeddedHub {
                 let (id, organization, version) = (config.id, config.organization, config.version);
                 let (floor, cap) = (config.floor, config.cap.unwrap_or(u32::MAX));
                 let has_it = |shard: &Shard| shard.counters().knows(id, version, floor, cap);
-                let request = Request::Counter {
-                    id,
-                    organization,
-                    version,
-                    floor,
-                    cap,
-                };
+                let request = Request::Counter { id, organization, version, floor, cap };
                 (!known(organization.shard(), &has_it)).then_some((organization.shard(), request))
             }
             Change::AccountGone { id, organization } => {
@@ -356,10 +303,7 @@ impl EmbeddedHub {
         let shard = self.shards[usize::from(shard)].lock();
         let records = shard.records(after, max);
         records
-            .map(|(sequence, record)| StreamedRecord {
-                sequence,
-                record: Arc::clone(record),
-            })
+            .map(|(sequence, record)| StreamedRecord { sequence, record: Arc::clone(record) })
             .collect()
     }
 
@@ -370,8 +314,7 @@ impl EmbeddedHub {
 
     /// The ledger has posted everything up to and including `through`; the hub may forget it.
     pub fn acknowledge(&self, shard: u8, through: u64) -> Result<(), HubUnavailable> {
-        self.commit(vec![(shard, Request::Acknowledge { through })])
-            .map(drop)
+        self.commit(vec![(shard, Request::Acknowledge { through })]).map(drop)
     }
 
     /// Records that the ledger has not acknowledged, over all shards.
@@ -389,10 +332,7 @@ impl EmbeddedHub {
 
     pub fn wallet_use(&self, organization: AccountId, owner: AccountId) -> WalletUse {
         let shard = self.shards[usize::from(organization.shard())].lock();
-        WalletUse {
-            held: shard.wallets().held(owner),
-            spent: shard.wallets().spent(owner),
-        }
+        WalletUse { held: shard.wallets().held(owner), spent: shard.wallets().spent(owner) }
     }
 
     /// Returns when everything recorded so far has been synced to disk.
@@ -402,8 +342,6 @@ impl EmbeddedHub {
 
     /// Checks the invariants of every shard; the text names the broken one.
     pub fn check(&self) -> Result<(), String> {
-        self.shards
-            .iter()
-            .try_for_each(|shard| shard.lock().check())
+        self.shards.iter().try_for_each(|shard| shard.lock().check())
     }
 }

@@ -54,11 +54,7 @@ impl AccountId {
     const SHADOW_BIT: u8 = 0x80;
 
     pub fn new(kind: AccountKind, ulid: Ulid) -> Self {
-        Self {
-            kind,
-            shadow: false,
-            ulid: ulid.to_bytes(),
-        }
+        Self { kind, shadow: false, ulid: ulid.to_bytes() }
     }
 
     pub const fn kind(self) -> AccountKind {
@@ -72,19 +68,13 @@ impl AccountId {
     /// The account on which test keys of this account act.
     #[must_use]
     pub const fn shadow(self) -> Self {
-        Self {
-            shadow: true,
-            ..self
-        }
+        Self { shadow: true, ..self }
     }
 
     /// The account itself, whether or not this is its shadow.
     #[must_use]
     pub const fn real(self) -> Self {
-        Self {
-            shadow: false,
-            ..self
-        }
+        Self { shadow: false, ..self }
     }
 
     pub fn ulid(self) -> Ulid {
@@ -158,11 +148,7 @@ impl FromStr for AccountId {
         let ulid = Ulid::from_string(digits).map_err(|_| InvalidAccountId)?;
         let id = Self::new(kind, ulid);
         // ULID's alphabet has aliases (i, l, o); one account has one spelling.
-        if id.to_string() == text {
-            Ok(id)
-        } else {
-            Err(InvalidAccountId)
-        }
+        if id.to_string() == text { Ok(id) } else { Err(InvalidAccountId) }
     }
 }
 
@@ -187,10 +173,7 @@ mod tests {
             Ulid(0x0192_f0c4_1234_5678_9abc_def0_1357_9bdf),
         );
         assert_eq!(id.to_string().parse(), Ok(id));
-        assert_eq!(
-            AccountId::from_bytes(&id.shadow().to_bytes()),
-            Some(id.shadow())
-        );
+        assert_eq!(AccountId::from_bytes(&id.shadow().to_bytes()), Some(id.shadow()));
         assert_eq!(id.shadow().real(), id);
         assert_eq!(id.to_string().len(), 29);
     }
@@ -199,11 +182,7 @@ mod tests {
     fn one_account_has_one_spelling() {
         let id = AccountId::new(AccountKind::Organization, Ulid(1));
         assert!(id.to_string().to_uppercase().parse::<AccountId>().is_err());
-        assert!(
-            "org_0000000000000000000000000l"
-                .parse::<AccountId>()
-                .is_err()
-        );
+        assert!("org_0000000000000000000000000l".parse::<AccountId>().is_err());
         assert!("sa_".parse::<AccountId>().is_err());
         assert!("".parse::<AccountId>().is_err());
     }

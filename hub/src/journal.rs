@@ -107,11 +107,7 @@ impl Journal {
 
     fn start(parts: Parts, lock: DirectoryLock) -> Result<Self, OpenError> {
         let parts = Arc::new(parts);
-        let journal = Self {
-            parts,
-            threads: Mutex::default(),
-            _lock: lock,
-        };
+        let journal = Self { parts, threads: Mutex::default(), _lock: lock };
         journal.spawn("journal-sync", sync::run)?;
         journal.spawn("journal-space", space::run)?;
         Ok(journal)
@@ -172,12 +168,10 @@ impl Journal {
         work: impl FnOnce(&Parts) + Send + 'static,
     ) -> Result<(), OpenError> {
         let parts = Arc::clone(&self.parts);
-        let thread = std::thread::Builder::new()
-            .name(name.into())
-            .spawn(move || {
-                let _watched = parts.failure.watch_thread(name);
-                work(&parts);
-            });
+        let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
+            let _watched = parts.failure.watch_thread(name);
+            work(&parts);
+        });
         let thread = thread.map_err(|source| {
             OpenError::io("start a thread for", self.parts.directory.path(), source)
         })?;

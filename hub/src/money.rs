@@ -1,9 +1,5 @@
 //! Money: integer micro-units, currencies, rates and what a call costs. Never a float.
-#![deny(
-    clippy::arithmetic_side_effects,
-    clippy::float_arithmetic,
-    clippy::as_conversions
-)]
+#![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::as_conversions)]
 
 use std::fmt;
 use std::str::FromStr;
@@ -44,10 +40,7 @@ impl Amount {
 
     /// Major units with at least the currency's own decimals and no needless zero: `"4987.50"`.
     pub const fn in_currency(self, currency: Currency) -> MajorUnits {
-        MajorUnits {
-            amount: self,
-            decimals_min: currency.decimals(),
-        }
+        MajorUnits { amount: self, decimals_min: currency.decimals() }
     }
 }
 
@@ -94,9 +87,8 @@ impl FromStr for Amount {
             return Err(InvalidAmount::Malformed);
         }
         let whole: i64 = whole.parse().map_err(|_| InvalidAmount::TooLarge)?;
-        let fraction: i64 = format!("{fraction:0<6}")
-            .parse()
-            .map_err(|_| InvalidAmount::Malformed)?;
+        let fraction: i64 =
+            format!("{fraction:0<6}").parse().map_err(|_| InvalidAmount::Malformed)?;
         whole
             .checked_mul(Self::MICROS_PER_UNIT)
             .and_then(|micros| micros.checked_add(fraction))
@@ -185,11 +177,7 @@ impl FromStr for Currency {
 
     fn from_str(text: &str) -> Result<Self, InvalidCurrency> {
         let code: [u8; 3] = text.as_bytes().try_into().map_err(|_| InvalidCurrency)?;
-        if listed(Self::CODES, code) {
-            Ok(Self(code))
-        } else {
-            Err(InvalidCurrency)
-        }
+        if listed(Self::CODES, code) { Ok(Self(code)) } else { Err(InvalidCurrency) }
     }
 }
 
@@ -235,11 +223,9 @@ impl Rate {
         connect_fee: Amount,
         minimum: Amount,
     ) -> Result<Self, InvalidRate> {
-        for (field, amount) in [
-            ("per_minute", per_minute),
-            ("connect_fee", connect_fee),
-            ("minimum", minimum),
-        ] {
+        for (field, amount) in
+            [("per_minute", per_minute), ("connect_fee", connect_fee), ("minimum", minimum)]
+        {
             if amount < Amount::ZERO || amount > Self::AMOUNT_MAX {
                 return Err(InvalidRate::Amount(field));
             }
@@ -249,13 +235,7 @@ impl Rate {
                 return Err(InvalidRate::Increment(field));
             }
         }
-        Ok(Self {
-            per_minute,
-            initial_s,
-            increment_s,
-            connect_fee,
-            minimum,
-        })
+        Ok(Self { per_minute, initial_s, increment_s, connect_fee, minimum })
     }
 
     pub const fn per_minute(&self) -> Amount {
@@ -285,8 +265,7 @@ impl Rate {
         }
         let beyond = seconds.saturating_sub(self.initial_s);
         let steps = beyond.div_ceil(self.increment_s.max(1));
-        self.initial_s
-            .saturating_add(steps.saturating_mul(self.increment_s))
+        self.initial_s.saturating_add(steps.saturating_mul(self.increment_s))
     }
 
     /// What a call of `seconds` answered seconds costs: connect fee and billed seconds, at least the
@@ -305,10 +284,7 @@ impl Rate {
     /// The longest call of at most `wanted_s` that `money` pays for: all of `wanted_s`, else whole
     /// increments. `None` when not even the initial increment can be paid.
     pub fn affordable(&self, money: Amount, wanted_s: u32) -> Option<Funded> {
-        let funded = |seconds| Funded {
-            seconds,
-            hold: self.charge(seconds),
-        };
+        let funded = |seconds| Funded { seconds, hold: self.charge(seconds) };
         let whole = funded(wanted_s);
         if whole.hold <= money {
             return Some(whole);
@@ -317,13 +293,9 @@ impl Rate {
             return None;
         }
         // The price never falls as a call grows: bisect the number of further increments.
-        let length = |steps: u32| {
-            self.initial_s
-                .saturating_add(steps.saturating_mul(self.increment_s))
-        };
-        let steps_max = wanted_s
-            .saturating_sub(self.initial_s)
-            .div_ceil(self.increment_s.max(1));
+        let length =
+            |steps: u32| self.initial_s.saturating_add(steps.saturating_mul(self.increment_s));
+        let steps_max = wanted_s.saturating_sub(self.initial_s).div_ceil(self.increment_s.max(1));
         let (mut paid, mut unpaid) = (0, steps_max);
         while unpaid.saturating_sub(paid) > 1 {
             let middle = paid.midpoint(unpaid);
@@ -360,44 +332,16 @@ mod tests {
         assert_eq!(amount("5000").micros(), 5_000_000_000);
         assert_eq!(amount("49.95").micros(), 49_950_000);
         assert_eq!(amount("0.000001").micros(), 1);
-        for text in [
-            "",
-            ".",
-            "1.",
-            ".5",
-            "-1",
-            "+1",
-            "1e3",
-            "1_000",
-            "1.0000001",
-            "1,5",
-            " 1",
-        ] {
-            assert_eq!(
-                text.parse::<Amount>(),
-                Err(InvalidAmount::Malformed),
-                "{text:?}"
-            );
+        for text in ["", ".", "1.", ".5", "-1", "+1", "1e3", "1_000", "1.0000001", "1,5", " 1"] {
+            assert_eq!(text.parse::<Amount>(), Err(InvalidAmount::Malformed), "{text:?}");
         }
-        assert_eq!(
-            "9007199254.740992".parse::<Amount>(),
-            Err(InvalidAmount::TooLarge)
-        );
-        assert_eq!(
-            "99999999999999999999".parse::<Amount>(),
-            Err(InvalidAmount::TooLarge)
-        );
+        assert_eq!("9007199254.740992".parse::<Amount>(), Err(InvalidAmount::TooLarge));
+        assert_eq!("99999999999999999999".parse::<Amount>(), Err(InvalidAmount::TooLarge));
         let inr = |text: &str| amount(text).in_currency(Currency::INR).to_string();
         assert_eq!(inr("4987.5"), "4987.50");
         assert_eq!(inr("0"), "0.00");
         assert_eq!(inr("0.123456"), "0.123456");
-        assert_eq!(
-            amount("2.4")
-                .negated()
-                .in_currency(Currency::INR)
-                .to_string(),
-            "-2.40"
-        );
+        assert_eq!(amount("2.4").negated().in_currency(Currency::INR).to_string(), "-2.40");
         let yen = "JPY".parse().expect("a currency");
         assert_eq!(amount("7").in_currency(yen).to_string(), "7");
     }

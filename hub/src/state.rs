@@ -52,8 +52,7 @@ impl RecordStream {
 
     fn acknowledge(&mut self, through: u64) {
         let count = through.min(self.last).saturating_sub(self.acknowledged());
-        self.waiting
-            .drain(..usize::try_from(count).unwrap_or(usize::MAX));
+        self.waiting.drain(..usize::try_from(count).unwrap_or(usize::MAX));
     }
 
     /// At most `max` records that follow the one numbered `after`, with their numbers.
@@ -77,22 +76,12 @@ impl Shard {
             Request::Organization { id, version, total } => {
                 self.counters.configure_organization(id, version, total);
             }
-            Request::Counter {
-                id,
-                organization,
-                version,
-                floor,
-                cap,
-            } => {
-                self.counters
-                    .configure(id, organization, version, floor, cap);
+            Request::Counter { id, organization, version, floor, cap } => {
+                self.counters.configure(id, organization, version, floor, cap);
             }
             Request::CounterGone { id } => self.counters.remove(id),
             Request::Wallet(wallet) => self.wallets.configure(&wallet),
-            Request::TakeOver {
-                holder,
-                call_lease_s,
-            } => {
+            Request::TakeOver { holder, call_lease_s } => {
                 self.take_over(holder, now.saturating_add(call_lease_s));
             }
             Request::Sync(sync) => return self.sync(sync),
@@ -111,7 +100,7 @@ impl Shard {
                 Event::Admitted { call, lease } => {
                     let (hold, account) = (lease.hold, call.account());
                     let owner = wallets::owner_of(&call, &self.counters);
-                    match self.calls.admit(call, lease, holder) {
+                    match self.calls.admit(&call, lease, holder) {
                         Admitted::New => {
                             self.counters.count_live(account, true);
                             self.wallets.hold(owner, hold);

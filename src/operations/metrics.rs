@@ -42,10 +42,7 @@ impl Metrics {
             "Ended calls whose record is not posted to the ledger yet."
         );
         gauge!("ringfence_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        Ok(Self {
-            handle,
-            at_scrape: OnceLock::new(),
-        })
+        Ok(Self { handle, at_scrape: OnceLock::new() })
     }
 
     /// Series that are written at each scrape.

@@ -22,10 +22,7 @@ pub struct Readiness {
 
 impl Readiness {
     pub fn starting() -> Self {
-        Self {
-            phase: AtomicU8::new(Phase::Starting as u8),
-            hub_full: OnceLock::new(),
-        }
+        Self { phase: AtomicU8::new(Phase::Starting as u8), hub_full: OnceLock::new() }
     }
 
     /// The phase only moves on.

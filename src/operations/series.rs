@@ -21,45 +21,20 @@ pub fn write_engine(engine: &Engine, text: &mut String) {
 
 fn write_admissions(engine: &Engine, text: &mut String) {
     let name = "ringfence_admissions_total";
-    family(
-        text,
-        name,
-        "counter",
-        "Answered admits, by outcome and by the reason of a denial.",
-    );
+    family(text, name, "counter", "Answered admits, by outcome and by the reason of a denial.");
     let admitted = engine.counts.admitted.load(Ordering::Relaxed);
-    sample(
-        text,
-        name,
-        format_args!("outcome=\"admitted\",reason=\"\""),
-        admitted,
-    );
+    sample(text, name, format_args!("outcome=\"admitted\",reason=\"\""), admitted);
     for (reason, count) in engine.counts.refusals() {
         let reason = reason.label();
-        sample(
-            text,
-            name,
-            format_args!("outcome=\"denied\",reason=\"{reason}\""),
-            count,
-        );
+        sample(text, name, format_args!("outcome=\"denied\",reason=\"{reason}\""), count);
     }
     let name = "ringfence_calls_live";
     family(text, name, "gauge", "Calls that are live now.");
-    sample(
-        text,
-        name,
-        format_args!(""),
-        engine.counts.live.load(Ordering::Relaxed),
-    );
+    sample(text, name, format_args!(""), engine.counts.live.load(Ordering::Relaxed));
     let name = "ringfence_calls_released_total";
     family(text, name, "counter", "Ended calls, by what ended them.");
     for (cause, count) in engine.counts.releases() {
-        sample(
-            text,
-            name,
-            format_args!("cause=\"{}\"", cause.label()),
-            count,
-        );
+        sample(text, name, format_args!("cause=\"{}\"", cause.label()), count);
     }
 }
 
@@ -79,12 +54,7 @@ fn write_slots(engine: &Engine, text: &mut String) {
         sample(text, name, format_args!("state=\"{state}\""), count);
     }
     let name = "ringfence_unflushed_calls";
-    family(
-        text,
-        name,
-        "gauge",
-        "Ended calls whose end is not in the journal yet.",
-    );
+    family(text, name, "gauge", "Ended calls whose end is not in the journal yet.");
     sample(text, name, format_args!(""), quarantined);
 }
 
@@ -94,20 +64,12 @@ fn write_holds(engine: &Engine, text: &mut String) {
         let Some(counted) = *wallet.counted.lock() else {
             return;
         };
-        let held = engine
-            .hub()
-            .wallet_use(counted.organization, counted.owner)
-            .held;
+        let held = engine.hub().wallet_use(counted.organization, counted.owner).held;
         let sum = holds.entry(counted.currency).or_default();
         *sum = sum.saturating_add(held);
     });
     let name = "ringfence_wallet_holds";
-    family(
-        text,
-        name,
-        "gauge",
-        "Money held for live calls, in major units.",
-    );
+    family(text, name, "gauge", "Money held for live calls, in major units.");
     for (currency, held) in holds {
         let labels = format_args!("currency=\"{currency}\"");
         sample(text, name, labels, held.in_currency(currency));
@@ -119,56 +81,30 @@ fn write_hub(engine: &Engine, text: &mut String) {
     for (name, help, value) in [
         ("ringfence_hub_up", "Whether the hub records new calls.", up),
         // One holder leases from itself: nothing can be adopted beyond a limit.
-        (
-            "ringfence_overshoot",
-            "Calls admitted beyond a limit after a double fault.",
-            0,
-        ),
+        ("ringfence_overshoot", "Calls admitted beyond a limit after a double fault.", 0),
     ] {
         family(text, name, "gauge", help);
         sample(text, name, format_args!(""), value);
     }
     let name = "ringfence_hub_sync_duration_seconds";
-    histogram(
-        text,
-        name,
-        "Time of one flush to the hub's journal.",
-        &engine.syncs().now(),
-    );
+    histogram(text, name, "Time of one flush to the hub's journal.", &engine.syncs().now());
     let name = "ringfence_hub_regime";
-    family(
-        text,
-        name,
-        "gauge",
-        "How slots are leased: 1 for the regime in force.",
-    );
+    family(text, name, "gauge", "How slots are leased: 1 for the regime in force.");
     sample(text, name, format_args!("regime=\"embedded\""), 1);
 }
 
 /// Everything that the HTTP side counts.
 pub fn write_http(tally: &Tally, connections: usize, text: &mut String) {
     let name = "ringfence_admission_duration_seconds";
-    let durations = DurationCounts {
-        buckets: tally.admissions().to_vec(),
-        sum_us: tally.admissions_us(),
-    };
-    histogram(
-        text,
-        name,
-        "Time from a read admit to its decision.",
-        &durations,
-    );
+    let durations =
+        DurationCounts { buckets: tally.admissions().to_vec(), sum_us: tally.admissions_us() };
+    histogram(text, name, "Time from a read admit to its decision.", &durations);
 
     let name = "ringfence_connections_open";
     family(text, name, "gauge", "Open connections of the gateway.");
     sample(text, name, format_args!(""), connections);
     let name = "ringfence_connections_total";
-    family(
-        text,
-        name,
-        "counter",
-        "Connections of the gateway, by what became of them.",
-    );
+    family(text, name, "counter", "Connections of the gateway, by what became of them.");
     for (end, count) in [
         ("opened", tally.connections_opened()),
         ("refused", tally.connections_refused()),

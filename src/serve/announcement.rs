@@ -25,11 +25,7 @@ pub struct FirstStart {
 
 /// The lines of every start.
 pub fn listeners(addresses: Addresses) -> String {
-    let Addresses {
-        gateway,
-        control_plane,
-        ops,
-    } = addresses;
+    let Addresses { gateway, control_plane, ops } = addresses;
     format!(
         "gateway        http://{gateway}\n\
          control-plane  http://{control_plane}\n\
@@ -43,19 +39,15 @@ pub fn first_start(addresses: Addresses, first: &FirstStart) -> String {
     if first.operator_key.is_some() || first.organization_key.is_some() {
         text.push_str("These keys are shown this once; keep them:\n");
     }
-    for (name, key) in [
-        ("operator key    ", &first.operator_key),
-        ("organization key", &first.organization_key),
-    ] {
+    for (name, key) in
+        [("operator key    ", &first.operator_key), ("organization key", &first.organization_key)]
+    {
         if let Some(key) = key {
             writeln!(text, "  {name}  {key}").expect("writing to a string");
         }
     }
     if let Some(currency) = &first.billed_in {
-        let key = first
-            .operator_key
-            .as_deref()
-            .unwrap_or("$RINGFENCE_OPERATOR_KEY");
+        let key = first.operator_key.as_deref().unwrap_or("$RINGFENCE_OPERATOR_KEY");
         let url = format!(
             "http://{}/v1/organizations/{}/wallet/recharge",
             reachable(addresses.control_plane),
@@ -65,10 +57,7 @@ pub fn first_start(addresses: Addresses, first: &FirstStart) -> String {
         text.push_str("\nCalls are billed; put money into the organization's wallet:\n");
         text.push_str(&curl(&url, key, &body));
     }
-    let key = first
-        .organization_key
-        .as_deref()
-        .unwrap_or("$RINGFENCE_ORGANIZATION_KEY");
+    let key = first.organization_key.as_deref().unwrap_or("$RINGFENCE_ORGANIZATION_KEY");
     let url = format!("http://{}/v1/calls/admit", reachable(addresses.gateway));
     text.push_str("\nAdmit a call:\n");
     text.push_str(&curl(&url, key, r#"{"call_id":"first-call"}"#));
@@ -85,11 +74,7 @@ fn curl(url: &str, key: &str, body: &str) -> String {
 fn reachable(address: SocketAddr) -> SocketAddr {
     let mut address = address;
     if address.ip().is_unspecified() {
-        let loopback = if address.is_ipv4() {
-            [127, 0, 0, 1].into()
-        } else {
-            loopback_6()
-        };
+        let loopback = if address.is_ipv4() { [127, 0, 0, 1].into() } else { loopback_6() };
         address.set_ip(loopback);
     }
     address
@@ -105,11 +90,7 @@ mod tests {
 
     fn addresses() -> Addresses {
         let address = |port| SocketAddr::from(([0, 0, 0, 0], port));
-        Addresses {
-            gateway: address(1),
-            control_plane: address(2),
-            ops: address(3),
-        }
+        Addresses { gateway: address(1), control_plane: address(2), ops: address(3) }
     }
 
     fn first(organization_key: Option<&str>) -> FirstStart {
@@ -124,21 +105,14 @@ mod tests {
     #[test]
     fn every_listener_has_a_line_of_its_own() {
         let text = listeners(addresses());
-        assert!(
-            text.lines()
-                .any(|line| line == "gateway        http://0.0.0.0:1"),
-            "{text}"
-        );
+        assert!(text.lines().any(|line| line == "gateway        http://0.0.0.0:1"), "{text}");
         assert_eq!(text.lines().count(), 3);
     }
 
     #[test]
     fn a_generated_key_stands_in_the_line_that_admits_a_call() {
         let text = first_start(addresses(), &first(Some("rf_live_x")));
-        let curl = text
-            .lines()
-            .find(|line| line.contains("curl"))
-            .expect("a curl line");
+        let curl = text.lines().find(|line| line.contains("curl")).expect("a curl line");
         assert!(curl.contains("http://127.0.0.1:1/v1/calls/admit"), "{curl}");
         assert!(curl.contains("Bearer rf_live_x\""), "{curl}");
     }
@@ -146,24 +120,15 @@ mod tests {
     #[test]
     fn a_key_that_was_set_is_named_and_never_printed() {
         let text = first_start(addresses(), &first(None));
-        assert!(
-            text.contains("\"Authorization: Bearer $RINGFENCE_ORGANIZATION_KEY\""),
-            "{text}"
-        );
+        assert!(text.contains("\"Authorization: Bearer $RINGFENCE_ORGANIZATION_KEY\""), "{text}");
         assert!(!text.contains("shown this once"), "{text}");
     }
 
     #[test]
     fn billed_installations_are_told_how_to_put_money_in() {
-        let billed = FirstStart {
-            billed_in: Some("INR".to_owned()),
-            ..first(None)
-        };
+        let billed = FirstStart { billed_in: Some("INR".to_owned()), ..first(None) };
         let text = first_start(addresses(), &billed);
-        assert!(
-            text.contains("/v1/organizations/org_x/wallet/recharge"),
-            "{text}"
-        );
+        assert!(text.contains("/v1/organizations/org_x/wallet/recharge"), "{text}");
         assert!(text.contains("$RINGFENCE_OPERATOR_KEY"), "{text}");
     }
 }

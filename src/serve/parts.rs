@@ -42,14 +42,7 @@ pub async fn open(settings: &Settings) -> Result<Parts, Failure> {
     let expiry = Expiry::start(&engine).map_err(|error| format!("no thread: {error}"))?;
     let server = Server::start(Arc::clone(&engine), http_settings(settings))
         .map_err(|error| format!("gateway_listen: {error}"))?;
-    Ok(Parts {
-        hub,
-        engine,
-        control_plane,
-        expiry,
-        server,
-        first_start,
-    })
+    Ok(Parts { hub, engine, control_plane, expiry, server, first_start })
 }
 
 async fn open_hub(settings: &Settings) -> Result<Arc<EmbeddedHub>, Failure> {
@@ -74,16 +67,11 @@ async fn blocking<T: Send + 'static>(
     };
     let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
     thread.map_err(|error| format!("no thread: {error}"))?;
-    result
-        .await
-        .map_err(|_| format!("the thread {name} failed"))
+    result.await.map_err(|_| format!("the thread {name} failed"))
 }
 
 fn engine_settings(settings: &Settings) -> gateway::engine::Settings {
-    let serves_all = settings
-        .regions
-        .iter()
-        .all(|region| settings.serve_regions.contains(region));
+    let serves_all = settings.regions.iter().all(|region| settings.serve_regions.contains(region));
     gateway::engine::Settings {
         call_lease_s: settings.call_lease_s,
         renew_every_s: settings.renew_every_s,

@@ -2,10 +2,7 @@
 
 /// The name with the fewest edits from `wrong`; `None` when there are no names.
 pub fn nearest<'a>(wrong: &str, known: &'a [String]) -> Option<&'a str> {
-    known
-        .iter()
-        .min_by_key(|name| edits(wrong, name))
-        .map(String::as_str)
+    known.iter().min_by_key(|name| edits(wrong, name)).map(String::as_str)
 }
 
 /// Levenshtein's distance, by Wagner and Fischer's rows.

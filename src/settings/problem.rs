@@ -26,35 +26,22 @@ impl Problem {
         let (name, expected) = (setting.name, setting.kind.expected());
         if setting.is_secret() {
             let found = given.text.chars().count();
-            return Self(format!(
-                "{name} ({}): expected {expected}, found {found}",
-                given.origin
-            ));
+            return Self(format!("{name} ({}): expected {expected}, found {found}", given.origin));
         }
         if given.text.is_empty() {
-            return Self(format!(
-                "{name} ({}) is empty: expected {expected}",
-                given.origin
-            ));
+            return Self(format!("{name} ({}) is empty: expected {expected}", given.origin));
         }
-        Self(format!(
-            "{name} = {:?} ({}): expected {expected}",
-            given.text, given.origin
-        ))
+        Self(format!("{name} = {:?} ({}): expected {expected}", given.text, given.origin))
     }
 
     pub fn unknown(name: &str, origin: &Origin, nearest: Option<&str>) -> Self {
         let meant = nearest.unwrap_or_default();
-        Self(format!(
-            "unknown setting {name} ({origin}); the nearest known one is {meant}"
-        ))
+        Self(format!("unknown setting {name} ({origin}); the nearest known one is {meant}"))
     }
 
     pub fn unknown_variable(name: &str, nearest: Option<&str>) -> Self {
         let meant = nearest.unwrap_or_default();
-        Self(format!(
-            "unknown environment variable {name}; the nearest known one is {meant}"
-        ))
+        Self(format!("unknown environment variable {name}; the nearest known one is {meant}"))
     }
 
     pub fn not_utf8(variable: &str) -> Self {
@@ -68,19 +55,11 @@ impl Problem {
     pub fn not_toml(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         // The error's own text quotes the line, which may hold a secret.
         let start = error.span().map_or(0, |span| span.start.min(text.len()));
-        let line = text.as_bytes()[..start]
-            .split(|byte| *byte == b'\n')
-            .count();
-        Self(format!(
-            "{}, line {line}: not TOML: {}",
-            path.display(),
-            error.message()
-        ))
+        let line = text.as_bytes()[..start].split(|byte| *byte == b'\n').count();
+        Self(format!("{}, line {line}: not TOML: {}", path.display(), error.message()))
     }
 
     pub fn wrong_type(name: &str, origin: &Origin) -> Self {
-        Self(format!(
-            "{name} ({origin}): expected a string, a number or a list of strings"
-        ))
+        Self(format!("{name} ({origin}): expected a string, a number or a list of strings"))
     }
 }

@@ -44,11 +44,7 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub const fn new(sources: &'a Sources, problems: &'a mut Vec<Problem>) -> Self {
-        Self {
-            sources,
-            problems,
-            in_force: Vec::new(),
-        }
+        Self { sources, problems, in_force: Vec::new() }
     }
 
     /// Everything that was read, in the order of reading.
@@ -76,8 +72,7 @@ impl<'a> Reader<'a> {
     }
 
     pub fn currency(&mut self, name: &str) -> Currency {
-        self.value(name, |_, text| text.parse().ok())
-            .unwrap_or(Currency::INR)
+        self.value(name, |_, text| text.parse().ok()).unwrap_or(Currency::INR)
     }
 
     pub fn rate(&mut self, name: &str) -> Option<Rate> {
@@ -107,22 +102,15 @@ impl<'a> Reader<'a> {
             }
             (None, Some(by_file)) => match read(Path::new(&by_file.text)) {
                 // A file written by an editor or `echo` ends with a newline that is not meant.
-                Ok(text) => Some(Given {
-                    text: text.trim_end().to_owned(),
-                    ..by_file
-                }),
+                Ok(text) => Some(Given { text: text.trim_end().to_owned(), ..by_file }),
                 Err(why) => {
-                    self.problems
-                        .push(Problem::unreadable(Path::new(&by_file.text), &why));
+                    self.problems.push(Problem::unreadable(Path::new(&by_file.text), &why));
                     return None;
                 }
             },
             (itself, None) => itself,
         };
-        self.in_force.push(InForce {
-            setting,
-            given: given.clone(),
-        });
+        self.in_force.push(InForce { setting, given: given.clone() });
         let given = given?;
         let visible = given.text.bytes().all(|byte| byte.is_ascii_graphic());
         if !visible || !(32..=128).contains(&given.text.len()) {
@@ -134,15 +122,8 @@ impl<'a> Reader<'a> {
 
     fn value<T>(&mut self, name: &str, parse: impl Fn(Kind, &str) -> Option<T>) -> Option<T> {
         let setting = row(name);
-        let given = self
-            .sources
-            .given(name)
-            .cloned()
-            .or_else(|| default_of(setting));
-        self.in_force.push(InForce {
-            setting,
-            given: given.clone(),
-        });
+        let given = self.sources.given(name).cloned().or_else(|| default_of(setting));
+        self.in_force.push(InForce { setting, given: given.clone() });
         let given = given?;
         let value = parse(setting.kind, &given.text);
         if value.is_none() {
@@ -153,16 +134,11 @@ impl<'a> Reader<'a> {
 }
 
 fn row(name: &str) -> &'static Setting {
-    settings()
-        .find(|setting| setting.name == name)
-        .expect("a test reads every row by its name")
+    settings().find(|setting| setting.name == name).expect("a test reads every row by its name")
 }
 
 fn default_of(setting: &Setting) -> Option<Given> {
-    setting.default.map(|text| Given {
-        text: text.to_owned(),
-        origin: Origin::Default,
-    })
+    setting.default.map(|text| Given { text: text.to_owned(), origin: Origin::Default })
 }
 
 fn number<T: TryFrom<u64>>(kind: Kind, text: &str) -> Option<T> {
@@ -171,10 +147,7 @@ fn number<T: TryFrom<u64>>(kind: Kind, text: &str) -> Option<T> {
     };
     // Digits only: `parse` alone would take a plus sign.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let number: u64 = text
-        .parse()
-        .ok()
-        .filter(|number| digits && (min..=max).contains(number))?;
+    let number: u64 = text.parse().ok().filter(|number| digits && (min..=max).contains(number))?;
     T::try_from(number).ok()
 }
 
@@ -190,14 +163,7 @@ fn rate(text: &str) -> Option<Rate> {
     let (initial, increment) = both.trim().split_once('/')?;
     let seconds = |text: &str| text.parse().ok();
     let (initial_s, increment_s) = (seconds(initial)?, seconds(increment)?);
-    Rate::new(
-        price.parse().ok()?,
-        initial_s,
-        increment_s,
-        Amount::ZERO,
-        Amount::ZERO,
-    )
-    .ok()
+    Rate::new(price.parse().ok()?, initial_s, increment_s, Amount::ZERO, Amount::ZERO).ok()
 }
 
 #[cfg(test)]
@@ -208,16 +174,7 @@ mod tests {
     fn numbers_are_digits_within_their_range() {
         let kind = Kind::Number { min: 2, max: 300 };
         assert_eq!(number::<u32>(kind, "90"), Some(90));
-        for wrong in [
-            "1",
-            "301",
-            "+90",
-            "-1",
-            "9e1",
-            "",
-            "90 ",
-            "18446744073709551616",
-        ] {
+        for wrong in ["1", "301", "+90", "-1", "9e1", "", "90 ", "18446744073709551616"] {
             assert_eq!(number::<u32>(kind, wrong), None, "{wrong:?}");
         }
     }

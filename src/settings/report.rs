@@ -23,18 +23,8 @@ pub fn report(settings: &Settings) -> String {
         };
         writeln!(report, "{line}").expect("writing to a string");
     }
-    writeln!(
-        report,
-        "# renew_every_s in force: {}",
-        settings.renew_every_s
-    )
-    .and_then(|()| {
-        writeln!(
-            report,
-            "# gateway_threads in force: {}",
-            settings.gateway_threads
-        )
-    })
-    .expect("writing to a string");
+    writeln!(report, "# renew_every_s in force: {}", settings.renew_every_s)
+        .and_then(|()| writeln!(report, "# gateway_threads in force: {}", settings.gateway_threads))
+        .expect("writing to a string");
     report
 }

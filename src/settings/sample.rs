@@ -34,10 +34,7 @@ fn entry(setting: &Setting) -> String {
         writeln!(entry, "#{name}_file = \"/run/secrets/{name}\"").expect("writing to a string");
         return entry;
     }
-    let value = toml_value(
-        setting.kind,
-        setting.default.unwrap_or_else(|| example(setting.kind)),
-    );
+    let value = toml_value(setting.kind, setting.default.unwrap_or_else(|| example(setting.kind)));
     writeln!(entry, "#{name} = {value}").expect("writing to a string");
     entry
 }
@@ -57,10 +54,8 @@ pub fn toml_value(kind: Kind, text: &str) -> String {
     match kind {
         Kind::Number { .. } | Kind::OneOf(&["false", "true"]) => text.to_owned(),
         Kind::Words => {
-            let words: Vec<String> = text
-                .split(',')
-                .map(|word| format!("{:?}", word.trim()))
-                .collect();
+            let words: Vec<String> =
+                text.split(',').map(|word| format!("{:?}", word.trim())).collect();
             format!("[{}]", words.join(", "))
         }
         _ => toml_string(text),
@@ -112,10 +107,7 @@ mod tests {
             })
             .collect();
         let table = toml::de::DeTable::parse(&uncommented).expect("TOML");
-        assert_eq!(
-            table.get_ref().len(),
-            super::super::table::settings().count()
-        );
+        assert_eq!(table.get_ref().len(), super::super::table::settings().count());
     }
 
     #[test]

@@ -79,18 +79,9 @@ impl Sources {
             if variable.name == CONFIG_VARIABLE {
                 config.get_or_insert_with(|| PathBuf::from(text));
             } else if let Some(name) = known_variable(&variable.name) {
-                sources.add(
-                    name,
-                    Given {
-                        text,
-                        origin: Origin::Variable(variable.name),
-                    },
-                );
+                sources.add(name, Given { text, origin: Origin::Variable(variable.name) });
             } else {
-                let known = known_names()
-                    .iter()
-                    .map(|name| table::variable(name))
-                    .collect();
+                let known = known_names().iter().map(|name| table::variable(name)).collect();
                 problems.push(unknown_variable(&variable.name, known));
             }
         }
@@ -121,10 +112,7 @@ impl Sources {
         for (key, value) in parsed.get_ref() {
             let name = key.get_ref().to_string();
             let line = text[..key.span().start].matches('\n').count() + 1;
-            let origin = Origin::File {
-                path: path.to_owned(),
-                line,
-            };
+            let origin = Origin::File { path: path.to_owned(), line };
             if !known.contains(&name) {
                 problems.push(Problem::unknown(&name, &origin, nearest(&name, &known)));
             } else if let Some(text) = text_of(value.get_ref()) {
@@ -138,13 +126,9 @@ impl Sources {
 
 /// A file's text, of bounded size.
 pub fn read(path: &Path) -> Result<String, String> {
-    let length = std::fs::metadata(path)
-        .map_err(|error| error.to_string())?
-        .len();
+    let length = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
     if length > FILE_MAX {
-        return Err(format!(
-            "it has {length} bytes, expected at most {FILE_MAX}"
-        ));
+        return Err(format!("it has {length} bytes, expected at most {FILE_MAX}"));
     }
     std::fs::read_to_string(path).map_err(|error| error.to_string())
 }
@@ -152,18 +136,12 @@ pub fn read(path: &Path) -> Result<String, String> {
 /// Names of the table and, for secrets, of the files that hold them.
 pub fn known_names() -> Vec<String> {
     let mut names: Vec<String> = settings().map(|setting| setting.name.to_owned()).collect();
-    names.extend(
-        settings()
-            .filter(|s| s.is_secret())
-            .map(super::table::Setting::file_name),
-    );
+    names.extend(settings().filter(|s| s.is_secret()).map(super::table::Setting::file_name));
     names
 }
 
 fn known_variable(name: &str) -> Option<String> {
-    known_names()
-        .into_iter()
-        .find(|known| variable(known) == name)
+    known_names().into_iter().find(|known| variable(known) == name)
 }
 
 fn unknown_variable(name: &str, mut known: Vec<String>) -> Problem {

@@ -45,21 +45,11 @@ const fn row(
     default: &'static str,
     about: &'static str,
 ) -> Setting {
-    Setting {
-        name,
-        kind,
-        default: Some(default),
-        about,
-    }
+    Setting { name, kind, default: Some(default), about }
 }
 
 const fn unset(name: &'static str, kind: Kind, about: &'static str) -> Setting {
-    Setting {
-        name,
-        kind,
-        default: None,
-        about,
-    }
+    Setting { name, kind, default: None, about }
 }
 
 const fn number(min: u64, max: u64) -> Kind {

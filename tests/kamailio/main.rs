@@ -34,16 +34,11 @@ fn proxy(running: &Running, account: &Account, carrier: &Sipp) -> Proxy {
 #[track_caller]
 fn look_up(running: &Running, account: &Account, call_id: &str) -> Value {
     let path = call_id.replace('@', "%40").replace(';', "%3B");
-    running
-        .gateway(&account.key)
-        .get(&format!("/v1/calls/{path}"))
-        .expect(200)
+    running.gateway(&account.key).get(&format!("/v1/calls/{path}")).expect(200)
 }
 
 /// Waits until no call of the account is live.
 #[track_caller]
 fn wait_until_idle(running: &Running, account: &Account, deadline: Duration) {
-    support::wait_until("every slot is back", deadline, || {
-        account.in_use(running) == 0
-    });
+    support::wait_until("every slot is back", deadline, || account.in_use(running) == 0);
 }

@@ -17,11 +17,7 @@ impl Caller {
     #[track_caller]
     pub fn new(proxy: SocketAddr, call_id: &str) -> Self {
         let socket = UdpSocket::bind((ENGINE, 0)).expect("a free port");
-        Self {
-            socket,
-            proxy,
-            call_id: call_id.to_owned(),
-        }
+        Self { socket, proxy, call_id: call_id.to_owned() }
     }
 
     /// Sends the INVITE of the attempt with this `CSeq` number.
@@ -46,8 +42,6 @@ impl Caller {
              Call-ID: {call_id}\r\nCSeq: {attempt} {method}\r\nContact: <sip:{mine}>\r\n\
              Max-Forwards: 10\r\nContent-Length: 0\r\n\r\n"
         );
-        self.socket
-            .send_to(packet.as_bytes(), self.proxy)
-            .expect("loopback takes it");
+        self.socket.send_to(packet.as_bytes(), self.proxy).expect("loopback takes it");
     }
 }

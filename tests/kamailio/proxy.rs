@@ -32,13 +32,10 @@ impl Settings {
     /// Asks this gateway with this key, and relays to a carrier at this port.
     pub fn new(gateway: SocketAddr, key: &str, carrier_port: u16) -> Self {
         let carrier = format!("{CARRIER}:{carrier_port}");
-        Self {
-            values: Vec::new(),
-            enabled: Vec::new(),
-        }
-        .set("RINGFENCE_GATEWAY", &gateway.to_string())
-        .set("RINGFENCE_KEY", key)
-        .set("UPSTREAM_ADDRESS", &carrier)
+        Self { values: Vec::new(), enabled: Vec::new() }
+            .set("RINGFENCE_GATEWAY", &gateway.to_string())
+            .set("RINGFENCE_KEY", key)
+            .set("UPSTREAM_ADDRESS", &carrier)
     }
 
     #[must_use]
@@ -108,11 +105,7 @@ impl Proxy {
         let main = command
             .spawn()
             .unwrap_or_else(|error| unreachable!("kamailio ({error}): run `make test` once"));
-        let mut proxy = Self {
-            main,
-            directory,
-            address,
-        };
+        let mut proxy = Self { main, directory, address };
         proxy.wait_until_ready();
         proxy
     }
@@ -131,9 +124,7 @@ impl Proxy {
     #[track_caller]
     fn wait_until_ready(&mut self) {
         let socket = UdpSocket::bind((ENGINE, 0)).expect("a free port");
-        socket
-            .set_read_timeout(Some(ANSWER_MAX))
-            .expect("a timeout above zero");
+        socket.set_read_timeout(Some(ANSWER_MAX)).expect("a timeout above zero");
         let mine = socket.local_addr().expect("bound");
         let options = format!(
             "OPTIONS sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {mine};branch=z9hG4bKready\r\n\
@@ -188,4 +179,12 @@ fn deploy(directory: &Path, settings: &Settings) {
 pub fn free_udp_address(host: &str) -> SocketAddr {
     let socket = UdpSocket::bind((host, 0)).expect("a free port");
     socket.local_addr().expect("bound")
+}
+
+#[test]
+fn the_configuration_is_accepted_as_it_is_deployed() {
+    let file = format!("{DEPLOYED}/kamailio.cfg");
+    let checked = support::command::run("kamailio", &["-c", "-E", "-f", &file], &[], "");
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success() && !said.contains("WARNING"), "{said}");
 }

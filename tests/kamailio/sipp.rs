@@ -80,22 +80,13 @@ impl Sipp {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let port = free_udp_address(host).port();
         let output = fs::File::create(directory.path().join("output")).expect("a file");
-        let scenario = PathBuf::from(SCENARIOS)
-            .join(scenario)
-            .with_extension("xml");
+        let scenario = PathBuf::from(SCENARIOS).join(scenario).with_extension("xml");
         let mut command = Command::new("sipp");
         command
             .arg("-sf")
             .arg(scenario)
             .args(["-i", host, "-p", &port.to_string(), "-nostdin", "-aa"])
-            .args([
-                "-trace_logs",
-                "-log_file",
-                "log",
-                "-trace_err",
-                "-error_file",
-                "errors",
-            ])
+            .args(["-trace_logs", "-log_file", "log", "-trace_err", "-error_file", "errors"])
             .args(arguments)
             .current_dir(directory.path())
             .stdin(Stdio::null())
@@ -104,12 +95,7 @@ impl Sipp {
         let child = command
             .spawn()
             .unwrap_or_else(|error| unreachable!("sipp ({error}): run `make test` once"));
-        Self {
-            child,
-            directory,
-            host: host.to_owned(),
-            port,
-        }
+        Self { child, directory, host: host.to_owned(), port }
     }
 
     /// The `call_id` that the proxy derives from the SIP elements of the numbered call; from 1.

@@ -18,9 +18,7 @@ const JSON: (&str, &str) = ("Content-Type", "application/json");
 
 fn post(stack: &mut Client, path: &str, content_type: &str, body: &[u8]) -> support::Response {
     let headers = [("Content-Type", content_type)];
-    stack
-        .request("POST", path, &headers, body)
-        .expect("an answer")
+    stack.request("POST", path, &headers, body).expect("an answer")
 }
 
 fn setup() -> (Running, Account) {
@@ -66,11 +64,7 @@ fn every_wrong_field_is_refused_and_named() {
         body[field] = value.clone();
         let answer = stack.post("/v1/calls/admit", &body);
         assert_eq!(answer.reason(400), "invalid_request", "{body}");
-        assert!(
-            answer.text().contains(field),
-            "{field} in {}",
-            answer.text()
-        );
+        assert!(answer.text().contains(field), "{field} in {}", answer.text());
     }
     let missing = stack.post("/v1/calls/admit", &json!({"to": "+911"}));
     assert_eq!(missing.reason(400), "invalid_request");
@@ -80,11 +74,7 @@ fn every_wrong_field_is_refused_and_named() {
     let answer = stack.post("/v1/calls/admit", &several);
     assert_eq!(answer.reason(400), "invalid_request");
     for field in ["call_id", "direction", "requested_s", "lease_s", "\"x\""] {
-        assert!(
-            answer.text().contains(field),
-            "{field} in {}",
-            answer.text()
-        );
+        assert!(answer.text().contains(field), "{field} in {}", answer.text());
     }
     assert_eq!(account.in_use(&running), 0);
     running.stop();
@@ -130,20 +120,10 @@ fn what_is_not_one_request_body_is_refused() {
     ];
     for body in json_bodies {
         let answer = post(&mut stack, admit, "application/json", body);
-        assert_eq!(
-            answer.reason(400),
-            "invalid_request",
-            "{}",
-            String::from_utf8_lossy(body)
-        );
+        assert_eq!(answer.reason(400), "invalid_request", "{}", String::from_utf8_lossy(body));
     }
     let form = "application/x-www-form-urlencoded";
-    for body in [
-        "call_id=a&call_id=b",
-        "call_id=%ff",
-        "call_id=a&colour=red",
-        "",
-    ] {
+    for body in ["call_id=a&call_id=b", "call_id=%ff", "call_id=a&colour=red", ""] {
         let answer = post(&mut stack, admit, form, body.as_bytes());
         assert_eq!(answer.reason(400), "invalid_request", "{body}");
     }
@@ -152,18 +132,9 @@ fn what_is_not_one_request_body_is_refused() {
     assert_eq!(account.in_use(&running), 0);
 
     // The same request as JSON, form and query.
-    post(
-        &mut stack,
-        admit,
-        "application/json",
-        b"{\"call_id\":\"j\"}",
-    )
-    .expect(200);
+    post(&mut stack, admit, "application/json", b"{\"call_id\":\"j\"}").expect(200);
     post(&mut stack, admit, form, b"call_id=f&to=%2B911").expect(200);
-    stack
-        .request("POST", "/v1/calls/admit?call_id=q", &[], b"")
-        .expect("an answer")
-        .expect(200);
+    stack.request("POST", "/v1/calls/admit?call_id=q", &[], b"").expect("an answer").expect(200);
     assert_eq!(account.in_use(&running), 3);
     running.stop();
 }
@@ -172,9 +143,7 @@ fn what_is_not_one_request_body_is_refused() {
 fn keys_and_paths_that_are_not_known_are_refused_without_saying_more() {
     let (running, account) = setup();
     for key in ["", "no-such-key", &"k".repeat(4_000)] {
-        let answer = running
-            .gateway(key)
-            .post("/v1/calls/admit", &json!({"call_id": "a"}));
+        let answer = running.gateway(key).post("/v1/calls/admit", &json!({"call_id": "a"}));
         assert_eq!(answer.reason(401), "unauthenticated");
         assert!(answer.header("www-authenticate").is_some());
     }
@@ -198,24 +167,18 @@ fn keys_and_paths_that_are_not_known_are_refused_without_saying_more() {
 fn large_and_endless_bodies_are_cut_off() {
     let (running, account) = setup();
     let large = vec![b'x'; 1024 * 1024];
-    let answer = running
-        .gateway(&account.key)
-        .request("POST", "/v1/calls/admit", &[JSON], &large);
+    let answer = running.gateway(&account.key).request("POST", "/v1/calls/admit", &[JSON], &large);
     // The answer, or a closed connection when it was sent before everything was read.
     if let Ok(answer) = answer {
         assert_eq!(answer.reason(413), "too_large");
     }
     let just_above = vec![b' '; 16 * 1024 + 1];
     let answer =
-        running
-            .gateway(&account.key)
-            .request("POST", "/v1/calls/admit", &[JSON], &just_above);
+        running.gateway(&account.key).request("POST", "/v1/calls/admit", &[JSON], &just_above);
     assert_eq!(answer.expect("an answer").reason(413), "too_large");
 
     let mut endless = TcpStream::connect(running.gateway).expect("a connection");
-    endless
-        .set_read_timeout(Some(Duration::from_secs(15)))
-        .expect("a timeout");
+    endless.set_read_timeout(Some(Duration::from_secs(15))).expect("a timeout");
     let head = format!(
         "POST /v1/calls/admit HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\
          Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -228,23 +191,16 @@ fn large_and_endless_bodies_are_cut_off() {
         sent += chunk.len();
     }
     assert!(sent < 16 * 1024 * 1024, "an endless body was read");
-    running
-        .gateway(&account.key)
-        .post("/v1/calls/admit", &json!({"call_id": "a"}))
-        .expect(200);
+    running.gateway(&account.key).post("/v1/calls/admit", &json!({"call_id": "a"})).expect(200);
     running.stop();
 }
 
 /// Bytes of a head that never ends, sent one at a time.
 fn slow_head(running: &Running) -> (Duration, bool) {
     let mut slow = TcpStream::connect(running.gateway).expect("a connection");
-    slow.set_read_timeout(Some(Duration::from_millis(200)))
-        .expect("a timeout");
+    slow.set_read_timeout(Some(Duration::from_millis(200))).expect("a timeout");
     let (taken, closed) = timed(|| {
-        for byte in b"POST /v1/calls/admit HTTP/1.1\r\nX-Slow: "
-            .iter()
-            .chain([b'x'; 60].iter())
-        {
+        for byte in b"POST /v1/calls/admit HTTP/1.1\r\nX-Slow: ".iter().chain([b'x'; 60].iter()) {
             if slow.write_all(&[*byte]).is_err() {
                 return true;
             }
@@ -263,10 +219,7 @@ fn a_head_sent_byte_by_byte_is_cut_off_after_five_seconds() {
     let (running, _) = setup();
     let (taken, closed) = slow_head(&running);
     assert!(closed, "still open after {taken:?}");
-    assert!(
-        taken > Duration::from_secs(3) && taken < Duration::from_secs(9),
-        "{taken:?}"
-    );
+    assert!(taken > Duration::from_secs(3) && taken < Duration::from_secs(9), "{taken:?}");
     running.stop();
 }
 
@@ -278,23 +231,14 @@ fn heads_beyond_the_limits_are_refused() {
     for (name, lines) in [("many", many), ("long", long)] {
         let request = format!("GET /v1/concurrency HTTP/1.1\r\nHost: x\r\n{lines}\r\n");
         let mut stream = TcpStream::connect(running.gateway).expect("a connection");
-        stream
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .expect("a timeout");
+        stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
         // It may be answered and closed before it has been read.
         let _cut = stream.write_all(request.as_bytes());
         if let Ok(answer) = read_response(&mut BufReader::new(stream)) {
-            assert!(
-                [400, 431].contains(&answer.status),
-                "{name}: {}",
-                answer.status
-            );
+            assert!([400, 431].contains(&answer.status), "{name}: {}", answer.status);
         }
     }
-    running
-        .gateway(&account.key)
-        .get("/v1/concurrency")
-        .expect(200);
+    running.gateway(&account.key).get("/v1/concurrency").expect(200);
     running.stop();
 }
 
@@ -311,11 +255,7 @@ fn another_clients_admits_go_on_while_others_misbehave() {
                 while !done.load(Ordering::Relaxed) {
                     let mut stack = running.gateway(&key);
                     let large = vec![b'{'; 200_000];
-                    let body: &[u8] = if number % 2 == 0 {
-                        &large
-                    } else {
-                        b"{\"call_id\":"
-                    };
+                    let body: &[u8] = if number % 2 == 0 { &large } else { b"{\"call_id\":" };
                     // Whatever it is answered, the others must not notice.
                     let _answer = stack.request("POST", "/v1/calls/admit", &[JSON], body);
                 }
@@ -334,7 +274,5 @@ fn another_clients_admits_go_on_while_others_misbehave() {
     for offender in offenders {
         offender.join().expect("an offender fails");
     }
-    Arc::into_inner(running)
-        .expect("the offenders are gone")
-        .stop();
+    Arc::into_inner(running).expect("the offenders are gone").stop();
 }

@@ -21,19 +21,12 @@ fn ten_thousand_idle_connections_slow_nobody() {
         limit.maximum.is_none_or(|maximum| maximum >= wanted),
         "this test needs a hard limit of {wanted} open files (ulimit -Hn): {limit:?}"
     );
-    setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: Some(wanted),
-            maximum: limit.maximum,
-        },
-    )
-    .expect("below the hard limit");
+    setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum })
+        .expect("below the hard limit");
     let running = installation().start();
     let account = Account::limited(&running, "busy", 10);
-    let idle: Vec<TcpStream> = (0..IDLE)
-        .map(|_| TcpStream::connect(running.gateway).expect("a connection"))
-        .collect();
+    let idle: Vec<TcpStream> =
+        (0..IDLE).map(|_| TcpStream::connect(running.gateway).expect("a connection")).collect();
     let mut stack = running.gateway(&account.key);
     for call in 0..500 {
         let body = json!({"call_id": format!("c{call}")});
@@ -43,10 +36,7 @@ fn ten_thousand_idle_connections_slow_nobody() {
         stack.post("/v1/calls/release", &body).expect(200);
     }
     drop(idle);
-    running
-        .gateway(&account.key)
-        .get("/v1/concurrency")
-        .expect(200);
+    running.gateway(&account.key).get("/v1/concurrency").expect(200);
     running.stop();
 }
 
@@ -55,9 +45,7 @@ fn a_client_that_pipelines_and_never_reads_is_held_back_and_others_go_on() {
     let running = installation().start();
     let account = Account::limited(&running, "pipelined", 10);
     let mut greedy = TcpStream::connect(running.gateway).expect("a connection");
-    greedy
-        .set_write_timeout(Some(Duration::from_millis(500)))
-        .expect("a timeout");
+    greedy.set_write_timeout(Some(Duration::from_millis(500))).expect("a timeout");
     let request = format!(
         "GET /v1/concurrency HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n",
         account.key

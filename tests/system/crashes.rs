@@ -67,11 +67,7 @@ impl Caller {
     }
 
     fn know(&self, call_id: &str, known: Known) {
-        self.asked
-            .lock()
-            .expect("no caller fails")
-            .calls
-            .insert(call_id.to_owned(), known);
+        self.asked.lock().expect("no caller fails").calls.insert(call_id.to_owned(), known);
     }
 
     fn admit(&mut self) -> Option<()> {
@@ -87,10 +83,7 @@ impl Caller {
     fn release(&mut self) -> Option<()> {
         let call_id = {
             let mut asked = self.asked.lock().expect("no caller fails");
-            let live = asked
-                .calls
-                .iter_mut()
-                .find(|(_, known)| **known == Known::Live);
+            let live = asked.calls.iter_mut().find(|(_, known)| **known == Known::Live);
             let Some((call_id, known)) = live else {
                 return Some(());
             };
@@ -109,10 +102,8 @@ impl Caller {
         let amount = self.random.random_range(1..100);
         let key = format!("recharge-{number}");
         let micros = amount * 1_000_000;
-        self.asked
-            .lock()
-            .expect("no caller fails")
-            .unanswered_recharge = Some((key.clone(), micros));
+        self.asked.lock().expect("no caller fails").unanswered_recharge =
+            Some((key.clone(), micros));
         let answer = recharge(&mut self.control_plane, &self.account, &key, micros)?;
         assert!((200..300).contains(&answer), "{answer}");
         let mut asked = self.asked.lock().expect("no caller fails");
@@ -125,14 +116,9 @@ impl Caller {
 /// The status; nothing when the answer was lost.
 fn recharge(control_plane: &mut Client, account: &Account, key: &str, micros: i64) -> Option<u16> {
     let path = format!("/v1/sub-accounts/{}/wallet/recharge", account.id);
-    let headers = [
-        ("Content-Type", "application/json"),
-        ("Idempotency-Key", key),
-    ];
+    let headers = [("Content-Type", "application/json"), ("Idempotency-Key", key)];
     let body = json!({"amount": micros / 1_000_000, "currency": "INR"}).to_string();
-    let answer = control_plane
-        .request("POST", &path, &headers, body.as_bytes())
-        .ok()?;
+    let answer = control_plane.request("POST", &path, &headers, body.as_bytes()).ok()?;
     Some(answer.status)
 }
 
@@ -166,11 +152,7 @@ fn verify(running: &Running, account: &Account, asked: &Shared) {
     let (mut live, mut charged) = (0, 0);
     for (call_id, known) in &mut asked.calls {
         let found = stack.get(&format!("/v1/calls/{call_id}"));
-        let call = if found.status == 404 {
-            json!({})
-        } else {
-            found.expect(200)
-        };
+        let call = if found.status == 404 { json!({}) } else { found.expect(200) };
         match (*known, call["state"].as_str()) {
             (Known::Live | Known::Unknown, Some("live")) => {
                 *known = Known::Live;
@@ -225,24 +207,16 @@ fn fifty_kills_under_load_lose_no_answered_call_release_or_money_and_hold_nothin
         load_and_kill(running, &account, &asked, &next);
         running = installation.start();
         verify(&running, &account, &asked);
-        say(&format!(
-            "kill {kill}: {} live",
-            asked.lock().expect("no caller fails").calls.len()
-        ));
+        say(&format!("kill {kill}: {} live", asked.lock().expect("no caller fails").calls.len()));
     }
     release_all(&running, &account, &asked);
     let asked = asked.lock().expect("no caller fails");
     let expected = asked.recharged - asked.charged;
-    wait_until(
-        "the balance is what recharges and receipts say",
-        Duration::from_mins(1),
-        || account.wallet(&running).balance == expected,
-    );
+    wait_until("the balance is what recharges and receipts say", Duration::from_mins(1), || {
+        account.wallet(&running).balance == expected
+    });
     let wallet = account.wallet(&running);
-    assert_eq!(
-        (wallet.balance, wallet.held, wallet.available),
-        (expected, 0, expected)
-    );
+    assert_eq!((wallet.balance, wallet.held, wallet.available), (expected, 0, expected));
     drop(asked);
     running.stop();
 }

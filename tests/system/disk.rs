@@ -22,15 +22,7 @@ fn on_a_small_disk(mount_point: &Path) -> Installation {
     );
     Installation::new(BINARY)
         .in_directory(&data)
-        .wrapped(&[
-            "unshare",
-            "--map-root-user",
-            "--mount",
-            "sh",
-            "-c",
-            &script,
-            "sh",
-        ])
+        .wrapped(&["unshare", "--map-root-user", "--mount", "sh", "-c", &script, "sh"])
         .set("RINGFENCE_CALL_LEASE_S", "600")
 }
 
@@ -81,9 +73,7 @@ fn a_full_disk_refuses_admits_and_keeps_releases() {
     let running = installation.start();
     let account = Account::limited(&running, "filling", 1_000_000);
     let mut stack = running.gateway(&account.key);
-    stack
-        .post("/v1/calls/admit", &json!({"call_id": "first"}))
-        .expect(200);
+    stack.post("/v1/calls/admit", &json!({"call_id": "first"})).expect(200);
 
     let filler = seen_by(&running, mount_point.path()).join("filler");
     fill(&filler);
@@ -91,19 +81,14 @@ fn a_full_disk_refuses_admits_and_keeps_releases() {
     assert_eq!(running.ops().get("/readyz").status, 503);
     let before = account.in_use(&running);
     for call_id in ["first", &last] {
-        let receipt = stack
-            .post("/v1/calls/release", &json!({"call_id": call_id}))
-            .expect(200);
+        let receipt = stack.post("/v1/calls/release", &json!({"call_id": call_id})).expect(200);
         assert_eq!(receipt["state"], "ended");
     }
     assert_eq!(account.in_use(&running), before - 2);
 
     fs::remove_file(&filler).expect("the filler");
     wait_until("admits go on", Duration::from_secs(10), || {
-        stack
-            .post("/v1/calls/admit", &json!({"call_id": "after"}))
-            .status
-            == 200
+        stack.post("/v1/calls/admit", &json!({"call_id": "after"})).status == 200
     });
     wait_until("it is ready", Duration::from_secs(5), || {
         running.ops().get("/readyz").status == 200

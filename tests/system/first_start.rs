@@ -36,23 +36,13 @@ fn the_printed_line_admits_a_call_and_the_keys_are_printed_once() {
         .collect();
     assert!(keys.len() >= 2, "{first}");
     let stderr = running.stderr();
-    assert!(
-        keys.iter().all(|key| !stderr.contains(key)),
-        "a key in the log"
-    );
+    assert!(keys.iter().all(|key| !stderr.contains(key)), "a key in the log");
     running.stop();
 
     let running = installation.start();
     let mut gateway = running.gateway(keys.last().expect("two keys"));
-    assert_eq!(
-        gateway.get("/v1/calls/first-call").expect(200)["state"],
-        "live"
-    );
-    assert!(
-        !running.stdout().contains("rf_live_"),
-        "{}",
-        running.stdout()
-    );
+    assert_eq!(gateway.get("/v1/calls/first-call").expect(200)["state"], "live");
+    assert!(!running.stdout().contains("rf_live_"), "{}", running.stdout());
     running.stop();
 }
 
@@ -62,11 +52,7 @@ fn keys_from_the_environment_are_named_never_printed() {
     support::wait_until("the curl line", std::time::Duration::from_secs(5), || {
         !curl_lines(&running).is_empty()
     });
-    assert!(
-        !running.stdout().contains(ORGANIZATION_KEY),
-        "{}",
-        running.stdout()
-    );
+    assert!(!running.stdout().contains(ORGANIZATION_KEY), "{}", running.stdout());
     let lines = curl_lines(&running);
     let environment = [("RINGFENCE_ORGANIZATION_KEY", ORGANIZATION_KEY)];
     let admitted = shell(lines.last().expect("a line"), &environment);
@@ -83,10 +69,7 @@ fn another_key_in_the_environment_replaces_the_former() {
     let running = installation.start();
     let former = running.gateway(ORGANIZATION_KEY).get("/v1/concurrency");
     assert_eq!(former.reason(401), "unauthenticated");
-    assert_eq!(
-        former.header("www-authenticate").map(|value| &value[..5]),
-        Some("Basic")
-    );
+    assert_eq!(former.header("www-authenticate").map(|value| &value[..5]), Some("Basic"));
     running.gateway(other).get("/v1/concurrency").expect(200);
     running.stop();
 }

@@ -21,14 +21,8 @@ fn a_second_process_on_the_same_directory_refuses_and_the_first_goes_on() {
     let running = installation.start();
     let (status, said) = installation.start_refused();
     assert!(!status.success());
-    assert!(
-        said.contains(&installation.directory().display().to_string()),
-        "{said}"
-    );
-    running
-        .gateway(ORGANIZATION_KEY)
-        .get("/v1/concurrency")
-        .expect(200);
+    assert!(said.contains(&installation.directory().display().to_string()), "{said}");
+    running.gateway(ORGANIZATION_KEY).get("/v1/concurrency").expect(200);
     running.stop();
 }
 
@@ -99,9 +93,7 @@ fn sigterm_answers_what_is_in_flight_ends_with_zero_and_keeps_live_calls() {
     let running = installation.start();
     let account = Account::limited(&running, "kept", 10);
     let mut stack = running.gateway(&account.key);
-    stack
-        .post("/v1/calls/admit", &json!({"call_id": "kept"}))
-        .expect(200);
+    stack.post("/v1/calls/admit", &json!({"call_id": "kept"})).expect(200);
 
     let body = r#"{"call_id":"in-flight"}"#;
     let mut slow = TcpStream::connect(running.gateway).expect("a connection");
@@ -122,8 +114,7 @@ fn sigterm_answers_what_is_in_flight_ends_with_zero_and_keeps_live_calls() {
             .request("GET", "/readyz", &[], b"")
             .map_or(true, |answer| answer.status == 503)
     });
-    slow.write_all(&body.as_bytes()[5..])
-        .expect("the other half");
+    slow.write_all(&body.as_bytes()[5..]).expect("the other half");
     let answer = read_response(&mut BufReader::new(slow)).expect("an answer while draining");
     assert!([200, 503].contains(&answer.status), "{}", answer.text());
     let (status, stderr) = running.ended();
@@ -146,15 +137,10 @@ fn a_stop_takes_at_most_the_drain_and_a_second_signal_ends_it_at_once() {
         account.key
     );
     stuck.write_all(head.as_bytes()).expect("a head");
-    running
-        .gateway(&account.key)
-        .get("/v1/concurrency")
-        .expect(200);
+    running.gateway(&account.key).get("/v1/concurrency").expect(200);
     let (taken, (status, _)) = timed(|| {
         running.ask_to_stop();
-        wait_until("it drains", Duration::from_secs(2), || {
-            running.stderr().contains("stopping")
-        });
+        wait_until("it drains", Duration::from_secs(2), || running.stderr().contains("stopping"));
         running.ask_to_stop();
         running.ended()
     });

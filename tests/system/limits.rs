@@ -19,68 +19,35 @@ fn the_eleventh_call_is_refused_with_the_numbers_and_a_release_makes_room() {
     let account = Account::limited(&running, "ten", 10);
     let mut stack = running.gateway(&account.key);
     for call in 0..10 {
-        let admitted = stack
-            .post("/v1/calls/admit", &json!({"call_id": format!("c{call}")}))
-            .expect(200);
+        let admitted =
+            stack.post("/v1/calls/admit", &json!({"call_id": format!("c{call}")})).expect(200);
         assert_eq!(admitted["admitted"], true, "{admitted}");
         assert_eq!(admitted["duplicate"], false);
         assert_eq!(admitted["account"], account.id.as_str());
-        assert_eq!(
-            (&admitted["in_use"], &admitted["limit"]),
-            (&json!(call + 1), &json!(10))
-        );
+        assert_eq!((&admitted["in_use"], &admitted["limit"]), (&json!(call + 1), &json!(10)));
     }
 
     let refusal = stack.post("/v1/calls/admit", &json!({"call_id": "c10"}));
-    assert_eq!(
-        refusal.header("content-type"),
-        Some("application/problem+json")
-    );
+    assert_eq!(refusal.header("content-type"), Some("application/problem+json"));
     let refused = refusal.expect(409);
     assert_eq!(refused["reason"], "no_slot");
-    assert_eq!(
-        (&refused["sip_code"], &refused["statusCode"]),
-        (&json!(486), &json!(409))
-    );
-    assert_eq!(
-        (&refused["limit"], &refused["in_use"]),
-        (&json!(10), &json!(10)),
-        "{refused}"
-    );
+    assert_eq!((&refused["sip_code"], &refused["statusCode"]), (&json!(486), &json!(409)));
+    assert_eq!((&refused["limit"], &refused["in_use"]), (&json!(10), &json!(10)), "{refused}");
     assert_eq!(refused["scope"], "account");
-    assert!(
-        refused["message"].is_string() && refused["error"].is_string(),
-        "{refused}"
-    );
+    assert!(refused["message"].is_string() && refused["error"].is_string(), "{refused}");
 
-    let again = stack
-        .post("/v1/calls/admit", &json!({"call_id": "c3"}))
-        .expect(200);
+    let again = stack.post("/v1/calls/admit", &json!({"call_id": "c3"})).expect(200);
     assert_eq!(again["duplicate"], true);
-    assert_eq!(
-        account.in_use(&running),
-        10,
-        "a repeated admit takes no second slot"
-    );
+    assert_eq!(account.in_use(&running), 10, "a repeated admit takes no second slot");
 
-    let receipt = stack
-        .post("/v1/calls/release", &json!({"call_id": "c3"}))
-        .expect(200);
+    let receipt = stack.post("/v1/calls/release", &json!({"call_id": "c3"})).expect(200);
     assert_eq!(receipt["state"], "ended");
     assert_eq!(receipt["cause"], "release");
-    let repeated = stack
-        .post("/v1/calls/release", &json!({"call_id": "c3"}))
-        .expect(200);
+    let repeated = stack.post("/v1/calls/release", &json!({"call_id": "c3"})).expect(200);
     assert_eq!(repeated, receipt);
-    assert_eq!(
-        account.in_use(&running),
-        9,
-        "a repeated release frees no second slot"
-    );
+    assert_eq!(account.in_use(&running), 9, "a repeated release frees no second slot");
 
-    stack
-        .post("/v1/calls/admit", &json!({"call_id": "c10"}))
-        .expect(200);
+    stack.post("/v1/calls/admit", &json!({"call_id": "c10"})).expect(200);
     let ended = stack.post("/v1/calls/admit", &json!({"call_id": "c3"}));
     assert_eq!(ended.reason(410), "call_ended");
     running.stop();
@@ -124,20 +91,12 @@ impl Caller {
         let response = self.stack.post("/v1/calls/admit", &body);
         let to = now();
         let answer = if response.status == 200 {
-            Answer::Admitted {
-                duplicate: response.json()["duplicate"] == true,
-            }
+            Answer::Admitted { duplicate: response.json()["duplicate"] == true }
         } else {
             assert_eq!(response.reason(409), "no_slot");
             Answer::NoSlot
         };
-        self.events.push(Event::Admit {
-            account: self.account,
-            call,
-            from,
-            to,
-            answer,
-        });
+        self.events.push(Event::Admit { account: self.account, call, from, to, answer });
         answer
     }
 
@@ -145,11 +104,7 @@ impl Caller {
         let body = json!({"call_id": call.to_string()});
         let from = now();
         let receipt = self.stack.post("/v1/calls/release", &body).expect(200);
-        self.events.push(Event::Release {
-            call,
-            from,
-            to: Some(now()),
-        });
+        self.events.push(Event::Release { call, from, to: Some(now()) });
         receipt
     }
 }
@@ -178,10 +133,7 @@ fn history(running: &Running, accounts: &[Account], callers: u64, rounds: u64) -
             }));
         }
     }
-    threads
-        .into_iter()
-        .flat_map(|thread| thread.join().expect("a caller fails"))
-        .collect()
+    threads.into_iter().flat_map(|thread| thread.join().expect("a caller fails")).collect()
 }
 
 #[test]
@@ -191,23 +143,15 @@ fn two_hundred_clients_never_pass_a_limit_of_fifty_and_are_never_refused_falsely
     let events = history(&running, std::slice::from_ref(&account), 200, 200);
     let summary = check(&Limits::fixed(50), &events)
         .unwrap_or_else(|violations| unreachable!("{} of {violations:#?}", violations.len()));
-    assert!(
-        summary.admitted > 1_000 && summary.refused > 1_000,
-        "{summary:?}"
-    );
-    assert!(
-        summary.most_live > 40,
-        "{summary:?}: the limit was never reached"
-    );
+    assert!(summary.admitted > 1_000 && summary.refused > 1_000, "{summary:?}");
+    assert!(summary.most_live > 40, "{summary:?}: the limit was never reached");
     assert_eq!(account.in_use(&running), 0);
     running.stop();
 }
 
 #[test]
 fn floors_caps_and_the_total_of_three_accounts_hold_together() {
-    let running = installation()
-        .set("RINGFENCE_CONCURRENCY_TOTAL", "40")
-        .start();
+    let running = installation().set("RINGFENCE_CONCURRENCY_TOTAL", "40").start();
     let shares = [(5, 40), (10, 20), (0, 30)];
     let accounts: Vec<Account> = shares
         .iter()
@@ -222,20 +166,11 @@ fn floors_caps_and_the_total_of_three_accounts_hold_together() {
     let events = history(&running, &accounts, 40, 200);
     let limits = Limits {
         total: 40,
-        accounts: shares
-            .iter()
-            .map(|(floor, cap)| Share {
-                floor: *floor,
-                cap: *cap,
-            })
-            .collect(),
+        accounts: shares.iter().map(|(floor, cap)| Share { floor: *floor, cap: *cap }).collect(),
     };
     let summary = check(&limits, &events)
         .unwrap_or_else(|violations| unreachable!("{} of {violations:#?}", violations.len()));
-    assert!(
-        summary.admitted > 1_000 && summary.refused > 100,
-        "{summary:?}"
-    );
+    assert!(summary.admitted > 1_000 && summary.refused > 100, "{summary:?}");
     for account in &accounts {
         assert_eq!(account.in_use(&running), 0);
     }
@@ -248,16 +183,11 @@ fn a_lowered_limit_drops_no_call_and_admits_none_until_use_has_fallen() {
     let account = Account::limited(&running, "shrinking", 3);
     let mut stack = running.gateway(&account.key);
     for call in ["a", "b", "c"] {
-        stack
-            .post("/v1/calls/admit", &json!({"call_id": call}))
-            .expect(200);
+        stack.post("/v1/calls/admit", &json!({"call_id": call})).expect(200);
     }
     let path = format!("/v1/sub-accounts/{}", account.id);
     let lowered = json!({"concurrency_limit": 1});
-    running
-        .control_plane(ORGANIZATION_KEY)
-        .patch(&path, &lowered)
-        .expect(200);
+    running.control_plane(ORGANIZATION_KEY).patch(&path, &lowered).expect(200);
     wait_until("the new limit is in force", Duration::from_secs(2), || {
         stack.get("/v1/concurrency").expect(200)["limit"] == 1
     });
@@ -265,12 +195,8 @@ fn a_lowered_limit_drops_no_call_and_admits_none_until_use_has_fallen() {
     for call in ["a", "b", "c"] {
         let refused = stack.post("/v1/calls/admit", &json!({"call_id": "next"}));
         assert_eq!(refused.reason(409), "no_slot");
-        stack
-            .post("/v1/calls/release", &json!({"call_id": call}))
-            .expect(200);
+        stack.post("/v1/calls/release", &json!({"call_id": call})).expect(200);
     }
-    stack
-        .post("/v1/calls/admit", &json!({"call_id": "next"}))
-        .expect(200);
+    stack.post("/v1/calls/admit", &json!({"call_id": "next"})).expect(200);
     running.stop();
 }

@@ -4,6 +4,7 @@ mod bad_input;
 mod connections;
 mod crashes;
 mod disk;
+mod documents;
 mod first_start;
 mod leases;
 mod life;

@@ -43,10 +43,8 @@ fn a_balance_admits_exactly_the_parallel_calls_that_it_can_hold() {
             })
         })
         .collect();
-    let answers: Vec<_> = callers
-        .into_iter()
-        .map(|caller| caller.join().expect("a caller fails"))
-        .collect();
+    let answers: Vec<_> =
+        callers.into_iter().map(|caller| caller.join().expect("a caller fails")).collect();
     let admitted = answers.iter().filter(|answer| answer.status == 200).count();
     assert_eq!(admitted, 10);
     for refused in answers.iter().filter(|answer| answer.status != 200) {
@@ -55,10 +53,7 @@ fn a_balance_admits_exactly_the_parallel_calls_that_it_can_hold() {
         assert_eq!(refused["sip_code"], 402);
     }
     let wallet = account.wallet(&running);
-    assert_eq!(
-        (wallet.balance, wallet.held, wallet.available),
-        (12_000_000, 12_000_000, 0)
-    );
+    assert_eq!((wallet.balance, wallet.held, wallet.available), (12_000_000, 12_000_000, 0));
     running.stop();
 }
 
@@ -75,22 +70,12 @@ fn after_calls_of_random_length_the_balance_is_short_by_their_exact_charges() {
         let (mut stack, mut spent) = (running.gateway(&account.key), 0);
         for call in 0..100 {
             let call_id = json!(format!("c{call}"));
-            stack
-                .post("/v1/calls/admit", &json!({"call_id": call_id}))
-                .expect(200);
-            let seconds = if call % 10 == 0 {
-                0
-            } else {
-                random.random_range(1..400)
-            };
+            stack.post("/v1/calls/admit", &json!({"call_id": call_id})).expect(200);
+            let seconds = if call % 10 == 0 { 0 } else { random.random_range(1..400) };
             let release = json!({"call_id": call_id, "billable_s": seconds});
             let receipt = stack.post("/v1/calls/release", &release).expect(200);
             let cost = charge(1_370_000, initial_s.into(), increment_s.into(), seconds);
-            assert_eq!(
-                micros(receipt["cost"].as_str().expect("a decimal")),
-                cost,
-                "{receipt}"
-            );
+            assert_eq!(micros(receipt["cost"].as_str().expect("a decimal")), cost, "{receipt}");
             assert_eq!(receipt["currency"], "INR");
             spent += cost;
         }
@@ -114,9 +99,7 @@ fn entries_sum(running: &Running, account: &Account) -> i64 {
         let page = control_plane.get(&path).expect(200);
         let entries = page.as_array().or_else(|| page["data"].as_array());
         let entries = entries.unwrap_or_else(|| unreachable!("entries in {page}"));
-        let amounts = entries
-            .iter()
-            .map(|entry| entry["amount"].as_str().expect("a decimal"));
+        let amounts = entries.iter().map(|entry| entry["amount"].as_str().expect("a decimal"));
         sum += amounts.map(micros).sum::<i64>();
         match page.get("next_cursor").and_then(Value::as_str) {
             Some(cursor) => path = format!("{base}?cursor={cursor}"),
@@ -144,37 +127,16 @@ fn an_isolated_account_never_touches_the_parents_wallet_nor_the_reverse() {
 
     isolated.recharge(&running, "50").success();
     wait_until("the recharge is usable", Duration::from_secs(2), || {
-        stack
-            .post(
-                "/v1/calls/admit",
-                &json!({"call_id": "i", "requested_s": 60}),
-            )
-            .status
-            == 200
+        stack.post("/v1/calls/admit", &json!({"call_id": "i", "requested_s": 60})).status == 200
     });
     assert_eq!(isolated.wallet(&running).held, 6_000_000);
     assert_eq!(Organization::wallet(&running).held, 0);
 
     let mut other = running.gateway(&consolidated.key);
-    other
-        .post(
-            "/v1/calls/admit",
-            &json!({"call_id": "c", "requested_s": 60}),
-        )
-        .expect(200);
+    other.post("/v1/calls/admit", &json!({"call_id": "c", "requested_s": 60})).expect(200);
     assert_eq!(Organization::wallet(&running).held, 6_000_000);
-    other
-        .post(
-            "/v1/calls/release",
-            &json!({"call_id": "c", "billable_s": 30}),
-        )
-        .expect(200);
-    stack
-        .post(
-            "/v1/calls/release",
-            &json!({"call_id": "i", "billable_s": 61}),
-        )
-        .expect(200);
+    other.post("/v1/calls/release", &json!({"call_id": "c", "billable_s": 30})).expect(200);
+    stack.post("/v1/calls/release", &json!({"call_id": "i", "billable_s": 61})).expect(200);
     wait_until("both charges are posted", POSTED_WITHIN, || {
         let (own, parents) = (isolated.wallet(&running), Organization::wallet(&running));
         (own.balance, parents.balance) == (38_000_000, 94_000_000)
@@ -191,14 +153,9 @@ fn a_repeated_recharge_with_the_same_idempotency_key_counts_once() {
     let account = Account::billed(&running, "recharged", 10, ("6.00", 60, 60));
     let path = format!("/v1/sub-accounts/{}/wallet/recharge", account.id);
     let mut control_plane = running.control_plane(ORGANIZATION_KEY);
-    let headers = [
-        ("Content-Type", "application/json"),
-        ("Idempotency-Key", "top-up-1"),
-    ];
+    let headers = [("Content-Type", "application/json"), ("Idempotency-Key", "top-up-1")];
     let mut recharge = |body: &str| {
-        control_plane
-            .request("POST", &path, &headers, body.as_bytes())
-            .expect("an answer")
+        control_plane.request("POST", &path, &headers, body.as_bytes()).expect("an answer")
     };
     let first = recharge(r#"{"amount":"49.95","currency":"INR"}"#);
     let second = recharge(r#"{"amount":"49.95","currency":"INR"}"#);

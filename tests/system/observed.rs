@@ -15,21 +15,13 @@ fn traffic(running: &Running) -> Account {
     account.recharge(running, "100").success();
     let mut stack = running.gateway(&account.key);
     for call in ["a", "b", "c"] {
-        stack.post(
-            "/v1/calls/admit",
-            &json!({"call_id": call, "source": "kam-1"}),
-        );
+        stack.post("/v1/calls/admit", &json!({"call_id": call, "source": "kam-1"}));
     }
     stack.post("/v1/calls/renew", &json!({"call_id": "a"}));
     stack.post("/v1/calls/answer", &json!({"call_id": "a"}));
-    stack.post(
-        "/v1/calls/release",
-        &json!({"call_id": "a", "billable_s": 61}),
-    );
+    stack.post("/v1/calls/release", &json!({"call_id": "a", "billable_s": 61}));
     stack.post("/v1/calls/admit", &json!({"call_id": ""}));
-    running
-        .gateway(WRONG_KEY)
-        .post("/v1/calls/admit", &json!({"call_id": "x"}));
+    running.gateway(WRONG_KEY).post("/v1/calls/admit", &json!({"call_id": "x"}));
     account
 }
 
@@ -40,19 +32,12 @@ fn the_metrics_pass_promtool_and_have_the_names_of_the_contract() {
     let running = installation().start();
     let account = traffic(&running);
     let scrape = running.ops().get("/metrics");
-    assert!(
-        scrape
-            .header("content-type")
-            .is_some_and(|kind| kind.starts_with("text/plain"))
-    );
+    assert!(scrape.header("content-type").is_some_and(|kind| kind.starts_with("text/plain")));
     let text = scrape.text();
     let checked = run("promtool", &["check", "metrics"], &[], &text);
     let said = String::from_utf8_lossy(&checked.stderr).into_owned()
         + &String::from_utf8_lossy(&checked.stdout);
-    assert!(
-        checked.status.success() && said.trim().is_empty(),
-        "{said}\n{text}"
-    );
+    assert!(checked.status.success() && said.trim().is_empty(), "{said}\n{text}");
     for name in [
         "ringfence_admissions_total",
         "ringfence_admission_duration_seconds",
@@ -67,10 +52,7 @@ fn the_metrics_pass_promtool_and_have_the_names_of_the_contract() {
         "ringfence_wallet_holds",
         "ringfence_build_info",
     ] {
-        assert!(
-            text.contains(&format!("# TYPE {name} ")),
-            "{name} in\n{text}"
-        );
+        assert!(text.contains(&format!("# TYPE {name} ")), "{name} in\n{text}");
     }
     let (id, key) = (&account.id, "account");
     for line in [
@@ -80,10 +62,7 @@ fn the_metrics_pass_promtool_and_have_the_names_of_the_contract() {
     ] {
         assert!(text.contains(&line), "{line} in\n{text}");
     }
-    assert!(
-        text.contains("ringfence_admissions_total{outcome=\"admitted\""),
-        "{text}"
-    );
+    assert!(text.contains("ringfence_admissions_total{outcome=\"admitted\""), "{text}");
     running.stop();
 }
 
@@ -94,16 +73,9 @@ fn an_accounts_key_scrapes_only_itself_on_the_gateway_and_nobody_scrapes_all_the
     let other = Account::limited(&running, "other", 5);
     let own = running.gateway(&account.key).get("/v1/metrics");
     assert_eq!(own.status, 200);
-    assert!(
-        own.text().contains(&account.id) && !own.text().contains(&other.id),
-        "{}",
-        own.text()
-    );
+    assert!(own.text().contains(&account.id) && !own.text().contains(&other.id), "{}", own.text());
     assert_eq!(running.gateway(&account.key).get("/metrics").status, 404);
-    assert_eq!(
-        running.control_plane(OPERATOR_KEY).get("/metrics").status,
-        404
-    );
+    assert_eq!(running.control_plane(OPERATOR_KEY).get("/metrics").status, 404);
     running.stop();
 }
 
@@ -127,17 +99,13 @@ fn no_secret_stands_in_any_log_at_any_level() {
         let account = traffic(&running);
         let path = format!("/v1/sub-accounts/{}/api-keys", account.id);
         let mut control_plane = running.control_plane(ORGANIZATION_KEY);
-        let made = control_plane
-            .post(&path, &json!({"name": "second", "type": "test"}))
-            .expect(201);
+        let made =
+            control_plane.post(&path, &json!({"name": "second", "type": "test"})).expect(201);
         let second = made["secret"].as_str().expect("a secret").to_owned();
         let basic = "d3JvbmcxOnNlY3JldDIz";
         let header = format!("Basic {basic}");
         let mut anonymous = running.gateway("");
-        for headers in [
-            [("Authorization", header.as_str())],
-            [("X-API-Key", second.as_str())],
-        ] {
+        for headers in [[("Authorization", header.as_str())], [("X-API-Key", second.as_str())]] {
             let _any_answer = anonymous.request("GET", "/v1/concurrency", &headers, b"");
         }
         running.control_plane(WRONG_KEY).get("/v1/sub-accounts");
@@ -149,19 +117,9 @@ fn no_secret_stands_in_any_log_at_any_level() {
         let (status, stderr) = running.ended();
         assert!(status.success(), "{stderr}");
         assert!(!stderr.is_empty());
-        let secrets = [
-            OPERATOR_KEY,
-            ORGANIZATION_KEY,
-            WRONG_KEY,
-            basic,
-            &account.key,
-            &second,
-        ];
+        let secrets = [OPERATOR_KEY, ORGANIZATION_KEY, WRONG_KEY, basic, &account.key, &second];
         for secret in secrets {
-            assert!(
-                !stderr.contains(secret) && !stdout.contains(secret),
-                "{secret} was logged"
-            );
+            assert!(!stderr.contains(secret) && !stdout.contains(secret), "{secret} was logged");
         }
         if format == "json" {
             let odd = stderr

@@ -46,10 +46,7 @@ fn the_three_published_curl_commands_work_with_another_host_and_key() {
     };
 
     let created = run(CREATE, "");
-    let id = created["sub_account_id"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
+    let id = created["sub_account_id"].as_str().expect("an id").to_owned();
     assert!(id.starts_with("sa_") && id.len() == 29, "{id}");
     for (name, value) in [
         ("name", "Acme Corp"),
@@ -60,38 +57,21 @@ fn the_three_published_curl_commands_work_with_another_host_and_key() {
         assert_eq!(created[name], value, "{created}");
     }
     assert_eq!(created["concurrency_limit"], 10);
-    assert!(
-        created["created_at"]
-            .as_str()
-            .expect("a time")
-            .ends_with('Z'),
-        "{created}"
-    );
+    assert!(created["created_at"].as_str().expect("a time").ends_with('Z'), "{created}");
 
     run(RECHARGE, &id);
     let mut control_plane = running.control_plane(ORGANIZATION_KEY);
-    let wallet = control_plane
-        .get(&format!("/v1/sub-accounts/{id}/wallet"))
-        .expect(200);
-    assert_eq!(
-        (&wallet["balance"], &wallet["currency"]),
-        (&"5000.00".into(), &"INR".into())
-    );
+    let wallet = control_plane.get(&format!("/v1/sub-accounts/{id}/wallet")).expect(200);
+    assert_eq!((&wallet["balance"], &wallet["currency"]), (&"5000.00".into(), &"INR".into()));
 
     let key = run(KEY, &id);
     assert_eq!(key["name"], "Acme Corp Production Key");
     assert_eq!(key["type"], "live");
     let secret = key["secret"].as_str().expect("the secret, once");
-    assert!(
-        secret.ends_with(key["last4"].as_str().expect("the last four")),
-        "{key}"
-    );
+    assert!(secret.ends_with(key["last4"].as_str().expect("the last four")), "{key}");
     let admitted = running
         .gateway(secret)
-        .post(
-            "/v1/calls/admit",
-            &serde_json::json!({"call_id": "with-the-new-key"}),
-        )
+        .post("/v1/calls/admit", &serde_json::json!({"call_id": "with-the-new-key"}))
         .expect(200);
     assert_eq!(admitted["account"], id.as_str());
     running.stop();

@@ -27,9 +27,8 @@ fn batches(stack: &mut Client, count: usize, line: impl Fn(&mut String, usize)) 
             line(&mut body, number);
         }
         let headers = [("Content-Type", "application/x-ndjson")];
-        let answer = stack
-            .request("POST", "/v1/calls/batch", &headers, body.as_bytes())
-            .expect("an answer");
+        let answer =
+            stack.request("POST", "/v1/calls/batch", &headers, body.as_bytes()).expect("an answer");
         assert_eq!(answer.status, 200, "{}", answer.text());
         let text = answer.text();
         let refused = text.lines().find(|line| line.contains("\"reason\""));
@@ -57,27 +56,17 @@ fn a_large_directory_opens_in_time() {
         }
     });
     batches(&mut stack, live, |body, number| {
-        writeln!(
-            body,
-            r#"{{"op":"admit","call_id":"live-call-of-36-bytes--{number:013}"}}"#
-        )
-        .expect("writing to a string");
+        writeln!(body, r#"{{"op":"admit","call_id":"live-call-of-36-bytes--{number:013}"}}"#)
+            .expect("writing to a string");
     });
     running.kill();
 
     let (taken, running) = timed(|| installation.start());
-    say(&format!(
-        "{live} live calls and {tombstones} tombstones: started in {taken:?}"
-    ));
+    say(&format!("{live} live calls and {tombstones} tombstones: started in {taken:?}"));
     assert_eq!(account.in_use(&running), u64::try_from(live).expect("few"));
     let mut stack = running.gateway(&account.key);
-    let first = stack
-        .get("/v1/calls/ended-call-of-36-bytes-0000000000000")
-        .expect(200);
+    let first = stack.get("/v1/calls/ended-call-of-36-bytes-0000000000000").expect(200);
     assert_eq!(first["state"], "ended");
-    assert!(
-        taken < time_max,
-        "started in {taken:?}, expected {time_max:?}"
-    );
+    assert!(taken < time_max, "started in {taken:?}, expected {time_max:?}");
     running.kill();
 }

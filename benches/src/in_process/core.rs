@@ -80,30 +80,15 @@ impl Core {
 
     /// A thread's own call ids start with `seed`; one driver of all must be the one that `expires`.
     pub fn driver(&self, seed: u128, expires: bool) -> Driver<'_> {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "any part of the seed will do"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "any part of the seed will do")]
         let sequence = Sequence::new(seed as u64 ^ 0x5dee_ce66);
         let ids = CallIds::new(seed.rotate_left(64));
-        Driver {
-            core: self,
-            ids,
-            id: Vec::with_capacity(CALL_ID_LEN),
-            sequence,
-            pairs: 0,
-            expires,
-        }
+        Driver { core: self, ids, id: Vec::with_capacity(CALL_ID_LEN), sequence, pairs: 0, expires }
     }
 
     fn admit(&self, account: &Arc<Account>, call_id: &str, now_us: i64) -> bool {
         let now = second_of(now_us);
-        if self
-            .calls
-            .place(account.id, call_id.as_bytes())
-            .find(now)
-            .is_some()
-        {
+        if self.calls.place(account.id, call_id.as_bytes()).find(now).is_some() {
             return false;
         }
         let terms = account.terms.load();
@@ -119,11 +104,7 @@ impl Core {
         let (Some(pins), Some(wallet)) = (&terms.pins, &terms.wallet) else {
             return false;
         };
-        let bounds = Bounds {
-            requested_s: None,
-            usual_s: GRANT_S,
-            duration_max_s: None,
-        };
+        let bounds = Bounds { requested_s: None, usual_s: GRANT_S, duration_max_s: None };
         let wanted_s = bounds.first_grant_s();
         let Some(funded) = wallet.funds.hold(&pins.rate, Amount::ZERO, wanted_s) else {
             return false;
@@ -143,22 +124,11 @@ impl Core {
             direction: Direction::Outbound,
             lease_s: 0,
         };
-        let Some(call) = Call::new(
-            facts,
-            Texts {
-                call_id,
-                ..Texts::default()
-            },
-        ) else {
+        let Some(call) = Call::new(facts, Texts { call_id, ..Texts::default() }) else {
             return false;
         };
         let wallet = Some(Arc::clone(wallet));
-        let live = Live {
-            call: call.clone(),
-            account: Arc::clone(account),
-            wallet,
-            lease,
-        };
+        let live = Live { call: call.clone(), account: Arc::clone(account), wallet, lease };
         let mut place = self.calls.place(account.id, call_id.as_bytes());
         if place.find(now).is_some() {
             return false;
@@ -186,10 +156,7 @@ impl Core {
         };
         let facts = live.call.facts();
         let (outcome, billable_s) = billable(facts.admitted_us, &live.lease, ending);
-        let cost = facts
-            .pins
-            .as_ref()
-            .map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
+        let cost = facts.pins.as_ref().map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
         let refund = live.lease.hold.saturating_sub(cost);
         let wallet = live.wallet.clone();
         if let Some(wallet) = &wallet {
@@ -261,16 +228,10 @@ impl Driver<'_> {
         let account = &core.accounts[self.sequence.below(core.accounts.len())];
         self.next();
         let call_id = std::str::from_utf8(&self.id).unwrap_or_default();
-        assert!(
-            core.admit(account, call_id, START_US),
-            "the core refused a call"
-        );
+        assert!(core.admit(account, call_id, START_US), "the core refused a call");
     }
 
-    #[expect(
-        clippy::cast_possible_wrap,
-        reason = "a run of 2^63 pairs does not end"
-    )]
+    #[expect(clippy::cast_possible_wrap, reason = "a run of 2^63 pairs does not end")]
     fn next(&mut self) -> i64 {
         self.pairs += 1;
         self.id.clear();
@@ -322,19 +283,10 @@ mod tests {
 
     #[test]
     fn pairs_leave_everything_as_it_was() {
-        let core = Core::new(Size {
-            accounts: 3,
-            live: 10,
-            tombstones_max: 1_000,
-            pair_us: 50,
-        });
+        let core = Core::new(Size { accounts: 3, live: 10, tombstones_max: 1_000, pair_us: 50 });
         let mut driver = core.driver(7, true);
         (0..3 * EXPIRE_EVERY).for_each(|_| driver.pair());
-        let used: u32 = core
-            .accounts
-            .iter()
-            .map(|account| account.slots.now().used)
-            .sum();
+        let used: u32 = core.accounts.iter().map(|account| account.slots.now().used).sum();
         assert_eq!(used, 10);
     }
 }

@@ -50,11 +50,7 @@ impl World {
         let options = Options::new(directory.path().into());
         let hub = Arc::new(EmbeddedHub::open(&options).map_err(io::Error::other)?);
         let engine = Engine::new(Settings::default(), &hub);
-        Ok(Self {
-            engine,
-            hub,
-            _directory: directory,
-        })
+        Ok(Self { engine, hub, _directory: directory })
     }
 
     pub fn publish(&self, accounts: Accounts) -> io::Result<()> {
@@ -102,10 +98,7 @@ impl World {
     /// # Panics
     /// When the call is refused: there would be nothing to measure.
     pub fn admit(&self, account: &Arc<Account>, call: &Admit<'_>) {
-        assert!(
-            ready(self.engine.admit(account, call)).is_ok(),
-            "the engine refused a call"
-        );
+        assert!(ready(self.engine.admit(account, call)).is_ok(), "the engine refused a call");
     }
 
     /// Releases a call that was admitted.
@@ -120,10 +113,7 @@ impl World {
             billable_s: Some(30),
             costs: None,
         };
-        assert!(
-            self.engine.release(account, &release).is_ok(),
-            "the engine refused a release"
-        );
+        assert!(self.engine.release(account, &release).is_ok(), "the engine refused a release");
     }
 }
 

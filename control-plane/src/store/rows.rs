@@ -1,7 +1,5 @@
 //! Inserts of many rows by few statements. Statements come in few sizes, so each is prepared once.
 
-use std::fmt::Write as _;
-
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 /// Rows per statement, largest first. The largest stays below SQLite's 32,766 parameters at
@@ -31,7 +29,8 @@ pub(crate) async fn insert(
     while let Some(first) = rest.first() {
         let size = SIZES.into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
         let (now, later) = rest.split_at(size);
-        let sql = format!("{insert} VALUES {}{conflict}", placeholders(now.len(), first.len()));
+        let values = placeholders(connection.backend_name(), now.len(), first.len());
+        let sql = format!("{insert} VALUES {values}{conflict}");
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for value in now.iter().flatten() {
             query = match value {
@@ -48,23 +47,17 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// `($1,$2),($3,$4)` for two rows of two columns.
-fn placeholders(rows: usize, columns: usize) -> String {
-    let mut text = String::with_capacity(rows * columns * 7);
-    for index in 0..rows * columns {
-        let opening = if index == 0 {
-            "("
-        } else if index % columns == 0 {
-            "),("
-        } else {
-            ","
-        };
-        // Writing to a String cannot fail.
-        let written = write!(text, "{opening}${}", index + 1);
-        debug_assert!(written.is_ok());
-    }
-    text.push(')');
-    text
+/// `($1,$2),($3,$4)` for two rows of two columns; on SQLite `(?,?),(?,?)`, because there a `$1` is a
+/// name, and looking names up takes time in the square of their number.
+fn placeholders(backend: &str, rows: usize, columns: usize) -> String {
+    let one = |index: usize| {
+        if backend == "SQLite" { "?".to_owned() } else { format!("${index}") }
+    };
+    let row = |row: usize| {
+        let places: Vec<String> = (1..=columns).map(|column| one(row * columns + column)).collect();
+        format!("({})", places.join(","))
+    };
+    (0..rows).map(row).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]
@@ -72,8 +65,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn placeholders_number_every_value() {
-        assert_eq!(placeholders(2, 2), "($1,$2),($3,$4)");
-        assert_eq!(placeholders(1, 1), "($1)");
+    fn placeholders_stand_for_every_value() {
+        assert_eq!(placeholders("PostgreSQL", 2, 2), "($1,$2),($3,$4)");
+        assert_eq!(placeholders("SQLite", 2, 1), "(?),(?)");
     }
 }

@@ -75,11 +75,7 @@ impl Calls {
     /// Locks the table of a call. Never hold the place across anything else.
     pub fn place<'a>(&'a self, account: AccountId, call_id: &'a [u8]) -> Place<'a> {
         let name = self.hasher.name(account, call_id);
-        Place {
-            table: self.tables[name.part(TABLES)].0.lock(),
-            name,
-            calls: self,
-        }
+        Place { table: self.tables[name.part(TABLES)].0.lock(), name, calls: self }
     }
 
     /// Visits the live calls of one table; `index` below [`TABLES`].
@@ -113,8 +109,7 @@ impl Table {
         }
         if let Some(record) = self.tombstones.take_oldest() {
             let call = &record.call;
-            self.calls
-                .forget(hasher.name(call.account(), call.call_id()), &record);
+            self.calls.forget(hasher.name(call.account(), call.call_id()), &record);
         }
         true
     }

@@ -35,10 +35,7 @@ impl Funds {
                 return Some(funded);
             }
             let left = free.saturating_sub(more);
-            match self
-                .free
-                .compare_exchange_weak(free, left, Ordering::AcqRel, Ordering::Acquire)
-            {
+            match self.free.compare_exchange_weak(free, left, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return Some(funded),
                 Err(changed) => free = changed,
             }
@@ -51,10 +48,7 @@ impl Funds {
         loop {
             let paid = amount.micros().min(free.max(0));
             let left = free.saturating_sub(paid);
-            match self
-                .free
-                .compare_exchange_weak(free, left, Ordering::AcqRel, Ordering::Acquire)
-            {
+            match self.free.compare_exchange_weak(free, left, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => return amount.saturating_sub(Amount::from_micros(paid)),
                 Err(changed) => free = changed,
             }
@@ -68,15 +62,13 @@ impl Funds {
 
     /// A refund that becomes free with [`Funds::free_refund`], after its record is flushed.
     pub fn quarantine(&self, refund: Amount) {
-        self.quarantined
-            .fetch_add(refund.micros(), Ordering::AcqRel);
+        self.quarantined.fetch_add(refund.micros(), Ordering::AcqRel);
     }
 
     pub fn free_refund(&self, refund: Amount) {
         // First free, then no longer quarantined: who sees neither asks again too early, never wrongly.
         self.free.fetch_add(refund.micros(), Ordering::AcqRel);
-        self.quarantined
-            .fetch_sub(refund.micros(), Ordering::AcqRel);
+        self.quarantined.fetch_sub(refund.micros(), Ordering::AcqRel);
     }
 }
 

@@ -31,12 +31,8 @@ impl Bounds {
 /// Started seconds from `from_us` to `to_us`.
 pub fn started_seconds(from_us: i64, to_us: i64) -> u32 {
     let elapsed = to_us.saturating_sub(from_us).max(0);
-    let seconds = elapsed
-        .saturating_add(SECOND_US.saturating_sub(1))
-        .checked_div(SECOND_US);
-    seconds
-        .and_then(|seconds| u32::try_from(seconds).ok())
-        .unwrap_or(u32::MAX)
+    let seconds = elapsed.saturating_add(SECOND_US.saturating_sub(1)).checked_div(SECOND_US);
+    seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(u32::MAX)
 }
 
 /// Seconds that count against a live call's grant: a call never reported answered counts as answered
@@ -73,14 +69,8 @@ pub fn billable(admitted_us: i64, lease: &Lease, ending: Ending) -> (Outcome, u3
     let seconds = if ending.cause != Cause::Release {
         // Nobody says when it ended: it lasted at least until it was last heard of, and not beyond
         // what was granted.
-        let heard = lease
-            .answered_us()
-            .map_or(0, |from| started_seconds(from, lease.renewed_us));
-        if lease.granted_s() > 0 {
-            heard.min(lease.granted_s())
-        } else {
-            heard
-        }
+        let heard = lease.answered_us().map_or(0, |from| started_seconds(from, lease.renewed_us));
+        if lease.granted_s() > 0 { heard.min(lease.granted_s()) } else { heard }
     } else if let Some(billable_s) = ending.billable_s {
         billable_s
     } else {
@@ -107,23 +97,12 @@ mod tests {
         let renewed_us = ADMITTED + 30 * SECOND_US;
         let answered = answered_us.map(Moment::at);
         let granted = Granted::new(20, false);
-        Lease {
-            deadline: 0,
-            granted,
-            hold: Amount::ZERO,
-            answered,
-            renewed_us,
-        }
+        Lease { deadline: 0, granted, hold: Amount::ZERO, answered, renewed_us }
     }
 
     fn release(outcome: Option<Outcome>, billable_s: Option<u32>) -> Ending {
         let ended_us = ADMITTED + 62 * SECOND_US + 1;
-        Ending {
-            cause: Cause::Release,
-            ended_us,
-            outcome,
-            billable_s,
-        }
+        Ending { cause: Cause::Release, ended_us, outcome, billable_s }
     }
 
     #[test]
@@ -137,36 +116,23 @@ mod tests {
         assert_eq!(of(&answered, None, Some(7)), (Outcome::Completed, 7));
         assert_eq!(of(&silent, None, None), (Outcome::Canceled, 0));
         assert_eq!(of(&silent, None, Some(7)), (Outcome::Completed, 7));
-        assert_eq!(
-            of(&silent, Some(Outcome::Completed), None),
-            (Outcome::Completed, 63)
-        );
+        assert_eq!(of(&silent, Some(Outcome::Completed), None), (Outcome::Completed, 63));
         assert_eq!(of(&silent, Some(Outcome::Busy), None), (Outcome::Busy, 0));
     }
 
     #[test]
     fn an_expiry_charges_to_the_last_sign_of_life_within_the_grant() {
-        let expiry = Ending {
-            cause: Cause::Expiry,
-            ..release(None, None)
-        };
+        let expiry = Ending { cause: Cause::Expiry, ..release(None, None) };
         let early = lease(Some(ADMITTED + 2 * SECOND_US));
         assert_eq!(billable(ADMITTED, &early, expiry), (Outcome::Completed, 20));
         let late = lease(Some(ADMITTED + 25 * SECOND_US));
         assert_eq!(billable(ADMITTED, &late, expiry), (Outcome::Completed, 5));
-        assert_eq!(
-            billable(ADMITTED, &lease(None), expiry),
-            (Outcome::Canceled, 0)
-        );
+        assert_eq!(billable(ADMITTED, &lease(None), expiry), (Outcome::Canceled, 0));
     }
 
     #[test]
     fn a_grant_is_the_least_of_its_bounds_and_a_renew_adds_one() {
-        let bounds = Bounds {
-            requested_s: Some(400),
-            usual_s: 300,
-            duration_max_s: Some(350),
-        };
+        let bounds = Bounds { requested_s: Some(400), usual_s: 300, duration_max_s: Some(350) };
         assert_eq!(bounds.first_grant_s(), 300);
         assert_eq!(bounds.extended_s(40), 340);
         assert_eq!(bounds.extended_s(90), 350);

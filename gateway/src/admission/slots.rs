@@ -22,10 +22,7 @@ pub struct SlotsNow {
 impl SlotsNow {
     fn unpack(word: u64) -> Self {
         let half = |value: u64| u32::try_from(value & u64::from(u32::MAX)).unwrap_or(u32::MAX);
-        Self {
-            lease: half(word >> HALF),
-            used: half(word),
-        }
+        Self { lease: half(word >> HALF), used: half(word) }
     }
 
     fn pack(self) -> u64 {
@@ -51,54 +48,34 @@ impl Slots {
     pub fn give_back(&self, cap: u32) -> bool {
         let kept = |now: SlotsNow| {
             let surplus = u32::from(now.lease > cap);
-            SlotsNow {
-                lease: now.lease.saturating_sub(surplus),
-                used: now.used.saturating_sub(1),
-            }
+            SlotsNow { lease: now.lease.saturating_sub(surplus), used: now.used.saturating_sub(1) }
         };
-        let before = self
-            .0
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
-                Some(kept(SlotsNow::unpack(word)).pack())
-            });
+        let before = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+            Some(kept(SlotsNow::unpack(word)).pack())
+        });
         before.is_ok_and(|word| SlotsNow::unpack(word).lease > cap)
     }
 
     /// The hub granted `units` more.
     pub fn extend(&self, units: u32) {
         // An update that always succeeds.
-        let _always = self.change(|now| {
-            Some(SlotsNow {
-                lease: now.lease.saturating_add(units),
-                ..now
-            })
-        });
+        let _always =
+            self.change(|now| Some(SlotsNow { lease: now.lease.saturating_add(units), ..now }));
     }
 
     /// Takes over a call with its unit, as after a restart.
     pub fn adopt(&self) {
         let _always = self.change(|now| {
-            Some(SlotsNow {
-                lease: now.lease.saturating_add(1),
-                used: now.used.saturating_add(1),
-            })
+            Some(SlotsNow { lease: now.lease.saturating_add(1), used: now.used.saturating_add(1) })
         });
     }
 
     /// Gives up idle units above `keep`; how many.
     pub fn shrink(&self, keep: u32) -> u32 {
-        let before = self
-            .0
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
-                let now = SlotsNow::unpack(word);
-                Some(
-                    SlotsNow {
-                        lease: now.lease.min(now.used.max(keep)),
-                        ..now
-                    }
-                    .pack(),
-                )
-            });
+        let before = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+            let now = SlotsNow::unpack(word);
+            Some(SlotsNow { lease: now.lease.min(now.used.max(keep)), ..now }.pack())
+        });
         before.map_or(0, |word| {
             let now = SlotsNow::unpack(word);
             now.lease.saturating_sub(now.used.max(keep))
@@ -164,18 +141,9 @@ mod tests {
             let takers: Vec<_> = (0..4)
                 .map(|_| scope.spawn(|| (0..100).filter(|_| slots.take().is_ok()).count()))
                 .collect();
-            takers
-                .into_iter()
-                .map(|taker| taker.join().expect("a taker"))
-                .sum()
+            takers.into_iter().map(|taker| taker.join().expect("a taker")).sum()
         });
         assert_eq!(taken, 100);
-        assert_eq!(
-            slots.now(),
-            SlotsNow {
-                lease: 100,
-                used: 100
-            }
-        );
+        assert_eq!(slots.now(), SlotsNow { lease: 100, used: 100 });
     }
 }

@@ -20,10 +20,7 @@ pub struct Wheel {
 impl Wheel {
     pub fn new(now: EpochSeconds) -> Self {
         let slots = (0..SPAN).map(|_| Mutex::default()).collect();
-        Self {
-            slots,
-            next: AtomicU32::new(now),
-        }
+        Self { slots, next: AtomicU32::new(now) }
     }
 
     /// `call` comes up in the second `deadline`, or the next one when that is past.
@@ -69,20 +66,11 @@ mod tests {
             direction: Direction::Outbound,
             lease_s: 0,
         };
-        Call::new(
-            facts,
-            Texts {
-                call_id: "c",
-                ..Texts::default()
-            },
-        )
-        .expect("short")
+        Call::new(facts, Texts { call_id: "c", ..Texts::default() }).expect("short")
     }
 
     fn drain(wheel: &Wheel, now: EpochSeconds) -> usize {
-        std::iter::from_fn(|| wheel.due(now))
-            .map(|calls| calls.len())
-            .sum()
+        std::iter::from_fn(|| wheel.due(now)).map(|calls| calls.len()).sum()
     }
 
     #[test]

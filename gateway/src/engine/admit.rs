@@ -47,12 +47,8 @@ impl Engine {
         };
         match &result {
             Ok(grant) if must_be_durable(account, call) && !grant.duplicate => {
-                self.flush()
-                    .map_err(|_| Refusal::from(Reason::HubUnavailable))?;
-                self.hub
-                    .durable()
-                    .await
-                    .map_err(|_| Refusal::from(Reason::HubUnavailable))?;
+                self.flush().map_err(|_| Refusal::from(Reason::HubUnavailable))?;
+                self.hub.durable().await.map_err(|_| Refusal::from(Reason::HubUnavailable))?;
             }
             Ok(_) => {}
             Err(refusal) => self.count_refusal(account, refusal),
@@ -110,9 +106,7 @@ impl Engine {
             limiter.spend()?;
         }
         let in_use = take_slot(account, &terms)?;
-        let lease = self
-            .hold(&terms, call, now_us)
-            .inspect_err(|_| self.undo_slot(account))?;
+        let lease = self.hold(&terms, call, now_us).inspect_err(|_| self.undo_slot(account))?;
         // The fence, on a fresh reading: nothing is recorded that the hub cannot take.
         if let Err(reason) = self.admits() {
             self.undo(account, &terms, &lease);
@@ -134,9 +128,9 @@ impl Engine {
                 let grant = self.grant(account, &live.call, &live.lease, true, now_us);
                 Some(Ok(grant))
             }
-            Entry::Ended(record) => Some(Err(Refusal::Ended(CallView::Ended(
-                triomphe::Arc::clone(record),
-            )))),
+            Entry::Ended(record) => {
+                Some(Err(Refusal::Ended(CallView::Ended(triomphe::Arc::clone(record)))))
+            }
         }
     }
 
@@ -188,11 +182,7 @@ impl Engine {
                     currency: pins.currency,
                 };
                 let waits = wallet.funds.quarantined() > Amount::ZERO;
-                return Err(if waits {
-                    Stop::Money(denial)
-                } else {
-                    denial.into()
-                });
+                return Err(if waits { Stop::Money(denial) } else { denial.into() });
             };
             lease.granted = Granted::new(funded.seconds, funded.seconds < wanted_s);
             lease.hold = funded.hold;
@@ -230,12 +220,7 @@ impl Engine {
             return Err(Reason::InvalidRequest.into());
         };
         let wallet = terms.pins.as_ref().and(terms.wallet.clone());
-        let live = Live {
-            call: entered.clone(),
-            account: Arc::clone(account),
-            wallet,
-            lease,
-        };
+        let live = Live { call: entered.clone(), account: Arc::clone(account), wallet, lease };
         {
             let mut place = self.calls.place(account.id, call.call_id.as_bytes());
             if place.find(second_of(now_us)).is_some() {
@@ -246,21 +231,11 @@ impl Engine {
                     .map_or(Err(Stop::Slot), |known| known.map_err(Stop::Refused));
             }
             place.put(Entry::Live(Box::new(live)));
-            self.node.record(
-                account,
-                Event::Admitted {
-                    call: entered.clone(),
-                    lease,
-                },
-                None,
-            );
+            self.node.record(account, Event::Admitted { call: entered.clone(), lease }, None);
         }
         self.wheel.add(lease.deadline, entered.clone());
         self.counts.admitted();
-        Ok(Grant {
-            in_use,
-            ..self.grant(account, &entered, &lease, false, now_us)
-        })
+        Ok(Grant { in_use, ..self.grant(account, &entered, &lease, false, now_us) })
     }
 
     /// What a stack is told of a live call.

@@ -20,19 +20,16 @@ impl Engine {
         let mut place = self.calls.place(account.id, call_id.as_bytes());
         match place.find(second_of(now_us)) {
             None => Err(Reason::UnknownCall.into()),
-            Some(Entry::Ended(record)) => Err(Refusal::Ended(CallView::Ended(
-                triomphe::Arc::clone(record),
-            ))),
+            Some(Entry::Ended(record)) => {
+                Err(Refusal::Ended(CallView::Ended(triomphe::Arc::clone(record))))
+            }
             Some(Entry::Live(live)) => {
                 if live.lease.answered_us().is_none() {
                     let latest = second_after(now_us).saturating_add(self.settings.call_lease_s);
                     live.lease.answered = Some(Moment::at(now_us));
                     live.lease.renewed_us = now_us;
                     live.lease.deadline = live.lease.deadline.max(latest);
-                    let event = Event::Renewed {
-                        call: live.call.clone(),
-                        lease: live.lease,
-                    };
+                    let event = Event::Renewed { call: live.call.clone(), lease: live.lease };
                     self.node.record(account, event, None);
                 }
                 Ok(view(live))

@@ -1,7 +1,7 @@
 //! Expiry: ends calls whose lease has run out, and drops tombstones whose time is over.
 
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -19,36 +19,28 @@ const TICK: Duration = Duration::from_millis(200);
 /// The thread that ends calls; dropping it stops it.
 #[derive(Debug)]
 pub struct Expiry {
-    stop: Option<Sender<()>>,
+    stop: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Expiry {
     pub fn start(engine: &Arc<Engine>) -> std::io::Result<Self> {
         let engine = Arc::clone(engine);
-        let (stop, stopped) = mpsc::channel();
-        let thread = std::thread::Builder::new()
-            .name("gateway-expiry".into())
-            .spawn(move || {
+        let (stop, stopped) = mpsc::sync_channel(0);
+        let thread =
+            std::thread::Builder::new().name("gateway-expiry".into()).spawn(move || {
                 while stopped.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                     engine.expire();
                 }
             })?;
-        Ok(Self {
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
 }
 
 impl Drop for Expiry {
     fn drop(&mut self) {
         self.stop.take();
-        if self
-            .thread
-            .take()
-            .is_some_and(|thread| thread.join().is_err())
-        {
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
             tracing::error!("the thread that ends calls had died");
         }
     }

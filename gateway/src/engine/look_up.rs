@@ -57,19 +57,14 @@ impl Engine {
     ) -> Result<LivePage, Denial> {
         let mut first: BinaryHeap<Numbered> = BinaryHeap::with_capacity(page.limit + 2);
         if account.slots.now().used == 0 {
-            return Ok(LivePage {
-                calls: Vec::new(),
-                next: None,
-            });
+            return Ok(LivePage { calls: Vec::new(), next: None });
         }
         for index in 0..TABLES {
             self.calls.visit_live(index, |live| {
                 let admission = live.call.facts().admission;
                 if Arc::ptr_eq(&live.account, account)
                     && admission > page.after
-                    && page
-                        .source
-                        .is_none_or(|source| live.call.texts().source == source)
+                    && page.source.is_none_or(|source| live.call.texts().source == source)
                 {
                     first.push(Numbered(admission, live_call(live)));
                     if first.len() > page.limit + 1 {
@@ -83,10 +78,7 @@ impl Engine {
         let more = calls.len() > page.limit;
         calls.truncate(page.limit);
         let next = calls.last().filter(|_| more).map(|last| last.0);
-        Ok(LivePage {
-            calls: calls.into_iter().map(|numbered| numbered.1).collect(),
-            next,
-        })
+        Ok(LivePage { calls: calls.into_iter().map(|numbered| numbered.1).collect(), next })
     }
 
     pub fn concurrency(&self, account: &Arc<Account>) -> Concurrency {
@@ -96,9 +88,9 @@ impl Engine {
         let organization_in_use = account.organization.in_use.load(Ordering::Acquire);
         let spare = organization.total.saturating_sub(organization_in_use);
         let remaining = match terms.cap {
-            Some(cap) => cap
-                .saturating_sub(in_use)
-                .min(spare.max(terms.floor.saturating_sub(in_use))),
+            Some(cap) => {
+                cap.saturating_sub(in_use).min(spare.max(terms.floor.saturating_sub(in_use)))
+            }
             None => spare,
         };
         Concurrency {

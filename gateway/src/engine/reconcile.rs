@@ -52,28 +52,16 @@ impl Reconciles {
                 // Too soon: the earlier list stays the one to compare with.
                 return twice;
             }
-            twice = admissions
-                .clone()
-                .filter(|number| before.admissions.contains(number))
-                .collect();
+            twice =
+                admissions.clone().filter(|number| before.admissions.contains(number)).collect();
         }
         if lists.len() >= SOURCES_MAX && !lists.contains_key(&key) {
-            let oldest = lists
-                .iter()
-                .min_by_key(|(_, list)| list.begun_us)
-                .map(|(key, _)| key.clone());
+            let oldest =
+                lists.iter().min_by_key(|(_, list)| list.begun_us).map(|(key, _)| key.clone());
             oldest.map(|oldest| lists.remove(&oldest));
         }
-        let admissions = admissions
-            .filter(|number| !twice.contains(number))
-            .collect();
-        lists.insert(
-            key,
-            Missing {
-                begun_us,
-                admissions,
-            },
-        );
+        let admissions = admissions.filter(|number| !twice.contains(number)).collect();
+        lists.insert(key, Missing { begun_us, admissions });
         twice
     }
 }
@@ -89,11 +77,7 @@ impl Engine {
         let mut done = Reconciled::default();
         for chunk in list.live.chunks(CHUNK) {
             for call_id in chunk {
-                let renew = Renew {
-                    call_id,
-                    token: None,
-                    requested_s: None,
-                };
+                let renew = Renew { call_id, token: None, requested_s: None };
                 match self.renew(account, &renew) {
                     Ok(_) => done.renewed += 1,
                     Err(_) => done.unknown += 1,
@@ -106,8 +90,7 @@ impl Engine {
             let missing = self.unlisted(account, list, begun_us).await;
             let gap_us = i64::from(self.settings.reconcile_gap_s) * SECOND_US;
             let twice =
-                self.reconciles
-                    .missing_twice(account.id, list.source, begun_us, gap_us, &missing);
+                self.reconciles.missing_twice(account.id, list.source, begun_us, gap_us, &missing);
             for call in &missing {
                 if twice.contains(&call.facts().admission)
                     && self.end(call, Cause::Reconcile, clock::now_us())

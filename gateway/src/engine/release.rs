@@ -54,12 +54,7 @@ impl Engine {
 
     /// Ends a live call otherwise than by a release; false when it is not live any more.
     pub(super) fn end(&self, call: &hub::call::Call, cause: Cause, ended_us: i64) -> bool {
-        let ending = Ending {
-            cause,
-            ended_us,
-            outcome: None,
-            billable_s: None,
-        };
+        let ending = Ending { cause, ended_us, outcome: None, billable_s: None };
         let now = second_of(ended_us);
         let mut place = self.calls.place(call.account(), call.call_id());
         let Some(entry) = place.find(now) else {
@@ -98,18 +93,14 @@ impl Engine {
         };
         let call = &earlier.call;
         let (outcome, billable_s) = billable(call.facts().admitted_us, &lease, ending);
-        let cost = call
-            .facts()
-            .pins
-            .as_ref()
-            .map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
+        let cost =
+            call.facts().pins.as_ref().map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
         let wallet = self.wallet_of(account, call);
         let more = cost.saturating_sub(earlier.cost);
         let (debt, refund) = match &wallet {
-            Some(wallet) if more > Amount::ZERO => (
-                earlier.debt.saturating_add(wallet.funds.charge(more)),
-                Amount::ZERO,
-            ),
+            Some(wallet) if more > Amount::ZERO => {
+                (earlier.debt.saturating_add(wallet.funds.charge(more)), Amount::ZERO)
+            }
             // What was charged too much pays the debt first.
             _ => {
                 let less = more.negated().max(Amount::ZERO);
@@ -133,11 +124,7 @@ impl Engine {
         };
         let freed = wallet.filter(|_| refund > Amount::ZERO).map(|wallet| {
             wallet.funds.quarantine(refund);
-            Freed {
-                account: Arc::clone(account),
-                refund: Some((wallet, refund)),
-                slot: false,
-            }
+            Freed { account: Arc::clone(account), refund: Some((wallet, refund)), slot: false }
         });
         (triomphe::Arc::new(record), freed)
     }
@@ -169,10 +156,7 @@ fn ended(record: &triomphe::Arc<Record>) -> Event {
 fn end_live(live: &Live, ending: Ending, costs: Option<&str>) -> (triomphe::Arc<Record>, Freed) {
     let facts = live.call.facts();
     let (outcome, billable_s) = billable(facts.admitted_us, &live.lease, ending);
-    let cost = facts
-        .pins
-        .as_ref()
-        .map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
+    let cost = facts.pins.as_ref().map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
     let (debt, refund) = match &live.wallet {
         Some(wallet) => settle(wallet, live.lease.hold, cost),
         None => (Amount::ZERO, None),
@@ -196,11 +180,7 @@ fn end_live(live: &Live, ending: Ending, costs: Option<&str>) -> (triomphe::Arc<
         let wallet = live.wallet.clone();
         wallet.map(|wallet| (wallet, refund))
     });
-    let freed = Freed {
-        account: Arc::clone(&live.account),
-        refund: refund.flatten(),
-        slot: true,
-    };
+    let freed = Freed { account: Arc::clone(&live.account), refund: refund.flatten(), slot: true };
     (triomphe::Arc::new(record), freed)
 }
 

@@ -23,9 +23,7 @@ impl Engine {
         let live = match place.find(second_of(now_us)) {
             None => return Err(Reason::UnknownCall.into()),
             Some(Entry::Ended(record)) => {
-                return Err(Refusal::Ended(CallView::Ended(triomphe::Arc::clone(
-                    record,
-                ))));
+                return Err(Refusal::Ended(CallView::Ended(triomphe::Arc::clone(record))));
             }
             Some(Entry::Live(live)) => live,
         };
@@ -37,8 +35,7 @@ impl Engine {
         }
         live.lease = lease;
         let (renewed, event) = (live.call.clone(), live.call.clone());
-        self.node
-            .record(account, Event::Renewed { call: event, lease }, None);
+        self.node.record(account, Event::Renewed { call: event, lease }, None);
         drop(place);
         Ok(self.grant(account, &renewed, &lease, false, now_us))
     }
@@ -63,10 +60,7 @@ impl Engine {
         let asked_s = (facts.lease_s > 0).then_some(facts.lease_s);
         let lives_s = self.settings.call_lease_s;
         let mut lease = Lease {
-            deadline: live
-                .lease
-                .deadline
-                .max(second_after(now_us).saturating_add(lives_s)),
+            deadline: live.lease.deadline.max(second_after(now_us).saturating_add(lives_s)),
             renewed_us: now_us,
             ..live.lease
         };

@@ -53,31 +53,19 @@ pub(super) async fn begin(
     let lines = lines_of(&read.bytes);
     if lines == 0 {
         let problem = "is empty; expected one JSON object per line".to_owned();
-        let bad = BadField {
-            field: "body".to_owned(),
-            problem,
-        };
+        let bad = BadField { field: "body".to_owned(), problem };
         return Err(Denial::InvalidRequest(vec![bad]).into());
     }
     if lines > connection.worker.settings.batch_operations_max {
         return Err(Reason::TooLarge.into());
     }
-    let batch = Batch {
-        connection: Arc::clone(connection),
-        scope,
-        read,
-        at: 0,
-    };
+    let batch = Batch { connection: Arc::clone(connection), scope, read, at: 0 };
     let (first, rest) = batch.some_lines(lines.min(LINES_AT_ONCE)).await;
     let Some(rest) = rest else {
         return Ok((first, None));
     };
     let connection = Arc::clone(connection);
-    let body = BatchBody {
-        connection,
-        next: Some(ready(first, rest)),
-        pausing: false,
-    };
+    let body = BatchBody { connection, next: Some(ready(first, rest)), pausing: false };
     Ok((Writer::new(Format::Json), Some(Box::new(body))))
 }
 
@@ -88,9 +76,7 @@ fn ready(first: Writer, rest: Batch) -> NextLines {
 
 /// Lines that are not blank.
 fn lines_of(body: &[u8]) -> usize {
-    body.split(|byte| *byte == b'\n')
-        .filter(|line| !line.trim_ascii().is_empty())
-        .count()
+    body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count()
 }
 
 impl Batch {
@@ -104,10 +90,7 @@ impl Batch {
             let mut parameters = Parameters::default();
             while lines_left > 0 && self.at < self.read.bytes.len() {
                 let rest = &self.read.bytes[self.at..];
-                let end = rest
-                    .iter()
-                    .position(|byte| *byte == b'\n')
-                    .unwrap_or(rest.len());
+                let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
                 self.at += end + 1;
                 let line = rest[..end].trim_ascii();
                 if line.is_empty() {
@@ -133,9 +116,7 @@ impl Batch {
                 writer.end_line();
             }
         }
-        let more = !self.read.bytes[self.at.min(self.read.bytes.len())..]
-            .trim_ascii()
-            .is_empty();
+        let more = !self.read.bytes[self.at.min(self.read.bytes.len())..].trim_ascii().is_empty();
         (writer, more.then_some(self))
     }
 
@@ -157,10 +138,7 @@ async fn carry_out(
     };
     match operation {
         Some(operation) => (operation, desk.perform(operation, parameters, writer).await),
-        None => (
-            Operation::Batch,
-            Err(operation::unknown_op(parameters).into()),
-        ),
+        None => (Operation::Batch, Err(operation::unknown_op(parameters).into())),
     }
 }
 

@@ -49,10 +49,7 @@ pub(super) async fn large(body: Incoming, connection: &Connection) -> Result<Rea
     };
     let bytes = collected(body, LARGE_BODY_MAX).await;
     connection.enter(Phase::Engine);
-    Ok(Read {
-        bytes: bytes?,
-        _share: share,
-    })
+    Ok(Read { bytes: bytes?, _share: share })
 }
 
 async fn collected(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Refused> {
@@ -90,11 +87,7 @@ async fn collected(mut body: Incoming, bytes_max: usize) -> Result<Bytes, Refuse
 /// The body broke off or its chunks are malformed.
 fn unreadable() -> Refused {
     let problem = "is incomplete or wrongly encoded".to_owned();
-    Denial::InvalidRequest(vec![BadField {
-        field: "body".to_owned(),
-        problem,
-    }])
-    .into()
+    Denial::InvalidRequest(vec![BadField { field: "body".to_owned(), problem }]).into()
 }
 
 /// Reads the parameters of a body: as JSON where its type says so; else as JSON when it begins with
@@ -110,16 +103,8 @@ pub(super) fn parameters<'a>(
         return Ok(());
     }
     // Stacks and curl send what they are told to with whatever type is their default.
-    let undeclared = [
-        "",
-        "application/x-www-form-urlencoded",
-        "text/plain",
-        "text/json",
-    ];
-    if undeclared
-        .iter()
-        .any(|known| media.eq_ignore_ascii_case(known))
-    {
+    let undeclared = ["", "application/x-www-form-urlencoded", "text/plain", "text/json"];
+    if undeclared.iter().any(|known| media.eq_ignore_ascii_case(known)) {
         if body.trim_ascii_start().starts_with(b"{") {
             parameters.read_json(body);
         } else {
@@ -134,18 +119,12 @@ pub(super) fn parameters<'a>(
         "{:?} is not read here; expected application/json or application/x-www-form-urlencoded",
         shortened(media)
     );
-    Err(Denial::InvalidRequest(vec![BadField {
-        field: "content-type".to_owned(),
-        problem,
-    }])
-    .into())
+    Err(Denial::InvalidRequest(vec![BadField { field: "content-type".to_owned(), problem }]).into())
 }
 
 /// The media type without its parameters; empty when there is none.
 fn media_type(headers: &HeaderMap) -> &str {
-    let value = headers
-        .get(CONTENT_TYPE)
-        .map_or("", |value| value.to_str().unwrap_or("?"));
+    let value = headers.get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?"));
     value.split(';').next().unwrap_or_default().trim()
 }
 

@@ -30,10 +30,7 @@ pub struct Check<'p, 'a> {
 impl<'p, 'a> Check<'p, 'a> {
     /// `allowed` is what the operation knows.
     pub fn new(parameters: &'p Parameters<'a>, allowed: FieldSet) -> Self {
-        let mut check = Self {
-            parameters,
-            bad: Vec::new(),
-        };
+        let mut check = Self { parameters, bad: Vec::new() };
         let foreign = parameters.seen().without(allowed);
         let sound = foreign.is_empty()
             && parameters.repeated().is_empty()
@@ -64,20 +61,13 @@ impl<'p, 'a> Check<'p, 'a> {
             self.wrong(Field::Status, "is no status", "expected 200");
         }
         for field in self.parameters.repeated().iter() {
-            self.refuse(
-                field.label(),
-                "is given more than once; expected it once".to_owned(),
-            );
+            self.refuse(field.label(), "is given more than once; expected it once".to_owned());
         }
     }
 
     /// The denial that names every bad field, if there is one.
     pub fn done(self) -> Result<(), Denial> {
-        if self.bad.is_empty() {
-            Ok(())
-        } else {
-            Err(Denial::InvalidRequest(self.bad))
-        }
+        if self.bad.is_empty() { Ok(()) } else { Err(Denial::InvalidRequest(self.bad)) }
     }
 
     pub fn call_id(&mut self) -> &'p str {
@@ -95,11 +85,9 @@ impl<'p, 'a> Check<'p, 'a> {
         match self.parameters.given(field) {
             Given::Text(text) if is_short_text(text) => text,
             Given::Absent | Given::Null => "",
-            Given::Text(text) if text.len() > TEXT_MAX => self.wrong(
-                field,
-                &format!("is {} bytes long", text.len()),
-                TEXT_EXPECTED,
-            ),
+            Given::Text(text) if text.len() > TEXT_MAX => {
+                self.wrong(field, &format!("is {} bytes long", text.len()), TEXT_EXPECTED)
+            }
             Given::Text(_) => self.wrong(field, "has control characters", TEXT_EXPECTED),
             Given::Json(_) => self.wrong(field, "is not text", TEXT_EXPECTED),
         }
@@ -151,13 +139,8 @@ impl<'p, 'a> Check<'p, 'a> {
             Given::Text(text) => text,
             Given::Json(raw) => raw,
         };
-        let expected = || {
-            format!(
-                "expected a whole number from {} to {}",
-                range.start(),
-                range.end()
-            )
-        };
+        let expected =
+            || format!("expected a whole number from {} to {}", range.start(), range.end());
         if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
             self.wrong(field, "is not a whole number", &expected());
             return None;
@@ -194,11 +177,7 @@ impl<'p, 'a> Check<'p, 'a> {
             Given::Text(text) => text,
         };
         if costs.len() > COSTS_MAX {
-            self.wrong(
-                Field::Costs,
-                &format!("is {} bytes long", costs.len()),
-                EXPECTED,
-            );
+            self.wrong(Field::Costs, &format!("is {} bytes long", costs.len()), EXPECTED);
         } else if serde_json::from_str::<&RawValue>(costs).is_err() {
             self.wrong(Field::Costs, "is not JSON", EXPECTED);
         }
@@ -208,10 +187,7 @@ impl<'p, 'a> Check<'p, 'a> {
     /// The call ids of `live`; not given is empty.
     pub fn live(&mut self) -> Vec<&'p str> {
         const EXPECTED: &str = "expected a list of call ids";
-        if !matches!(
-            self.parameters.given(Field::Live),
-            Given::Absent | Given::Null
-        ) {
+        if !matches!(self.parameters.given(Field::Live), Given::Absent | Given::Null) {
             self.wrong(Field::Live, "is not a list", EXPECTED);
         }
         let mut ids = Vec::with_capacity(self.parameters.live().len());
@@ -238,31 +214,27 @@ impl<'p, 'a> Check<'p, 'a> {
     #[cold]
     pub fn wrong(&mut self, field: Field, problem: &str, expected: &str) -> &'static str {
         let given = self.parameters.given(field);
-        let value = if field.is_secret() {
-            "the value".to_owned()
-        } else {
-            shown(given)
-        };
+        let value = if field.is_secret() { "the value".to_owned() } else { shown(given) };
         self.refuse(field.label(), format!("{value} {problem}; {expected}"));
         ""
     }
 
     fn refuse(&mut self, field: &str, problem: String) {
-        self.bad.push(BadField {
-            field: field.to_owned(),
-            problem,
-        });
+        self.bad.push(BadField { field: field.to_owned(), problem });
     }
 }
 
+// Counted rather than searched, here and below: many bytes are looked at at once.
 fn is_call_id(text: &str) -> bool {
-    (1..=CALL_ID_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    let visible = text.bytes().filter(u8::is_ascii_graphic).count();
+    (1..=CALL_ID_MAX).contains(&text.len()) && visible == text.len()
 }
 
 fn is_short_text(text: &str) -> bool {
+    let printable = |byte: &u8| (0x20..0x7f).contains(byte);
     // In UTF-8 the controls above ASCII (U+0080 to U+009F) need a look at characters.
     text.len() <= TEXT_MAX
-        && (text.bytes().all(|byte| (0x20..0x7f).contains(&byte))
+        && (text.bytes().filter(printable).count() == text.len()
             || !text.chars().any(char::is_control))
 }
 

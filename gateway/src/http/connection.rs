@@ -34,13 +34,7 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 5] = [
-        Self::Idle,
-        Self::Header,
-        Self::Body,
-        Self::Engine,
-        Self::Linger,
-    ];
+    const ALL: [Self; 5] = [Self::Idle, Self::Header, Self::Body, Self::Engine, Self::Linger];
 }
 
 pub(super) struct Connection {
@@ -104,9 +98,7 @@ impl Connection {
             drop(outbox);
             self.blocked.store(true, Ordering::Relaxed);
             let connection = Arc::clone(&self);
-            self.worker
-                .tasks
-                .spawn(async move { connection.send_rest().await });
+            self.worker.tasks.spawn(async move { connection.send_rest().await });
         }
     }
 

@@ -26,12 +26,7 @@ pub(super) struct Desk<'w> {
 
 impl<'w> Desk<'w> {
     pub(super) fn new(worker: &'w Worker, scope: KeyScope, in_batch: bool) -> Self {
-        Self {
-            worker,
-            scope,
-            in_batch,
-            last: None,
-        }
+        Self { worker, scope, in_batch, last: None }
     }
 
     /// Writes the answer, or says why there is none; then nothing may have been written.
@@ -96,6 +91,12 @@ impl<'w> Desk<'w> {
                 let (named, ()) = operation::concurrency(parameters)?;
                 let concurrency = engine.concurrency(self.account(named)?);
                 answer::concurrency(writer, &concurrency, scope);
+            }
+            Operation::Metrics => {
+                let (named, ()) = operation::concurrency(parameters)?;
+                let mut series = String::new();
+                engine.write_own_series(self.account(named)?, &mut series);
+                writer.verbatim(&series);
             }
             Operation::Reconcile => {
                 let (named, list) = operation::reconcile(parameters)?;

@@ -31,6 +31,9 @@ use super::parameters::Parameters;
 use super::router::{Operation, Route, route};
 use super::settings::HEADER_LINES_MAX;
 
+/// Prometheus' text format.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// The body of an answer.
 pub(super) enum Answer {
     Whole(Option<Vec<u8>>),
@@ -120,9 +123,7 @@ impl Exchange {
         self.always_200 |= parameters.always_200();
         let worker = &*self.connection.worker;
         let mut desk = Desk::new(worker, scope, false);
-        let outcome = desk
-            .perform(route.operation, &parameters, &mut self.writer)
-            .await;
+        let outcome = desk.perform(route.operation, &parameters, &mut self.writer).await;
         if route.operation == Operation::Admit {
             worker.tally.admitted_in(clock::boot_us() - began_us);
         }
@@ -162,13 +163,7 @@ impl Exchange {
         mut headers: HeaderMap,
         outcome: Result<Option<Box<BatchBody>>, Refused>,
     ) -> Response<Answer> {
-        let Self {
-            connection,
-            mut writer,
-            operation,
-            scope,
-            always_200,
-        } = self;
+        let Self { connection, mut writer, operation, scope, always_200 } = self;
         let worker = &connection.worker;
         // The request's map is used again: it is cleared for less than a new one costs.
         headers.clear();
@@ -178,6 +173,7 @@ impl Exchange {
                 worker.tally.answered(operation, None);
                 let media_type = match operation {
                     Operation::Batch => HeaderValue::from_static("application/x-ndjson"),
+                    Operation::Metrics => HeaderValue::from_static(METRICS_TYPE),
                     _ => writer.format().media_type(),
                 };
                 headers.insert(CONTENT_TYPE, media_type);
@@ -218,10 +214,7 @@ fn explain(headers: &mut HeaderMap, refused: &Refused) {
         Refused::WrongMethod(allowed) => {
             headers.insert(ALLOW, HeaderValue::from_static(allowed));
         }
-        Refused::Denied(Denial::RateLimited {
-            limit,
-            retry_after_s,
-        }) => {
+        Refused::Denied(Denial::RateLimited { limit, retry_after_s }) => {
             let name = HeaderName::from_static;
             headers.insert(name("x-ratelimit-limit"), (*limit).into());
             headers.insert(name("x-ratelimit-remaining"), 0.into());
@@ -251,11 +244,9 @@ impl Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Infallible>>> {
         match self.get_mut() {
-            Self::Whole(bytes) => Poll::Ready(
-                bytes
-                    .take()
-                    .map(|bytes| Ok(Frame::data(Cursor::new(bytes)))),
-            ),
+            Self::Whole(bytes) => {
+                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(Cursor::new(bytes)))))
+            }
             Self::Streamed(batch) => batch
                 .poll_lines(cx)
                 .map(|lines| lines.map(|lines| Ok(Frame::data(Cursor::new(lines))))),

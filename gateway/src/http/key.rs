@@ -33,10 +33,7 @@ pub(super) fn scope(
     engine: &Engine,
     remembered: &Mutex<Option<RememberedKey>>,
 ) -> Option<KeyScope> {
-    let credential = headers
-        .get(AUTHORIZATION)
-        .or_else(|| headers.get(X_API_KEY))?
-        .as_bytes();
+    let credential = headers.get(AUTHORIZATION).or_else(|| headers.get(X_API_KEY))?.as_bytes();
     // Read before the key is looked up: a change meanwhile makes what is remembered too old.
     let generation = engine.key_generation();
     let mut remembered = remembered.lock();
@@ -47,11 +44,7 @@ pub(super) fn scope(
         return Some(last.scope);
     }
     let scope = opened(headers, engine)?;
-    *remembered = Some(RememberedKey {
-        credential: credential.to_vec(),
-        generation,
-        scope,
-    });
+    *remembered = Some(RememberedKey { credential: credential.to_vec(), generation, scope });
     Some(scope)
 }
 
@@ -59,16 +52,10 @@ pub(super) fn scope(
 fn opened(headers: &HeaderMap, engine: &Engine) -> Option<KeyScope> {
     let value = |name| headers.get(name).map(HeaderValue::as_bytes);
     let open = |secret: &[u8]| {
-        if secret.is_empty() {
-            None
-        } else {
-            engine.authenticate(secret)
-        }
+        if secret.is_empty() { None } else { engine.authenticate(secret) }
     };
     let Some(credential) = value(AUTHORIZATION) else {
-        return value(X_API_KEY)
-            .filter(|key| key.len() <= CREDENTIAL_MAX)
-            .and_then(open);
+        return value(X_API_KEY).filter(|key| key.len() <= CREDENTIAL_MAX).and_then(open);
     };
     if credential.len() > CREDENTIAL_MAX {
         return None;
@@ -80,10 +67,7 @@ fn opened(headers: &HeaderMap, engine: &Engine) -> Option<KeyScope> {
         open(rest)
     } else if scheme.eq_ignore_ascii_case(b"basic") {
         let pair = BASE64.decode(rest).ok()?;
-        let colon = pair
-            .iter()
-            .position(|byte| *byte == b':')
-            .unwrap_or(pair.len());
+        let colon = pair.iter().position(|byte| *byte == b':').unwrap_or(pair.len());
         let (user, password) = (&pair[..colon], pair.get(colon + 1..).unwrap_or_default());
         open(user).or_else(|| open(password))
     } else {

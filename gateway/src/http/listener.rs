@@ -39,11 +39,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for the old connections' TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -67,15 +63,9 @@ mod tests {
     #[test]
     fn all_threads_share_the_port_that_the_first_one_took() {
         let listeners = open((Ipv4Addr::LOCALHOST, 0).into(), 3).expect("a free port");
-        let ports: Vec<_> = listeners
-            .iter()
-            .map(|listener| listener.local_addr().map(|a| a.port()).ok())
-            .collect();
-        assert!(
-            ports
-                .iter()
-                .all(|port| port.is_some_and(|port| port != 0) && *port == ports[0])
-        );
+        let ports: Vec<_> =
+            listeners.iter().map(|listener| listener.local_addr().map(|a| a.port()).ok()).collect();
+        assert!(ports.iter().all(|port| port.is_some_and(|port| port != 0) && *port == ports[0]));
     }
 
     #[test]

@@ -35,18 +35,10 @@ const ADMIT: FieldSet = FieldSet::of(&[
 ]);
 const ONE_CALL: FieldSet = FieldSet::of(&[Field::CallId, Field::Account, Field::Status]);
 const RENEW: FieldSet = ONE_CALL.with(Field::Token).with(Field::RequestedS);
-const RELEASE: FieldSet = ONE_CALL
-    .with(Field::Token)
-    .with(Field::Outcome)
-    .with(Field::BillableS)
-    .with(Field::Costs);
-const RECONCILE: FieldSet = FieldSet::of(&[
-    Field::Account,
-    Field::Source,
-    Field::Live,
-    Field::Complete,
-    Field::Status,
-]);
+const RELEASE: FieldSet =
+    ONE_CALL.with(Field::Token).with(Field::Outcome).with(Field::BillableS).with(Field::Costs);
+const RECONCILE: FieldSet =
+    FieldSet::of(&[Field::Account, Field::Source, Field::Live, Field::Complete, Field::Status]);
 const LIST_LIVE: FieldSet = FieldSet::of(&[
     Field::Account,
     Field::Source,
@@ -63,11 +55,7 @@ pub type Asked<T> = Result<(Option<AccountId>, T), Denial>;
 
 /// The set of parameters, in a batch or alone.
 const fn allowed(own: FieldSet, in_batch: bool) -> FieldSet {
-    if in_batch {
-        own.without(BATCH).with(Field::Op)
-    } else {
-        own
-    }
+    if in_batch { own.without(BATCH).with(Field::Op) } else { own }
 }
 
 pub fn admit<'p>(
@@ -79,9 +67,7 @@ pub fn admit<'p>(
     let account = check.account();
     let call = Admit {
         call_id: check.call_id(),
-        direction: check
-            .word(Field::Direction, "is no direction")
-            .unwrap_or_default(),
+        direction: check.word(Field::Direction, "is no direction").unwrap_or_default(),
         from: check.text(Field::From),
         to: check.text(Field::To),
         agent_id: check.text(Field::AgentId),
@@ -136,14 +122,7 @@ pub fn reconcile<'p>(parameters: &'p Parameters<'_>) -> Asked<Reconcile<'p>> {
     check.done()?;
     // An empty list frees nothing: it is what a stack sends that has just lost its memory.
     let complete = complete && !live.is_empty();
-    Ok((
-        account,
-        Reconcile {
-            source,
-            live,
-            complete,
-        },
-    ))
+    Ok((account, Reconcile { source, live, complete }))
 }
 
 pub fn list_live<'p>(parameters: &'p Parameters<'_>) -> Asked<ListLive<'p>> {
@@ -162,11 +141,7 @@ pub fn list_live<'p>(parameters: &'p Parameters<'_>) -> Asked<ListLive<'p>> {
         _ => Some(0),
     };
     if after.is_none() {
-        check.wrong(
-            Field::Cursor,
-            "is no cursor",
-            "expected next_cursor of the page before",
-        );
+        check.wrong(Field::Cursor, "is no cursor", "expected next_cursor of the page before");
     }
     check.done()?;
     let limit = limit.map_or(PAGE_DEFAULT, |limit| limit as usize);
@@ -202,13 +177,6 @@ pub fn batch(parameters: &Parameters<'_>) -> Result<(), Denial> {
 pub fn unknown_op(parameters: &Parameters<'_>) -> Denial {
     let everything = FieldSet::of(&Field::ALL);
     let mut check = Check::new(parameters, everything);
-    check.wrong(
-        Field::Op,
-        "is no operation",
-        "expected admit, answer, renew or release",
-    );
-    check
-        .done()
-        .err()
-        .unwrap_or_else(|| Denial::InvalidRequest(Vec::new()))
+    check.wrong(Field::Op, "is no operation", "expected admit, answer, renew or release");
+    check.done().err().unwrap_or_else(|| Denial::InvalidRequest(Vec::new()))
 }

@@ -16,12 +16,13 @@ pub enum Operation {
     LookUp,
     ListLive,
     Concurrency,
+    Metrics,
     /// No path of ours.
     Unrouted,
 }
 
 impl Operation {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Admit,
         Self::Answer,
         Self::Renew,
@@ -31,6 +32,7 @@ impl Operation {
         Self::LookUp,
         Self::ListLive,
         Self::Concurrency,
+        Self::Metrics,
         Self::Unrouted,
     ];
 
@@ -45,6 +47,7 @@ impl Operation {
             Self::LookUp => "look_up",
             Self::ListLive => "list_live",
             Self::Concurrency => "concurrency",
+            Self::Metrics => "metrics",
             Self::Unrouted => "unrouted",
         }
     }
@@ -52,9 +55,7 @@ impl Operation {
     /// The operations that a line of a batch may name.
     pub fn in_batch(name: &str) -> Option<Self> {
         let known = [Self::Admit, Self::Answer, Self::Renew, Self::Release];
-        known
-            .into_iter()
-            .find(|operation| operation.label() == name)
+        known.into_iter().find(|operation| operation.label() == name)
     }
 }
 
@@ -83,6 +84,7 @@ pub(super) fn route<'p>(
         "/v1/calls/batch" => (Operation::Batch, None),
         "/v1/calls" => (Operation::ListLive, None),
         "/v1/concurrency" => (Operation::Concurrency, None),
+        "/v1/metrics" => (Operation::Metrics, None),
         _ => match path.strip_prefix("/v1/calls/") {
             Some(id) if !id.is_empty() && !id.contains('/') => (Operation::LookUp, Some(id)),
             _ => return Err(Refused::NoRoute),
@@ -90,7 +92,7 @@ pub(super) fn route<'p>(
     };
     let reads = matches!(
         operation,
-        Operation::LookUp | Operation::ListLive | Operation::Concurrency
+        Operation::LookUp | Operation::ListLive | Operation::Concurrency | Operation::Metrics
     );
     let allowed = match operation {
         _ if reads => "GET, HEAD",
@@ -107,11 +109,7 @@ pub(super) fn route<'p>(
     if !known {
         return Err(Refused::WrongMethod(allowed));
     }
-    Ok(Route {
-        operation,
-        has_body: *method == Method::POST,
-        call_id,
-    })
+    Ok(Route { operation, has_body: *method == Method::POST, call_id })
 }
 
 #[cfg(test)]
@@ -128,37 +126,15 @@ mod tests {
 
     #[test]
     fn every_path_knows_its_methods() {
-        assert_eq!(
-            routed(&Method::POST, "/v1/calls/admit", false),
-            Ok(Operation::Admit)
-        );
-        assert_eq!(
-            routed(&Method::GET, "/v1/calls/admit", true),
-            Ok(Operation::Admit)
-        );
+        assert_eq!(routed(&Method::POST, "/v1/calls/admit", false), Ok(Operation::Admit));
+        assert_eq!(routed(&Method::GET, "/v1/calls/admit", true), Ok(Operation::Admit));
         assert_eq!(routed(&Method::GET, "/v1/calls/admit", false), Err("POST"));
         assert_eq!(routed(&Method::GET, "/v1/calls/batch", true), Err("POST"));
-        assert_eq!(
-            routed(&Method::PUT, "/v1/calls/release", true),
-            Err("POST, GET")
-        );
+        assert_eq!(routed(&Method::PUT, "/v1/calls/release", true), Err("POST, GET"));
         assert_eq!(routed(&Method::POST, "/v1/calls", true), Err("GET, HEAD"));
-        assert_eq!(
-            routed(&Method::HEAD, "/v1/concurrency", false),
-            Ok(Operation::Concurrency)
-        );
-        assert_eq!(
-            routed(&Method::GET, "/v1/calls/%61dmit", false),
-            Ok(Operation::LookUp)
-        );
-        for path in [
-            "/",
-            "/v1/calls/",
-            "/v1/calls/a/b",
-            "/v1/concurrency/",
-            "/V1/calls",
-            "*",
-        ] {
+        assert_eq!(routed(&Method::HEAD, "/v1/concurrency", false), Ok(Operation::Concurrency));
+        assert_eq!(routed(&Method::GET, "/v1/calls/%61dmit", false), Ok(Operation::LookUp));
+        for path in ["/", "/v1/calls/", "/v1/calls/a/b", "/v1/concurrency/", "/V1/calls", "*"] {
             assert_eq!(routed(&Method::GET, path, true), Err(""), "{path}");
         }
     }

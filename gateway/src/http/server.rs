@@ -44,22 +44,14 @@ impl Server {
             workers.push(Arc::clone(&worker));
             let listener = registered(&runtime, listener)?;
             let (stopped, running) = (stopped.clone(), running.clone());
-            thread::Builder::new()
-                .name(format!("gateway-{index}"))
-                .spawn(move || {
-                    runtime.block_on(worker.run(listener, handed, stopped));
-                    // Whatever is left in flight ends with the runtime.
-                    drop(runtime);
-                    drop(running);
-                })?;
+            thread::Builder::new().name(format!("gateway-{index}")).spawn(move || {
+                runtime.block_on(worker.run(listener, handed, stopped));
+                // Whatever is left in flight ends with the runtime.
+                drop(runtime);
+                drop(running);
+            })?;
         }
-        Ok(Self {
-            address,
-            process,
-            workers,
-            stop,
-            ended,
-        })
+        Ok(Self { address, process, workers, stop, ended })
     }
 
     /// Where it listens, with the port that was taken.
@@ -75,9 +67,7 @@ impl Server {
     /// What all threads have counted.
     pub fn tally(&self) -> Tally {
         let sum = Tally::default();
-        self.workers
-            .iter()
-            .for_each(|worker| sum.add(&worker.tally));
+        self.workers.iter().for_each(|worker| sum.add(&worker.tally));
         sum
     }
 

@@ -34,11 +34,7 @@ enum Ending {
 
 impl Stream {
     pub(super) fn new(read: OwnedReadHalf, connection: Arc<Connection>) -> Self {
-        Self {
-            read,
-            connection,
-            ending: Ending::Open,
-        }
+        Self { read, connection, ending: Ending::Open }
     }
 
     /// Reads and throws away. Closing a socket with unread bytes resets the connection, and a reset
@@ -100,11 +96,7 @@ impl AsyncWrite for Stream {
             match self.ending {
                 Ending::Open | Ending::ClientEnded => {
                     ready!(self.connection.poll_shutdown(cx))?;
-                    let bytes_left = if self.ending == Ending::Open {
-                        LINGER_MAX
-                    } else {
-                        0
-                    };
+                    let bytes_left = if self.ending == Ending::Open { LINGER_MAX } else { 0 };
                     self.connection.enter(Phase::Linger);
                     self.ending = Ending::Lingering { bytes_left };
                 }

@@ -92,8 +92,7 @@ impl Tally {
             &other.connections_refused,
             &other.connections_timed_out,
         ]);
-        mine.zip(theirs)
-            .for_each(|(sum, count)| grow(sum, count.load(Ordering::Relaxed)));
+        mine.zip(theirs).for_each(|(sum, count)| grow(sum, count.load(Ordering::Relaxed)));
     }
 }
 
@@ -107,10 +106,7 @@ const fn place(reason: Option<Reason>) -> usize {
 /// Only the owning thread writes, so a load and a store lose nothing and cost less than an addition
 /// that is atomic.
 fn grow(count: &AtomicU64, by: u64) {
-    count.store(
-        count.load(Ordering::Relaxed).wrapping_add(by),
-        Ordering::Relaxed,
-    );
+    count.store(count.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
 }
 
 #[cfg(test)]
@@ -133,9 +129,6 @@ mod tests {
         assert_eq!(sum.answers(Operation::Release, None), 0);
         assert_eq!(sum.connections_refused(), 2);
         let buckets = sum.admissions();
-        assert_eq!(
-            (buckets[0], buckets[3], buckets[DURATION_BUCKETS - 1]),
-            (2, 2, 2)
-        );
+        assert_eq!((buckets[0], buckets[3], buckets[DURATION_BUCKETS - 1]), (2, 2, 2));
     }
 }

@@ -61,12 +61,7 @@ impl Process {
 
     /// The thread with the fewest connections; in doubt `own`.
     fn least_busy(&self, own: usize) -> usize {
-        let busy = |index: &usize| {
-            (
-                self.peers[*index].open.load(Ordering::Relaxed),
-                *index != own,
-            )
-        };
+        let busy = |index: &usize| (self.peers[*index].open.load(Ordering::Relaxed), *index != own);
         (0..self.peers.len()).min_by_key(busy).unwrap_or(own)
     }
 
@@ -93,13 +88,7 @@ const HANDED_MAX: usize = 1024;
 impl Peer {
     pub(super) fn new() -> (Self, mpsc::Receiver<std::net::TcpStream>) {
         let (hand, handed) = mpsc::channel(HANDED_MAX);
-        (
-            Self {
-                open: AtomicUsize::new(0),
-                hand,
-            },
-            handed,
-        )
+        (Self { open: AtomicUsize::new(0), hand }, handed)
     }
 }
 
@@ -134,9 +123,7 @@ impl Worker {
         http.header_read_timeout(None).half_close(true);
         // Answers are gathered in the outbox; hyper's own pipelining buffer has no bound, and keeps
         // the answer to a malformed request for ever.
-        http.pipeline_flush(false)
-            .max_buf_size(BUFFER_MAX)
-            .max_header_size(HEADER_MAX);
+        http.pipeline_flush(false).max_buf_size(BUFFER_MAX).max_header_size(HEADER_MAX);
         let worker = Self {
             index,
             engine: Arc::clone(&process.engine),
@@ -167,9 +154,7 @@ impl Worker {
         mut stop: watch::Receiver<Option<Duration>>,
     ) {
         let turns = Arc::clone(&self);
-        let mut turns = self
-            .tasks
-            .spawn(async move { turns.turn.run(&turns.engine).await });
+        let mut turns = self.tasks.spawn(async move { turns.turn.run(&turns.engine).await });
         let grace = tokio::select! {
             () = self.accept(&listener) => Duration::ZERO,
             () = self.receive(handed) => Duration::ZERO,
@@ -184,10 +169,7 @@ impl Worker {
         };
         drop(listener);
         if tokio::time::timeout(grace, self.finish()).await.is_err() {
-            tracing::warn!(
-                open = self.process.connections(),
-                "requests were still in flight"
-            );
+            tracing::warn!(open = self.process.connections(), "requests were still in flight");
         }
         turns.abort();
     }
@@ -253,10 +235,7 @@ impl Worker {
         let (read, write) = stream.into_split();
         let connection = Connection::new(Arc::clone(self), write);
         let io = TokioIo::new(Stream::new(read, Arc::clone(&connection)));
-        let entry = Entry {
-            worker: Arc::clone(self),
-            id,
-        };
+        let entry = Entry { worker: Arc::clone(self), id };
         let served = Arc::clone(&connection);
         let task = self.tasks.spawn(async move {
             let worker = Arc::clone(&entry.worker);
@@ -267,9 +246,7 @@ impl Worker {
             drop(entry);
         });
         let task = task.abort_handle();
-        self.connections
-            .lock()
-            .insert(id, Served { connection, task });
+        self.connections.lock().insert(id, Served { connection, task });
     }
 
     /// Ends what is too slow, again and again.

@@ -55,10 +55,7 @@ fn every_wrong_field_of_an_admit_is_named_with_its_value() {
         assert_eq!(reply.bad_fields(), [name], "{value}");
         assert_eq!(reply.json()["reason"], "invalid_request");
     }
-    let reply = client.post(
-        "/v1/calls/admit",
-        r#"{"call_id":"x","requested_s":"86401"}"#,
-    );
+    let reply = client.post("/v1/calls/admit", r#"{"call_id":"x","requested_s":"86401"}"#);
     let problem = "\"86401\" is out of range; expected a whole number from 1 to 86400";
     assert_eq!(reply.json()["errors"][0]["problem"], problem);
     assert_eq!(world.recorded(ten()), 0);
@@ -102,18 +99,10 @@ fn every_wrong_field_of_the_other_operations_is_named() {
         ("reconcile", r#"{"live":[]}"#.into(), "source"),
         ("reconcile", r#"{"source":"","live":[]}"#.into(), "source"),
         ("reconcile", r#"{"source":"s","live":"a"}"#.into(), "live"),
-        (
-            "reconcile",
-            r#"{"source":"s","live":[],"complete":"yes"}"#.into(),
-            "complete",
-        ),
+        ("reconcile", r#"{"source":"s","live":[],"complete":"yes"}"#.into(), "complete"),
     ] {
         let reply = client.post(&format!("/v1/calls/{target}"), &body);
-        assert_eq!(
-            (reply.status, reply.bad_fields()),
-            (400, vec![named.to_owned()]),
-            "{body}"
-        );
+        assert_eq!((reply.status, reply.bad_fields()), (400, vec![named.to_owned()]), "{body}");
     }
     for (target, named) in [
         ("/v1/calls?state=ended", "state"),
@@ -127,11 +116,7 @@ fn every_wrong_field_of_the_other_operations_is_named() {
         ("/v1/concurrency?account=%zz", "account"),
     ] {
         let reply = client.get(target);
-        assert_eq!(
-            (reply.status, reply.bad_fields()),
-            (400, vec![named.to_owned()]),
-            "{target}"
-        );
+        assert_eq!((reply.status, reply.bad_fields()), (400, vec![named.to_owned()]), "{target}");
     }
 }
 
@@ -140,23 +125,10 @@ fn all_bad_fields_are_named_at_once() {
     let world = World::new();
     let body = r#"{"direction":"up","requested_s":0,"lease_s":1,"x":1,"to":1,"to":2}"#;
     let reply = world.client(TEN).post("/v1/calls/admit", body);
-    let named = [
-        "call_id",
-        "direction",
-        "lease_s",
-        "requested_s",
-        "to",
-        "to",
-        "x",
-    ];
+    let named = ["call_id", "direction", "lease_s", "requested_s", "to", "to", "x"];
     assert_eq!(reply.bad_fields(), named);
     for name in named {
-        assert!(
-            reply.json()["message"]
-                .as_str()
-                .expect("text")
-                .contains(name)
-        );
+        assert!(reply.json()["message"].as_str().expect("text").contains(name));
     }
 }
 
@@ -166,18 +138,10 @@ fn a_field_in_query_and_body_or_twice_in_one_is_refused() {
     let mut client = world.client(TEN);
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
     let reply = client.post("/v1/calls/admit?call_id=a", r#"{"call_id":"a"}"#);
-    assert_eq!(
-        (reply.status, reply.bad_fields()),
-        (400, vec!["call_id".to_owned()])
-    );
+    assert_eq!((reply.status, reply.bad_fields()), (400, vec!["call_id".to_owned()]));
     let reply = client.post_with("/v1/calls/admit?call_id=a", form, b"to=1&to=2&call_id=a");
     assert_eq!(reply.bad_fields(), ["call_id", "to"]);
-    assert_eq!(
-        client
-            .post_with("/v1/calls/admit?call_id=a", form, b"to=1")
-            .status,
-        200
-    );
+    assert_eq!(client.post_with("/v1/calls/admit?call_id=a", form, b"to=1").status, 200);
 }
 
 #[test]
@@ -186,10 +150,7 @@ fn a_token_is_never_repeated_in_an_error() {
     let secret = format!("s3cret{}", "x".repeat(300));
     let body = format!(r#"{{"call_id":"a","token":"{secret}"}}"#);
     let reply = world.client(TEN).post("/v1/calls/renew", &body);
-    assert_eq!(
-        (reply.status, reply.bad_fields()),
-        (400, vec!["token".to_owned()])
-    );
+    assert_eq!((reply.status, reply.bad_fields()), (400, vec!["token".to_owned()]));
     assert!(!reply.body.contains("s3cret"), "{reply:?}");
 }
 
@@ -204,16 +165,10 @@ fn bodies_are_read_by_type_and_by_their_first_byte() {
     assert_eq!(status("", b"call_id=a"), 200);
     assert_eq!(status("Content-Type: text/plain\r\n", b"call_id=a"), 200);
     assert_eq!(
-        status(
-            "Content-Type: Application/JSON; charset=utf-8\r\n",
-            b"{\"call_id\":\"a\"}"
-        ),
+        status("Content-Type: Application/JSON; charset=utf-8\r\n", b"{\"call_id\":\"a\"}"),
         200
     );
-    assert_eq!(
-        status("Content-Type: application/json\r\n", b"call_id=a"),
-        400
-    );
+    assert_eq!(status("Content-Type: application/json\r\n", b"call_id=a"), 400);
     assert_eq!(status("Content-Type: application/json\r\n", b""), 400);
     assert_eq!(status("Content-Type: text/xml\r\n", b"<a/>"), 400);
     for body in [
@@ -239,15 +194,9 @@ fn a_body_beyond_the_limit_is_refused_and_the_connection_closed() {
         let body = r#"{"call_id":"a"}"#;
         format!("{body}{}", " ".repeat(length - body.len()))
     };
-    assert_eq!(
-        client.post("/v1/calls/admit", &padded(16 * 1024)).status,
-        200
-    );
+    assert_eq!(client.post("/v1/calls/admit", &padded(16 * 1024)).status, 200);
     let reply = client.post("/v1/calls/admit", &padded(16 * 1024 + 1));
-    assert_eq!(
-        (reply.status, &reply.json()["sip_code"]),
-        (413, &513.into())
-    );
+    assert_eq!((reply.status, &reply.json()["sip_code"]), (413, &513.into()));
     assert_eq!(reply.header("connection"), Some("close"));
     assert!(client.is_ended());
 
@@ -261,9 +210,7 @@ fn a_body_beyond_the_limit_is_refused_and_the_connection_closed() {
     }
     let mut client = world.client(TEN);
     let head = "POST /v1/calls/batch HTTP/1.1\r\nHost: x\r\nContent-Length: 8388609\r\n";
-    client
-        .send(format!("{head}Authorization: Bearer {TEN}\r\n\r\n"))
-        .expect("sent");
+    client.send(format!("{head}Authorization: Bearer {TEN}\r\n\r\n")).expect("sent");
     assert_eq!(client.reply().status, 413);
 }
 
@@ -272,9 +219,7 @@ fn an_endless_chunked_body_is_refused_at_the_limit() {
     let world = World::new();
     let mut client = world.client(TEN);
     let head = "POST /v1/calls/admit HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n";
-    client
-        .send(format!("{head}Authorization: Bearer {TEN}\r\n\r\n"))
-        .expect("sent");
+    client.send(format!("{head}Authorization: Bearer {TEN}\r\n\r\n")).expect("sent");
     let chunk = format!("400\r\n{}\r\n", "x".repeat(1024));
     let ended = (0..10_000).any(|_| client.send(&chunk).is_err());
     assert!(ended, "ten megabytes were taken");

@@ -6,16 +6,8 @@ use crate::client::Reply;
 use crate::world::{ELASTIC, ORGANIZATION, TEN, World, elastic, ten};
 
 fn lines(reply: &Reply) -> Vec<Value> {
-    assert_eq!(
-        reply.header("content-type"),
-        Some("application/x-ndjson"),
-        "{reply:?}"
-    );
-    reply
-        .body
-        .lines()
-        .map(|line| serde_json::from_str(line).expect("JSON"))
-        .collect()
+    assert_eq!(reply.header("content-type"), Some("application/x-ndjson"), "{reply:?}");
+    reply.body.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
 const NDJSON: &str = "Content-Type: application/x-ndjson\r\n";
@@ -41,19 +33,11 @@ fn each_line_has_its_own_answer_and_a_bad_one_stops_nothing() {
         "{\"op\":\"admit\",\"call_id\":\"\u{e9}\"}\n",
         r#"{"op":"renew","call_id":"a"}"#,
     );
-    let reply = world
-        .client(TEN)
-        .post_with("/v1/calls/batch", NDJSON, body.as_bytes());
+    let reply = world.client(TEN).post_with("/v1/calls/batch", NDJSON, body.as_bytes());
     let lines = lines(&reply);
-    let statuses: Vec<_> = lines
-        .iter()
-        .map(|line| line["status"].as_u64().unwrap_or(0))
-        .collect();
+    let statuses: Vec<_> = lines.iter().map(|line| line["status"].as_u64().unwrap_or(0)).collect();
     assert_eq!(statuses, [200, 400, 200, 400, 400, 200, 404, 400, 410]);
-    assert_eq!(
-        (&lines[0]["admitted"], &lines[0]["call_id"]),
-        (&true.into(), &"a".into())
-    );
+    assert_eq!((&lines[0]["admitted"], &lines[0]["call_id"]), (&true.into(), &"a".into()));
     assert_eq!(lines[1]["errors"][0]["field"], "body");
     assert_eq!(lines[2]["state"], "live");
     assert_eq!(lines[3]["errors"][0]["field"], "op");
@@ -79,10 +63,7 @@ fn ten_thousand_lines_are_streamed_in_order_and_one_more_is_too_many() {
     }
     assert_eq!(world.recorded(elastic()), 0);
     let reply = client.post_with("/v1/calls/batch", NDJSON, "x\n".repeat(10_001).as_bytes());
-    assert_eq!(
-        (reply.status, &reply.json()["reason"]),
-        (413, &"too_large".into())
-    );
+    assert_eq!((reply.status, &reply.json()["reason"]), (413, &"too_large".into()));
 }
 
 #[test]
@@ -91,9 +72,7 @@ fn lines_of_one_batch_may_name_different_accounts() {
     let line =
         |account| format!("{{\"op\":\"admit\",\"call_id\":\"a\",\"account\":\"{account}\"}}\n");
     let body = format!("{}{}{}", line(ten()), line(elastic()), line(ten()));
-    let reply = world
-        .client(ORGANIZATION)
-        .post_with("/v1/calls/batch", NDJSON, body.as_bytes());
+    let reply = world.client(ORGANIZATION).post_with("/v1/calls/batch", NDJSON, body.as_bytes());
     let lines = lines(&reply);
     assert_eq!(lines[0]["account"], ten().to_string());
     assert_eq!(lines[1]["account"], elastic().to_string());
@@ -104,12 +83,7 @@ fn lines_of_one_batch_may_name_different_accounts() {
 fn an_empty_batch_and_foreign_parameters_are_refused() {
     let world = World::new();
     let mut client = world.client(TEN);
-    assert_eq!(
-        client
-            .post_with("/v1/calls/batch", NDJSON, b"\n \n")
-            .bad_fields(),
-        ["body"]
-    );
+    assert_eq!(client.post_with("/v1/calls/batch", NDJSON, b"\n \n").bad_fields(), ["body"]);
     let reply = client.post_with("/v1/calls/batch?account=x", NDJSON, b"{}");
     assert_eq!(reply.bad_fields(), ["account"]);
 }

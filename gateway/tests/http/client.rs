@@ -21,19 +21,15 @@ impl Reply {
     }
 
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+        serde_json::from_str(&self.body).expect("a JSON body")
     }
 
     /// The fields that an `invalid_request` names.
     pub fn bad_fields(&self) -> Vec<String> {
         let json = self.json();
-        let errors = json["errors"]
-            .as_array()
-            .unwrap_or_else(|| panic!("no errors: {self:?}"));
-        let mut names: Vec<_> = errors
-            .iter()
-            .map(|bad| bad["field"].as_str().expect("a name").to_owned())
-            .collect();
+        let errors = json["errors"].as_array().expect("a list of errors");
+        let mut names: Vec<_> =
+            errors.iter().map(|bad| bad["field"].as_str().expect("a name").to_owned()).collect();
         names.sort();
         names
     }
@@ -53,10 +49,7 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         stream.set_write_timeout(Some(PATIENCE)).expect("set");
         stream.set_nodelay(true).expect("set");
-        Self {
-            stream: BufReader::new(stream),
-            key: key.to_owned(),
-        }
+        Self { stream: BufReader::new(stream), key: key.to_owned() }
     }
 
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
@@ -64,29 +57,20 @@ impl Client {
     }
 
     pub fn end(&mut self) {
-        self.stream
-            .get_mut()
-            .shutdown(Shutdown::Write)
-            .expect("ended");
+        self.stream.get_mut().shutdown(Shutdown::Write).expect("ended");
     }
 
     pub fn get(&mut self, target: &str) -> Reply {
-        self.send(format!("GET {target} HTTP/1.1\r\n{}\r\n", self.standing()))
-            .expect("sent");
+        self.send(format!("GET {target} HTTP/1.1\r\n{}\r\n", self.standing())).expect("sent");
         self.reply()
     }
 
     pub fn post(&mut self, target: &str, body: &str) -> Reply {
-        self.post_with(
-            target,
-            "Content-Type: application/json\r\n",
-            body.as_bytes(),
-        )
+        self.post_with(target, "Content-Type: application/json\r\n", body.as_bytes())
     }
 
     pub fn post_with(&mut self, target: &str, headers: &str, body: &[u8]) -> Reply {
-        self.send(self.request(target, headers, body))
-            .expect("sent");
+        self.send(self.request(target, headers, body)).expect("sent");
         self.reply()
     }
 
@@ -108,9 +92,7 @@ impl Client {
     }
 
     pub fn reply(&mut self) -> Reply {
-        self.try_reply()
-            .expect("an answer")
-            .expect("an answer, not the end")
+        self.try_reply().expect("an answer").expect("an answer, not the end")
     }
 
     /// `None`: the server has ended the connection.
@@ -119,23 +101,17 @@ impl Client {
             return Ok(None);
         };
         let status = line.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let status = status.unwrap_or_else(|| panic!("not a status line: {line:?}"));
+        let status = status.expect("a status line");
         let mut headers = Vec::new();
         while let Some(line) = self.line()?.filter(|line| !line.is_empty()) {
             let (name, value) = line.split_once(':').expect("a header");
             headers.push((name.to_lowercase(), value.trim().to_owned()));
         }
-        let mut reply = Reply {
-            status,
-            headers,
-            body: String::new(),
-        };
+        let mut reply = Reply { status, headers, body: String::new() };
         let body = if reply.header("transfer-encoding") == Some("chunked") {
             self.chunks()?
         } else {
-            let length = reply
-                .header("content-length")
-                .and_then(|length| length.parse().ok());
+            let length = reply.header("content-length").and_then(|length| length.parse().ok());
             let mut body = vec![0; length.unwrap_or(0)];
             self.stream.read_exact(&mut body)?;
             body

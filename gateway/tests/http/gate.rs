@@ -34,9 +34,7 @@ fn sixteen_pipelined_requests_are_answered_in_order_by_one_send() {
     let read = stream.read(&mut buffer).expect("answers");
     let text = String::from_utf8_lossy(&buffer[..read]);
     assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 16, "{text}");
-    let places: Vec<_> = (0..16)
-        .map(|number| text.find(&format!("\"c{number}\"")))
-        .collect();
+    let places: Vec<_> = (0..16).map(|number| text.find(&format!("\"c{number}\""))).collect();
     assert!(places.is_sorted() && places[0].is_some(), "{places:?}");
 }
 

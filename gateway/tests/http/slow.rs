@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
 
-use crate::world::{ELASTIC, TEN, World, wait_until};
+use crate::world::{ELASTIC, TEN, Watch, World, wait_until};
 
 fn quick() -> World {
     World::with(|settings| {
@@ -23,18 +23,14 @@ fn quick() -> World {
 fn a_header_that_does_not_end_in_time_closes_the_connection_however_it_drips() {
     let world = quick();
     let mut client = world.client("");
-    let began = Instant::now();
+    let began = Watch::start();
     client.send("GET / HTTP/1.1\r\n").expect("sent");
     // One byte more than every 100 ms does not buy more time.
     while client.send("X").is_ok() {
         assert!(began.elapsed() < Duration::from_secs(10), "still open");
         std::thread::sleep(Duration::from_millis(100));
     }
-    assert!(
-        began.elapsed() >= Duration::from_secs(1),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
     assert_eq!(world.server().tally().connections_timed_out(), 1);
 }
 
@@ -42,50 +38,37 @@ fn a_header_that_does_not_end_in_time_closes_the_connection_however_it_drips() {
 fn a_body_that_does_not_end_in_time_closes_the_connection() {
     let world = quick();
     let mut client = world.client(TEN);
-    let began = Instant::now();
+    let began = Watch::start();
     let request = client.request("/v1/calls/admit", "", br#"{"call_id":"a"}"#);
     client.send(&request[..request.len() - 1]).expect("sent");
     assert!(client.is_ended());
-    assert!(
-        began.elapsed() >= Duration::from_secs(1),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
 }
 
 #[test]
 fn an_idle_connection_is_closed_after_the_idle_limit_and_not_before() {
     let world = quick();
     let mut client = world.client(TEN);
-    let began = Instant::now();
+    let began = Watch::start();
     while began.elapsed() < Duration::from_secs(3) {
         assert_eq!(client.get("/v1/concurrency").status, 200);
         std::thread::sleep(Duration::from_millis(50));
     }
-    let began = Instant::now();
+    let began = Watch::start();
     assert!(client.is_ended());
-    assert!(
-        began.elapsed() >= Duration::from_secs(2),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 #[test]
 fn a_client_that_pipelines_and_never_reads_is_stopped_and_then_closed() {
     let world = quick();
     let mut flood = world.client(ELASTIC);
-    let request = flood
-        .request("/v1/calls/admit", "", br#"{"call_id":"same"}"#)
-        .repeat(64);
-    let began = Instant::now();
+    let request = flood.request("/v1/calls/admit", "", br#"{"call_id":"same"}"#).repeat(64);
+    let began = Watch::start();
     let mut sent = 0;
     while flood.send(&request).is_ok() {
         sent += request.len();
-        assert!(
-            began.elapsed() < Duration::from_secs(15),
-            "still open after {sent} bytes"
-        );
+        assert!(began.elapsed() < Duration::from_secs(15), "still open after {sent} bytes");
     }
     // The kernel's buffers are all that it could fill.
     assert!(sent < 64 * 1024 * 1024, "{sent} bytes were taken");
@@ -120,10 +103,7 @@ impl Drop for Holder {
 #[test]
 fn ten_thousand_idle_connections_hinder_nobody() {
     let limit = rustix::process::getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
+    let raised = Rlimit { current: limit.maximum, ..limit };
     rustix::process::setrlimit(Resource::Nofile, raised).expect("raised");
     let wanted = 10_000;
     assert!(
@@ -132,29 +112,20 @@ fn ten_thousand_idle_connections_hinder_nobody() {
     );
     let world = World::new();
     let _holder = Holder::open(world.address(), wanted);
-    wait_until(Duration::from_secs(30), || {
-        world.server().connections() == wanted
-    });
+    wait_until(Duration::from_secs(30), || world.server().connections() == wanted);
     let mut client = world.client(TEN);
-    let began = Instant::now();
+    let began = Watch::start();
     for _ in 0..100 {
         assert_eq!(client.get("/v1/concurrency").status, 200);
     }
-    assert!(
-        began.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
 #[test]
 fn connections_beyond_the_limit_are_closed_at_once_and_room_comes_back() {
     let world = World::with(|settings| settings.connections_max = 2);
     let mut kept = [world.client(TEN), world.client(TEN)];
-    assert!(
-        kept.iter_mut()
-            .all(|client| client.get("/v1/concurrency").status == 200)
-    );
+    assert!(kept.iter_mut().all(|client| client.get("/v1/concurrency").status == 200));
     assert!(world.client(TEN).is_ended());
     assert_eq!(world.server().tally().connections_refused(), 1);
     let [first, mut second] = kept;
@@ -167,14 +138,10 @@ fn connections_beyond_the_limit_are_closed_at_once_and_room_comes_back() {
 #[test]
 fn two_servers_cannot_share_a_port() {
     let world = World::new();
-    let settings = gateway::http::Settings {
-        listen: world.address(),
-        ..gateway::http::Settings::default()
-    };
+    let settings =
+        gateway::http::Settings { listen: world.address(), ..gateway::http::Settings::default() };
     let engine = std::sync::Arc::clone(&world.engine);
-    let error = gateway::http::Server::start(engine, settings)
-        .err()
-        .expect("refused");
+    let error = gateway::http::Server::start(engine, settings).err().expect("refused");
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     let mut stream = TcpStream::connect(world.address()).expect("the first still listens");
     stream.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("sent");

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use gateway::engine::{self, Engine};
 use gateway::http::{Server, Settings};
@@ -58,10 +58,7 @@ fn account(id: AccountId, floor: u32, cap: Option<u32>) -> Change {
 }
 
 pub fn key(secret: &str, scope: KeyScope) -> Change {
-    Change::Key {
-        hash: KeyHash::of(secret.as_bytes()),
-        scope,
-    }
+    Change::Key { hash: KeyHash::of(secret.as_bytes()), scope }
 }
 
 impl World {
@@ -93,19 +90,11 @@ impl World {
         ])
         .expect("published");
         engine.adopt();
-        let mut settings = Settings {
-            listen: (Ipv4Addr::LOCALHOST, 0).into(),
-            threads: 2,
-            ..Settings::default()
-        };
+        let mut settings =
+            Settings { listen: (Ipv4Addr::LOCALHOST, 0).into(), threads: 2, ..Settings::default() };
         change(&mut settings);
         let server = Server::start(Arc::clone(&engine), settings).expect("a free port");
-        Self {
-            server: Some(server),
-            engine,
-            hub,
-            _directory: directory,
-        }
+        Self { server: Some(server), engine, hub, _directory: directory }
     }
 
     pub fn server(&self) -> &Server {
@@ -126,18 +115,32 @@ impl World {
     }
 
     pub fn drain(&mut self, grace: Duration) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime");
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(self.server.take().expect("not drained").drain(grace));
     }
 }
 
+/// Measures how long something takes.
+pub struct Watch {
+    began_us: i64,
+}
+
+impl Watch {
+    pub fn start() -> Self {
+        Self { began_us: hub::clock::boot_us() }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        let elapsed_us = hub::clock::boot_us() - self.began_us;
+        Duration::from_micros(elapsed_us.unsigned_abs())
+    }
+}
+
 pub fn wait_until(deadline: Duration, condition: impl Fn() -> bool) {
-    let end = Instant::now() + deadline;
+    let watch = Watch::start();
     while !condition() {
-        assert!(Instant::now() < end, "not within {deadline:?}");
+        assert!(watch.elapsed() < deadline, "not within {deadline:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -42,10 +42,7 @@ impl Log {
     }
 
     pub(super) fn watch(&self) -> Watch {
-        Watch {
-            journal: Arc::clone(&self.journal),
-            waiting_bytes: Arc::clone(&self.waiting_bytes),
-        }
+        Watch { journal: Arc::clone(&self.journal), waiting_bytes: Arc::clone(&self.waiting_bytes) }
     }
 
     /// Writes the requests as one frame. On a full disk the frame waits; the next write or
@@ -65,8 +62,7 @@ impl Log {
             return Ok(());
         }
         let frame = std::mem::take(&mut self.frame);
-        self.waiting_bytes
-            .fetch_add(frame.payload().len(), Ordering::Relaxed);
+        self.waiting_bytes.fetch_add(frame.payload().len(), Ordering::Relaxed);
         self.waiting.push_back(frame);
         self.retry()
     }
@@ -107,10 +103,7 @@ impl Watch {
         if self.is_behind() {
             return Err(HubUnavailable);
         }
-        self.journal
-            .durable(self.journal.last())
-            .await
-            .map_err(|_| HubUnavailable)
+        self.journal.durable(self.journal.last()).await.map_err(|_| HubUnavailable)
     }
 }
 

@@ -29,10 +29,7 @@ struct Shards {
 impl Shards {
     fn fresh() -> Self {
         let shards = (0..SHARDS).map(|_| Shard::default()).collect();
-        Self {
-            shards,
-            now: clock::second_of(clock::now_us()),
-        }
+        Self { shards, now: clock::second_of(clock::now_us()) }
     }
 }
 
@@ -68,35 +65,24 @@ pub(super) fn recover(options: &Options) -> Result<Recovered, OpenError> {
     );
     let token_key = token_key(&options.directory.join("token.key"))?;
     journal.compact_in_background(Shards::fresh)?;
-    Ok(Recovered {
-        shards: image.shards,
-        log: Log::new(journal),
-        token_key,
-    })
+    Ok(Recovered { shards: image.shards, log: Log::new(journal), token_key })
 }
 
 /// The key of call tokens: made at the first start, readable by the owner alone.
 fn token_key(path: &Path) -> Result<[u8; 32], OpenError> {
-    let failed = |error| OpenError::Io {
-        path: path.into(),
-        error,
-    };
+    let failed = |error| OpenError::Io { path: path.into(), error };
     let mut options = OpenOptions::new();
     match options.write(true).create_new(true).mode(0o600).open(path) {
         Ok(mut file) => {
             let key: [u8; 32] = rand::random();
-            file.write_all(&key)
-                .and_then(|()| file.sync_all())
-                .map_err(failed)?;
+            file.write_all(&key).and_then(|()| file.sync_all()).map_err(failed)?;
             Ok(key)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             let mut bytes = Vec::new();
             let file = std::fs::File::open(path).map_err(failed)?;
             file.take(33).read_to_end(&mut bytes).map_err(failed)?;
-            bytes
-                .try_into()
-                .map_err(|_| OpenError::TokenKey { path: path.into() })
+            bytes.try_into().map_err(|_| OpenError::TokenKey { path: path.into() })
         }
         Err(error) => Err(failed(error)),
     }

@@ -75,22 +75,13 @@ impl Closed {
     }
 
     pub(super) fn last(&self) -> Position {
-        let snapshot = self
-            .snapshot
-            .as_ref()
-            .map(|snapshot| snapshot.named.position);
-        self.segments
-            .last()
-            .map(|segment| segment.last)
-            .or(snapshot)
-            .unwrap_or_default()
+        let snapshot = self.snapshot.as_ref().map(|snapshot| snapshot.named.position);
+        self.segments.last().map(|segment| segment.last).or(snapshot).unwrap_or_default()
     }
 
     /// A compaction costs as much as the snapshot is large, so it has to replace as much.
     fn worth_bytes(&self, after: u64) -> u64 {
-        self.snapshot
-            .as_ref()
-            .map_or(after, |snapshot| snapshot.bytes.max(after))
+        self.snapshot.as_ref().map_or(after, |snapshot| snapshot.bytes.max(after))
     }
 
     fn is_due(&self, parts: &Parts) -> bool {
@@ -132,9 +123,7 @@ pub(super) fn now<I: Image>(parts: &Parts, fresh: I) -> Result<Compaction, Compa
     while closed.last() < last {
         parts.failure.check()?;
         // Bounded, because a failure wakes nobody here.
-        parts
-            .closed_changed
-            .wait_for(&mut closed, parts.settings.space_interval);
+        parts.closed_changed.wait_for(&mut closed, parts.settings.space_interval);
     }
     drop(closed);
     compact(parts, fresh, false)
@@ -148,9 +137,7 @@ fn wait_until_due(parts: &Parts) -> bool {
             return true;
         }
         // Bounded, because a disk that becomes full wakes nobody here.
-        parts
-            .closed_changed
-            .wait_for(&mut closed, parts.settings.space_interval);
+        parts.closed_changed.wait_for(&mut closed, parts.settings.space_interval);
     }
     false
 }
@@ -169,23 +156,11 @@ fn compact<I: Image>(
     let Some(position) = segments.last().map(|segment| segment.last) else {
         let (position, snapshot_bytes) =
             snapshot.map_or_else(Default::default, |old| (old.named.position, old.bytes));
-        return Ok(Compaction {
-            position,
-            replaced_bytes,
-            snapshot_bytes,
-        });
+        return Ok(Compaction { position, replaced_bytes, snapshot_bytes });
     };
-    let mut pace = Pace {
-        parts,
-        gently,
-        backlog_max,
-        bytes: 0,
-        since_us: clock::boot_us(),
-    };
+    let mut pace = Pace { parts, gently, backlog_max, bytes: 0, since_us: clock::boot_us() };
     if let Some(snapshot) = &snapshot {
-        snapshot::load(snapshot::open(&snapshot.named)?, &mut image, |bytes| {
-            pace.worked(bytes)
-        })?;
+        snapshot::load(snapshot::open(&snapshot.named)?, &mut image, |bytes| pace.worked(bytes))?;
     }
     for segment in &segments {
         replay(segment, &mut image, &mut pace)?;
@@ -197,11 +172,7 @@ fn compact<I: Image>(
     drop(closed);
     let obsolete = segments.into_iter().map(|segment| segment.named);
     remove(obsolete.chain(snapshot.map(|snapshot| snapshot.named)));
-    Ok(Compaction {
-        position,
-        replaced_bytes,
-        snapshot_bytes: finished.bytes,
-    })
+    Ok(Compaction { position, replaced_bytes, snapshot_bytes: finished.bytes })
 }
 
 fn replay(
@@ -217,11 +188,9 @@ fn replay(
     })?;
     let end = loop {
         let (offset, bytes, outcome) = match reader.next()? {
-            Item::Frame {
-                position,
-                offset,
-                payload,
-            } => (offset, payload.len(), image.apply(position, payload)),
+            Item::Frame { position, offset, payload } => {
+                (offset, payload.len(), image.apply(position, payload))
+            }
             Item::End(end) => break end,
         };
         outcome.map_err(|refusal| reader.refused(offset, refusal))?;
@@ -247,9 +216,7 @@ fn write<I: Image>(
     let mut outcome = Ok(());
     image.save(&mut |chunk| {
         if outcome.is_ok() {
-            outcome = writer
-                .chunk(chunk)
-                .map_err(|error| write_error(parts, error));
+            outcome = writer.chunk(chunk).map_err(|error| write_error(parts, error));
         }
         if outcome.is_ok() {
             outcome = pace.worked(chunk.len());
@@ -260,9 +227,7 @@ fn write<I: Image>(
         return Err(error);
     }
     // What a failure leaves under the temporary name is overwritten or deleted next time.
-    writer
-        .finish(&parts.directory)
-        .map_err(|error| write_error(parts, error))
+    writer.finish(&parts.directory).map_err(|error| write_error(parts, error))
 }
 
 fn write_error(parts: &Parts, error: SnapshotError) -> CompactError {
@@ -305,11 +270,7 @@ impl Pace<'_> {
         let worked_us = clock::boot_us().saturating_sub(self.since_us);
         let behind = self.parts.closed.lock().bytes() > self.backlog_max;
         let worked = Duration::from_micros(u64::try_from(worked_us).unwrap_or(0));
-        let rest = if behind {
-            Duration::ZERO
-        } else {
-            worked.saturating_mul(REST_PER_WORK)
-        };
+        let rest = if behind { Duration::ZERO } else { worked.saturating_mul(REST_PER_WORK) };
         if self.parts.rest(rest) {
             return Err(CompactError::Stopped);
         }

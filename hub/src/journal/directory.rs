@@ -34,10 +34,7 @@ impl Directory {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
         fs::create_dir_all(path).map_err(|error| OpenError::io("create", path, error))?;
         let file = File::open(path).map_err(|error| OpenError::io("open", path, error))?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            file,
-        })
+        Ok(Self { path: path.to_path_buf(), file })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -50,8 +47,7 @@ impl Directory {
 
     pub(super) fn named(&self, kind: FileKind, position: Position) -> PathBuf {
         let (prefix, suffix) = affixes(kind);
-        self.path
-            .join(format!("{prefix}{position:0POSITION_DIGITS$}{suffix}"))
+        self.path.join(format!("{prefix}{position:0POSITION_DIGITS$}{suffix}"))
     }
 
     /// Makes created, renamed and deleted names survive a power cut.
@@ -66,15 +62,9 @@ impl Directory {
             let name = entry.file_name();
             let Some(name) = name.to_str() else { continue };
             if let Some(position) = position_in(name, FileKind::Segment) {
-                listing.segments.push(NamedFile {
-                    position,
-                    path: entry.path(),
-                });
+                listing.segments.push(NamedFile { position, path: entry.path() });
             } else if let Some(position) = position_in(name, FileKind::Snapshot) {
-                listing.snapshots.push(NamedFile {
-                    position,
-                    path: entry.path(),
-                });
+                listing.snapshots.push(NamedFile { position, path: entry.path() });
             }
         }
         listing.segments.sort_by_key(|file| file.position);
@@ -105,9 +95,5 @@ fn position_in(name: &str, kind: FileKind) -> Option<Position> {
     let (prefix, suffix) = affixes(kind);
     let digits = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
     let complete = digits.len() == POSITION_DIGITS && digits.bytes().all(|b| b.is_ascii_digit());
-    if complete {
-        digits.parse().ok().map(Position)
-    } else {
-        None
-    }
+    if complete { digits.parse().ok().map(Position) } else { None }
 }

@@ -12,17 +12,10 @@ pub enum OpenError {
         "the data directory {} is in use by {}: stop that process, or give this one a directory of \
          its own", directory.display(), holder(*pid)
     )]
-    Locked {
-        directory: PathBuf,
-        pid: Option<u32>,
-    },
+    Locked { directory: PathBuf, pid: Option<u32> },
 
     #[error("cannot {action} {}: {source}", path.display())]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
+    Io { action: &'static str, path: PathBuf, source: io::Error },
 
     #[error(
         "no room on the disk of {}: free some space there and start again", directory.display()
@@ -33,31 +26,19 @@ pub enum OpenError {
         "{} was written by a newer version (format {version}, this version reads up to {known}): \
          start that version, or restore a backup made by this one", path.display()
     )]
-    NewerVersion {
-        path: PathBuf,
-        version: u32,
-        known: u32,
-    },
+    NewerVersion { path: PathBuf, version: u32, known: u32 },
 
     #[error(
         "{} is damaged at byte {offset}: {what}. Nothing was changed. Restore the whole directory \
          from a backup, or keep a copy of it and ask for help", path.display()
     )]
-    Damaged {
-        path: PathBuf,
-        offset: u64,
-        what: String,
-    },
+    Damaged { path: PathBuf, offset: u64, what: String },
 
     #[error(
         "{} lacks the records {from} to {to}: a file was removed or not restored. Nothing was \
          changed. Restore the whole directory from a backup", directory.display()
     )]
-    Gap {
-        directory: PathBuf,
-        from: Position,
-        to: Position,
-    },
+    Gap { directory: PathBuf, from: Position, to: Position },
 
     #[error(
         "{} belongs to another journal than the other files of its directory: restore the whole \
@@ -66,11 +47,7 @@ pub enum OpenError {
     ForeignFile { path: PathBuf },
 
     #[error("{} at byte {offset} is intact but cannot be used: {reason}", path.display())]
-    Refused {
-        path: PathBuf,
-        offset: u64,
-        reason: String,
-    },
+    Refused { path: PathBuf, offset: u64, reason: String },
 
     #[error("segment_bytes is {given}; expected {least} to {most}")]
     SegmentBytes { given: u64, least: u64, most: u64 },
@@ -78,11 +55,7 @@ pub enum OpenError {
 
 impl OpenError {
     pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
-        Self::Io {
-            action,
-            path: path.to_path_buf(),
-            source,
-        }
+        Self::Io { action, path: path.to_path_buf(), source }
     }
 }
 

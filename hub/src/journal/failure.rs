@@ -28,20 +28,12 @@ impl Failure {
         report: Arc<dyn Fn(&str) + Send + Sync>,
         synced: watch::Sender<Synced>,
     ) -> Self {
-        Self {
-            raised: AtomicBool::new(false),
-            synced,
-            report,
-        }
+        Self { raised: AtomicBool::new(false), synced, report }
     }
 
     pub(super) fn check(&self) -> Result<(), Failed> {
         // Acquire: whoever sees the failure also sees what preceded it.
-        if self.raised.load(Ordering::Acquire) {
-            Err(Failed)
-        } else {
-            Ok(())
-        }
+        if self.raised.load(Ordering::Acquire) { Err(Failed) } else { Ok(()) }
     }
 
     /// Refuses everything from now on; reports `reason` unless something was reported before.
@@ -55,10 +47,7 @@ impl Failure {
 
     /// A journal whose thread is gone has failed, however quietly that happened.
     pub(super) fn watch_thread(&self, name: &'static str) -> ThreadWatch<'_> {
-        ThreadWatch {
-            failure: self,
-            name,
-        }
+        ThreadWatch { failure: self, name }
     }
 }
 
@@ -70,8 +59,7 @@ pub(super) struct ThreadWatch<'a> {
 impl Drop for ThreadWatch<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.failure
-                .raise(&format!("the thread {} panicked", self.name));
+            self.failure.raise(&format!("the thread {} panicked", self.name));
         }
     }
 }

@@ -29,9 +29,7 @@ impl Default for Frame {
 
 impl Frame {
     pub fn new() -> Self {
-        Self {
-            bytes: vec![0; FRAME_HEADER_BYTES],
-        }
+        Self { bytes: vec![0; FRAME_HEADER_BYTES] }
     }
 
     /// The vector to which the payload is appended. What is already in it must stay.

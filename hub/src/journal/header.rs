@@ -63,9 +63,7 @@ impl FileHeader {
             return Err(HeaderFault::Unwritten);
         }
         if bytes[..8] != kind.magic() {
-            return Err(HeaderFault::Damaged(
-                "it does not begin as such a file does",
-            ));
+            return Err(HeaderFault::Damaged("it does not begin as such a file does"));
         }
         let version = u32::from_le_bytes(part(bytes, 8));
         if version > VERSION {

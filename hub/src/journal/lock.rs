@@ -34,10 +34,7 @@ impl DirectoryLock {
                 }
                 Err(TryLockError::WouldBlock) => {
                     let directory = directory.to_path_buf();
-                    return Err(OpenError::Locked {
-                        directory,
-                        pid: holder(&mut file),
-                    });
+                    return Err(OpenError::Locked { directory, pid: holder(&mut file) });
                 }
                 Err(TryLockError::Error(source)) => return Err(error(source)),
             }

@@ -41,10 +41,7 @@ impl Parts {
         segment: OpenSegment,
         closed: Closed,
     ) -> Self {
-        let synced = watch::Sender::new(Synced {
-            through: segment.last(),
-            failed: false,
-        });
+        let synced = watch::Sender::new(Synced { through: segment.last(), failed: false });
         Self {
             failure: Failure::new(settings.on_failure.clone(), synced.clone()),
             directory,
@@ -89,8 +86,7 @@ impl Parts {
     /// Waits so long, or less when the journal stops; answers whether it does.
     pub(super) fn rest(&self, duration: Duration) -> bool {
         let mut stopping = self.stopping.lock();
-        self.stopped
-            .wait_while_for(&mut stopping, |stopping| !*stopping, duration);
+        self.stopped.wait_while_for(&mut stopping, |stopping| !*stopping, duration);
         *stopping
     }
 }

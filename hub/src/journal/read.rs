@@ -31,11 +31,7 @@ pub(super) struct FrameReader {
 }
 
 pub(super) enum Item<'a> {
-    Frame {
-        position: Position,
-        offset: u64,
-        payload: &'a [u8],
-    },
+    Frame { position: Position, offset: u64, payload: &'a [u8] },
     End(End),
 }
 
@@ -57,8 +53,7 @@ impl FrameReader {
         let file_bytes = file.metadata().map_err(read_error)?.len();
         let mut bytes = [0; HEADER_BYTES];
         let present = usize::try_from(file_bytes).map_or(HEADER_BYTES, |n| n.min(HEADER_BYTES));
-        file.read_exact_at(&mut bytes[..present], 0)
-            .map_err(read_error)?;
+        file.read_exact_at(&mut bytes[..present], 0).map_err(read_error)?;
         let header = match FileHeader::decode(kind, &bytes) {
             Ok(header) => header,
             Err(HeaderFault::Unwritten) => return Ok(None),
@@ -109,15 +104,12 @@ impl FrameReader {
             return Ok(false);
         };
         let mut bytes = [0; FRAME_HEADER_BYTES];
-        self.file
-            .read_exact_at(&mut bytes, at)
-            .map_err(|error| self.io(error))?;
+        self.file.read_exact_at(&mut bytes, at).map_err(|error| self.io(error))?;
         let position = Position(u64::from_le_bytes(part(&bytes, 8)));
         Ok(match FrameHeader::decode(bytes, position) {
-            FrameHeader::Frame {
-                length: 0,
-                checksum,
-            } => is_intact(&[], checksum, self.place(position)),
+            FrameHeader::Frame { length: 0, checksum } => {
+                is_intact(&[], checksum, self.place(position))
+            }
             _ => false,
         })
     }
@@ -126,11 +118,7 @@ impl FrameReader {
         if !self.fill(FRAME_HEADER_BYTES)? {
             let rest = &self.buffer[self.start..self.end];
             let zero = rest.iter().all(|byte| *byte == 0);
-            return Ok(Item::End(if zero {
-                End::Open
-            } else {
-                End::Torn("a record cut short")
-            }));
+            return Ok(Item::End(if zero { End::Open } else { End::Torn("a record cut short") }));
         }
         let header: [u8; FRAME_HEADER_BYTES] = part(&self.buffer, self.start);
         let (length, checksum) = match FrameHeader::decode(header, self.expected) {
@@ -145,11 +133,7 @@ impl FrameReader {
         }
         let (position, offset) = (self.expected, self.offset);
         let payload = self.start + FRAME_HEADER_BYTES..self.start + whole;
-        if !is_intact(
-            &self.buffer[payload.clone()],
-            checksum,
-            self.place(position),
-        ) {
+        if !is_intact(&self.buffer[payload.clone()], checksum, self.place(position)) {
             return Ok(Item::End(End::Torn("a record with a wrong checksum")));
         }
         if length == 0 {
@@ -163,11 +147,7 @@ impl FrameReader {
         self.start += whole;
         self.offset += whole as u64;
         self.expected = position.next();
-        Ok(Item::Frame {
-            position,
-            offset,
-            payload: &self.buffer[payload],
-        })
+        Ok(Item::Frame { position, offset, payload: &self.buffer[payload] })
     }
 
     pub(super) fn damaged(&self, what: &str) -> OpenError {
@@ -175,18 +155,11 @@ impl FrameReader {
     }
 
     pub(super) fn refused(&self, offset: u64, refusal: Refusal) -> OpenError {
-        OpenError::Refused {
-            path: self.named.path.clone(),
-            offset,
-            reason: refusal.0,
-        }
+        OpenError::Refused { path: self.named.path.clone(), offset, reason: refusal.0 }
     }
 
     fn place(&self, position: Position) -> Place {
-        Place {
-            position,
-            seed: self.seed,
-        }
+        Place { position, seed: self.seed }
     }
 
     /// Makes at least `need` bytes present, or answers false when the file ends before that.
@@ -235,21 +208,15 @@ pub(super) fn written_after(path: &Path, offset: u64) -> std::io::Result<u64> {
 }
 
 fn damaged(path: &Path, offset: u64, what: &str) -> OpenError {
-    OpenError::Damaged {
-        path: path.to_path_buf(),
-        offset,
-        what: what.into(),
-    }
+    OpenError::Damaged { path: path.to_path_buf(), offset, what: what.into() }
 }
 
 fn header_error(path: &Path, fault: &HeaderFault) -> OpenError {
     match fault {
         HeaderFault::Unwritten => damaged(path, 0, "it has no header"),
         HeaderFault::Damaged(what) => damaged(path, 0, what),
-        &HeaderFault::NewerVersion(version) => OpenError::NewerVersion {
-            path: path.to_path_buf(),
-            version,
-            known: VERSION,
-        },
+        &HeaderFault::NewerVersion(version) => {
+            OpenError::NewerVersion { path: path.to_path_buf(), version, known: VERSION }
+        }
     }
 }

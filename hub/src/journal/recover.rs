@@ -45,15 +45,8 @@ impl Recovery {
         settings.check()?;
         let directory = Directory::open(path)?;
         let lock = DirectoryLock::take(path)?;
-        let listing = directory
-            .list()
-            .map_err(|error| OpenError::io("list", path, error))?;
-        Ok(Self {
-            directory,
-            settings,
-            lock,
-            listing,
-        })
+        let listing = directory.list().map_err(|error| OpenError::io("list", path, error))?;
+        Ok(Self { directory, settings, lock, listing })
     }
 
     /// Whether there is nothing to recover: the journal is about to be created.
@@ -63,37 +56,22 @@ impl Recovery {
 
     /// Feeds everything recorded to `image`, which must be empty, and opens the journal behind it.
     pub fn replay(self, image: &mut impl Image) -> Result<(Journal, Recovered), OpenError> {
-        let Self {
-            directory,
-            settings,
-            lock,
-            listing,
-        } = self;
+        let Self { directory, settings, lock, listing } = self;
         let snapshot = match newest_intact(&listing.snapshots)? {
             Some(reader) => {
                 let stream = reader.header().stream;
-                Some((
-                    stream,
-                    snapshot::load(reader, image, |_| Ok::<_, OpenError>(()))?,
-                ))
+                Some((stream, snapshot::load(reader, image, |_| Ok::<_, OpenError>(()))?))
             }
             None => None,
         };
-        let loaded = snapshot
-            .as_ref()
-            .map_or(Position(0), |(_, file)| file.named.position);
-        let (obsolete, segments): (Vec<_>, Vec<_>) = listing
-            .segments
-            .into_iter()
-            .partition(|segment| segment.position <= loaded);
+        let loaded = snapshot.as_ref().map_or(Position(0), |(_, file)| file.named.position);
+        let (obsolete, segments): (Vec<_>, Vec<_>) =
+            listing.segments.into_iter().partition(|segment| segment.position <= loaded);
         let stream = snapshot.as_ref().map(|(stream, _)| *stream);
         let mut history = History::new(stream, loaded);
         history.read(directory.path(), &segments, image)?;
 
-        let older = listing
-            .snapshots
-            .into_iter()
-            .filter(|file| file.position != loaded);
+        let older = listing.snapshots.into_iter().filter(|file| file.position != loaded);
         let recovered = Recovered {
             snapshot: loaded,
             payloads: history.expected.0 - loaded.0 - 1,
@@ -155,12 +133,7 @@ struct Segment {
 
 impl History {
     fn new(stream: Option<u128>, loaded: Position) -> Self {
-        Self {
-            stream,
-            expected: loaded.next(),
-            kept: Vec::new(),
-            dropped: Vec::new(),
-        }
+        Self { stream, expected: loaded.next(), kept: Vec::new(), dropped: Vec::new() }
     }
 
     fn read(
@@ -175,10 +148,7 @@ impl History {
             sealed.push(reader.as_ref().map_or(Ok(false), FrameReader::is_sealed)?);
         }
         // Seals are written in order, so everything before one had been synced.
-        let synced = sealed
-            .iter()
-            .rposition(|sealed| *sealed)
-            .map_or(0, |index| index + 1);
+        let synced = sealed.iter().rposition(|sealed| *sealed).map_or(0, |index| index + 1);
         for (index, named) in segments.iter().enumerate() {
             let follows = named.position == self.expected;
             match FrameReader::open(named, FileKind::Segment)? {
@@ -203,17 +173,13 @@ impl History {
         image: &mut impl Image,
     ) -> Result<(), OpenError> {
         if *self.stream.get_or_insert(reader.header().stream) != reader.header().stream {
-            return Err(OpenError::ForeignFile {
-                path: reader.named().path.clone(),
-            });
+            return Err(OpenError::ForeignFile { path: reader.named().path.clone() });
         }
         let end = loop {
             let (offset, outcome) = match reader.next()? {
-                Item::Frame {
-                    position,
-                    offset,
-                    payload,
-                } => (offset, image.apply(position, payload)),
+                Item::Frame { position, offset, payload } => {
+                    (offset, image.apply(position, payload))
+                }
                 Item::End(end) => break end,
             };
             outcome.map_err(|refusal| reader.refused(offset, refusal))?;
@@ -237,10 +203,7 @@ impl History {
     /// Whether a crash may have lost what should follow what was read.
     fn is_torn(&self) -> bool {
         !self.dropped.is_empty()
-            || self
-                .kept
-                .last()
-                .is_some_and(|segment| segment.end != End::Sealed)
+            || self.kept.last().is_some_and(|segment| segment.end != End::Sealed)
     }
 
     /// Why a segment cannot follow what was read.
@@ -251,11 +214,9 @@ impl History {
             what: what.into(),
         };
         match self.kept.last() {
-            _ if next.position <= self.expected => damaged(
-                &next.path,
-                0,
-                "it has no header, or repeats records of another file",
-            ),
+            _ if next.position <= self.expected => {
+                damaged(&next.path, 0, "it has no header, or repeats records of another file")
+            }
             Some(torn) if torn.end == End::Open => damaged(&torn.named.path, torn.offset, ZEROED),
             _ => OpenError::Gap {
                 directory: directory.to_path_buf(),
@@ -267,10 +228,7 @@ impl History {
 
     fn lost_bytes(&self) -> Result<u64, OpenError> {
         let mut lost = 0;
-        let open = self
-            .kept
-            .iter()
-            .filter(|segment| segment.end != End::Sealed);
+        let open = self.kept.iter().filter(|segment| segment.end != End::Sealed);
         let torn = open.map(|segment| (&segment.named.path, segment.offset));
         for (path, offset) in torn.chain(self.dropped.iter().map(|file| (&file.path, 0))) {
             let bytes = written_after(path, offset);
@@ -288,35 +246,20 @@ impl History {
     /// leaves nothing worse than before.
     fn mend(self, directory: &Directory) -> Result<Vec<ClosedSegment>, OpenError> {
         let path = directory.path();
-        directory
-            .remove_temporary()
-            .map_err(|error| OpenError::io("clean up", path, error))?;
+        directory.remove_temporary().map_err(|error| OpenError::io("clean up", path, error))?;
         for file in self.dropped.iter().rev() {
             std::fs::remove_file(&file.path)
                 .map_err(|error| OpenError::io("remove", &file.path, error))?;
         }
-        directory
-            .sync()
-            .map_err(|error| OpenError::io("sync", path, error))?;
+        directory.sync().map_err(|error| OpenError::io("sync", path, error))?;
         let mut closed = Vec::with_capacity(self.kept.len());
         for segment in self.kept {
-            segment
-                .mend()
-                .map_err(|error| OpenError::io("mend", &segment.named.path, error))?;
-            let Segment {
-                named,
-                offset,
-                next,
-                ..
-            } = segment;
+            segment.mend().map_err(|error| OpenError::io("mend", &segment.named.path, error))?;
+            let Segment { named, offset, next, .. } = segment;
             let last = Position(next.0 - 1);
             // An empty segment is replaced by the new one, which gets the same name.
             if last >= named.position {
-                closed.push(ClosedSegment {
-                    named,
-                    last,
-                    bytes: offset,
-                });
+                closed.push(ClosedSegment { named, last, bytes: offset });
             }
         }
         Ok(closed)
@@ -352,9 +295,7 @@ fn begin_segment(
         });
     segment.map_err(|error| {
         if is_full(&error) {
-            OpenError::Full {
-                directory: directory.path().to_path_buf(),
-            }
+            OpenError::Full { directory: directory.path().to_path_buf() }
         } else {
             OpenError::io("begin a segment in", directory.path(), error)
         }

@@ -33,19 +33,10 @@ pub(super) fn reserve(
     preallocate: bool,
 ) -> io::Result<Reserved> {
     let path = directory.temporary(purpose);
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(FILE_MODE)
-        .open(&path)?;
+    let file =
+        File::options().read(true).write(true).create_new(true).mode(FILE_MODE).open(&path)?;
     match allocate(&file, bytes, preallocate) {
-        Ok(set_aside) => Ok(Reserved {
-            file,
-            path,
-            bytes,
-            set_aside,
-        }),
+        Ok(set_aside) => Ok(Reserved { file, path, bytes, set_aside }),
         Err(error) => {
             fs::remove_file(&path)?;
             Err(error)
@@ -95,9 +86,5 @@ fn allocate(file: &File, bytes: u64, preallocate: bool) -> io::Result<bool> {
             }
         }
     }
-    if has_room(file, bytes)? {
-        Ok(false)
-    } else {
-        Err(io::ErrorKind::StorageFull.into())
-    }
+    if has_room(file, bytes)? { Ok(false) } else { Err(io::ErrorKind::StorageFull.into()) }
 }

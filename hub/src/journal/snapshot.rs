@@ -45,50 +45,26 @@ impl SnapshotWriter {
     ) -> io::Result<Self> {
         let temporary = directory.temporary("snapshot");
         let mut options = File::options();
-        options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(FILE_MODE);
+        options.write(true).create(true).truncate(true).mode(FILE_MODE);
         let file = options.open(&temporary)?;
-        let header = FileHeader {
-            kind: FileKind::Snapshot,
-            stream,
-            position,
-        };
+        let header = FileHeader { kind: FileKind::Snapshot, stream, position };
         let mut buffer = Vec::with_capacity(WRITE_BYTES + SNAPSHOT_CHUNK_BYTES_MAX);
         buffer.extend_from_slice(&header.encode());
         let seed = header.seed();
         let next_chunk = Position(1);
-        Ok(Self {
-            temporary,
-            file,
-            header,
-            seed,
-            next_chunk,
-            buffer,
-            written: 0,
-            synced: 0,
-        })
+        Ok(Self { temporary, file, header, seed, next_chunk, buffer, written: 0, synced: 0 })
     }
 
     pub(super) fn chunk(&mut self, chunk: &[u8]) -> Result<(), SnapshotError> {
         if chunk.is_empty() || chunk.len() > SNAPSHOT_CHUNK_BYTES_MAX {
             let what = format!("a snapshot chunk of {} bytes", chunk.len());
-            return Err(SnapshotError::Write(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                what,
-            )));
+            return Err(SnapshotError::Write(io::Error::new(io::ErrorKind::InvalidInput, what)));
         }
         let header = encode_header(chunk.len(), PayloadChecksum::of(chunk), self.place());
         self.buffer.extend_from_slice(&header);
         self.buffer.extend_from_slice(chunk);
         self.next_chunk = self.next_chunk.next();
-        if self.buffer.len() >= WRITE_BYTES {
-            self.flush()
-        } else {
-            Ok(())
-        }
+        if self.buffer.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
     }
 
     /// Makes the snapshot the newest one.
@@ -104,10 +80,7 @@ impl SnapshotWriter {
         let path = directory.named(FileKind::Snapshot, position);
         fs::rename(&self.temporary, &path).map_err(SnapshotError::Write)?;
         directory.sync().map_err(SnapshotError::Sync)?;
-        Ok(FinishedSnapshot {
-            named: NamedFile { position, path },
-            bytes: self.written,
-        })
+        Ok(FinishedSnapshot { named: NamedFile { position, path }, bytes: self.written })
     }
 
     pub(super) fn abandon(self) {
@@ -118,16 +91,11 @@ impl SnapshotWriter {
     }
 
     fn place(&self) -> Place {
-        Place {
-            position: self.next_chunk,
-            seed: self.seed,
-        }
+        Place { position: self.next_chunk, seed: self.seed }
     }
 
     fn flush(&mut self) -> Result<(), SnapshotError> {
-        self.file
-            .write_all(&self.buffer)
-            .map_err(SnapshotError::Write)?;
+        self.file.write_all(&self.buffer).map_err(SnapshotError::Write)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
         if self.written - self.synced >= SYNC_BYTES {
@@ -161,19 +129,14 @@ pub(super) fn load<E: From<OpenError>>(
 ) -> Result<FinishedSnapshot, E> {
     let end = loop {
         let (offset, bytes, outcome) = match reader.next()? {
-            Item::Frame {
-                offset, payload, ..
-            } => (offset, payload.len(), image.load(payload)),
+            Item::Frame { offset, payload, .. } => (offset, payload.len(), image.load(payload)),
             Item::End(end) => break end,
         };
         outcome.map_err(|refusal| reader.refused(offset, refusal))?;
         pace(bytes)?;
     };
     require_whole(&reader, end)?;
-    Ok(FinishedSnapshot {
-        named: reader.named().clone(),
-        bytes: reader.offset(),
-    })
+    Ok(FinishedSnapshot { named: reader.named().clone(), bytes: reader.offset() })
 }
 
 /// Reads a snapshot to its end without using it.

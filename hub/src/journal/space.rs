@@ -20,9 +20,7 @@ pub(super) fn run(parts: &Parts) {
     loop {
         if let Err(error) = parts.look_for_space() {
             let path = parts.directory.path().display();
-            parts
-                .failure
-                .raise(&format!("cannot reserve space in {path}: {error}"));
+            parts.failure.raise(&format!("cannot reserve space in {path}: {error}"));
             return;
         }
         let mut space = parts.space.lock();

@@ -49,15 +49,9 @@ impl Parts {
             return if reached.failed { Err(Failed) } else { Ok(()) };
         }
         let mut watched = self.synced.subscribe();
-        let reached = watched
-            .wait_for(|synced| synced.failed || synced.through >= position)
-            .await;
+        let reached = watched.wait_for(|synced| synced.failed || synced.through >= position).await;
         // The sender lives in `self`, so an error could only mean what `failed` means.
-        if reached.is_ok_and(|synced| !synced.failed) {
-            Ok(())
-        } else {
-            Err(Failed)
-        }
+        if reached.is_ok_and(|synced| !synced.failed) { Ok(()) } else { Err(Failed) }
     }
 
     /// The last sync and seal, after all threads have returned.
@@ -95,37 +89,20 @@ impl Parts {
     }
 
     fn sync(&self, unsynced: Unsynced) -> Result<(), Failed> {
-        let Unsynced {
-            closing,
-            current,
-            current_path,
-            through,
-        } = unsynced;
+        let Unsynced { closing, current, current_path, through } = unsynced;
         for segment in &closing {
-            segment
-                .file
-                .sync_data()
-                .map_err(|error| self.sync_failed(&segment.path, &error))?;
+            segment.file.sync_data().map_err(|error| self.sync_failed(&segment.path, &error))?;
         }
         if !closing.is_empty() {
             let path = self.directory.path();
-            self.directory
-                .sync()
-                .map_err(|error| self.sync_failed(path, &error))?;
+            self.directory.sync().map_err(|error| self.sync_failed(path, &error))?;
         }
-        current
-            .sync_data()
-            .map_err(|error| self.sync_failed(&current_path, &error))?;
+        current.sync_data().map_err(|error| self.sync_failed(&current_path, &error))?;
         self.synced.send_modify(|synced| synced.through = through);
         for segment in closing {
-            segment
-                .seal()
-                .map_err(|error| self.sync_failed(&segment.path, &error))?;
+            segment.seal().map_err(|error| self.sync_failed(&segment.path, &error))?;
             self.closed.lock().push(ClosedSegment {
-                named: NamedFile {
-                    position: segment.first,
-                    path: segment.path.clone(),
-                },
+                named: NamedFile { position: segment.first, path: segment.path.clone() },
                 last: segment.last(),
                 bytes: segment.bytes(),
             });

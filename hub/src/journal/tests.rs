@@ -1,10 +1,6 @@
 //! Promises of the journal, on real files.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test ends by panicking"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends by panicking")]
 
 mod compaction;
 mod damage;
@@ -32,20 +28,14 @@ struct Log {
 
 impl Log {
     fn payloads(&self) -> Vec<Vec<u8>> {
-        self.entries
-            .iter()
-            .map(|(_, payload)| payload.clone())
-            .collect()
+        self.entries.iter().map(|(_, payload)| payload.clone()).collect()
     }
 }
 
 impl Image for Log {
     fn load(&mut self, chunk: &[u8]) -> Result<(), Refusal> {
-        let (position, payload) = chunk
-            .split_at_checked(8)
-            .ok_or(Refusal("short chunk".into()))?;
-        self.entries
-            .push((u64::from_le_bytes(position.try_into()?), payload.to_vec()));
+        let (position, payload) = chunk.split_at_checked(8).ok_or(Refusal("short chunk".into()))?;
+        self.entries.push((u64::from_le_bytes(position.try_into()?), payload.to_vec()));
         Ok(())
     }
 
@@ -114,23 +104,13 @@ fn numbered(number: u64) -> Vec<u8> {
 }
 
 fn assert_numbered(log: &Log, count: u64) {
-    let expected: Vec<_> = (1..=count)
-        .map(|number| (number, numbered(number)))
-        .collect();
-    assert!(
-        log.entries == expected,
-        "{} of {count} payloads, or wrong ones",
-        log.entries.len()
-    );
+    let expected: Vec<_> = (1..=count).map(|number| (number, numbered(number))).collect();
+    assert!(log.entries == expected, "{} of {count} payloads, or wrong ones", log.entries.len());
 }
 
 fn wait_durable(journal: &Journal) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    runtime
-        .block_on(journal.durable(journal.last()))
-        .expect("the journal works");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(journal.durable(journal.last())).expect("the journal works");
 }
 
 /// For at most 20 s.
@@ -158,9 +138,7 @@ fn crash_copy(journal: &Journal) -> tempfile::TempDir {
 fn settle(journal: &Journal) {
     wait_durable(journal);
     let first = journal.parts.writer.lock().segment.first;
-    wait_until("full segments are sealed", || {
-        journal.parts.closed.lock().last().next() == first
-    });
+    wait_until("full segments are sealed", || journal.parts.closed.lock().last().next() == first);
     wait_until("the next segment is ready", || {
         journal.is_full() || journal.parts.space.lock().spare.is_some()
     });
@@ -168,12 +146,9 @@ fn settle(journal: &Journal) {
 
 /// Sorted by name.
 fn files(directory: &Path, suffix: &str) -> Vec<PathBuf> {
-    let entries = fs::read_dir(directory)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = entries
-        .filter(|path| path.to_str().unwrap().ends_with(suffix))
-        .collect();
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> =
+        entries.filter(|path| path.to_str().unwrap().ends_with(suffix)).collect();
     files.sort();
     files
 }
@@ -189,11 +164,5 @@ fn recording_failures() -> (Settings, Arc<Mutex<Vec<String>>>) {
     let reasons = Arc::new(Mutex::new(Vec::new()));
     let record = Arc::clone(&reasons);
     let on_failure = Arc::new(move |reason: &str| record.lock().push(reason.to_owned()));
-    (
-        Settings {
-            on_failure,
-            ..small()
-        },
-        reasons,
-    )
+    (Settings { on_failure, ..small() }, reasons)
 }

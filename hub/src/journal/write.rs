@@ -36,10 +36,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(segment: OpenSegment) -> Self {
-        Self {
-            segment,
-            closing: Vec::new(),
-        }
+        Self { segment, closing: Vec::new() }
     }
 }
 
@@ -51,11 +48,7 @@ impl OpenSegment {
         stream: u128,
         first: Position,
     ) -> io::Result<Self> {
-        let header = FileHeader {
-            kind: FileKind::Segment,
-            stream,
-            position: first,
-        };
+        let header = FileHeader { kind: FileKind::Segment, stream, position: first };
         let path = directory.named(FileKind::Segment, first);
         let begun = reserved.file.write_all_at(&header.encode(), 0);
         if let Err(error) = begun.and_then(|()| fs::rename(&reserved.path, &path)) {
@@ -82,15 +75,7 @@ impl OpenSegment {
     ) -> io::Result<Self> {
         let file = File::options().read(true).write(true).open(&path)?;
         let (first, seed) = (header.position, header.seed());
-        Ok(Self {
-            file: Arc::new(file),
-            path,
-            first,
-            next,
-            seed,
-            offset,
-            capacity: offset,
-        })
+        Ok(Self { file: Arc::new(file), path, first, next, seed, offset, capacity: offset })
     }
 
     pub(super) fn last(&self) -> Position {
@@ -116,10 +101,7 @@ impl OpenSegment {
     pub(super) fn seal(&self) -> io::Result<()> {
         self.file.set_len(self.offset)?;
         if !self.is_empty() {
-            let seal = encode_seal(Place {
-                position: self.next,
-                seed: self.seed,
-            });
+            let seal = encode_seal(Place { position: self.next, seed: self.seed });
             match self.file.write_all_at(&seal, self.offset) {
                 Err(error) if is_full(&error) => self.file.set_len(self.offset)?,
                 outcome => outcome?,
@@ -140,9 +122,7 @@ impl Parts {
         self.failure.check()?;
         let payload_bytes = frame.payload().len();
         if payload_bytes > FRAME_BYTES_MAX {
-            return Err(AppendError::TooLarge {
-                bytes: payload_bytes,
-            });
+            return Err(AppendError::TooLarge { bytes: payload_bytes });
         }
         if payload_bytes == 0 {
             return Ok(self.last());
@@ -154,13 +134,7 @@ impl Parts {
         }
         let segment = &mut writer.segment;
         let position = segment.next;
-        let bytes = frame.encode(
-            checksum,
-            Place {
-                position,
-                seed: segment.seed,
-            },
-        );
+        let bytes = frame.encode(checksum, Place { position, seed: segment.seed });
         if let Err(error) = segment.file.write_all_at(bytes, segment.offset) {
             return Err(self.undo_write(segment, &error));
         }
@@ -180,11 +154,7 @@ impl Parts {
     pub(super) fn rotate(&self, writer: &mut Writer) -> Result<(), AppendError> {
         let ready = self.space.lock().spare.take();
         self.space_wanted.notify_one();
-        let Settings {
-            segment_bytes,
-            preallocate,
-            ..
-        } = self.settings;
+        let Settings { segment_bytes, preallocate, .. } = self.settings;
         let reserved = ready.map_or_else(
             || reserve_what_there_is(&self.directory, "rotation", segment_bytes, preallocate),
             Ok,
@@ -194,9 +164,7 @@ impl Parts {
             .and_then(|reserved| OpenSegment::begin(&self.directory, reserved, self.stream, first));
         match begun {
             Ok(segment) => {
-                writer
-                    .closing
-                    .push(std::mem::replace(&mut writer.segment, segment));
+                writer.closing.push(std::mem::replace(&mut writer.segment, segment));
                 Ok(())
             }
             Err(error) => Err(self.cannot("begin a segment in", self.directory.path(), &error)),

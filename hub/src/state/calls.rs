@@ -62,27 +62,20 @@ impl Calls {
             self.tables.resize_with(TABLES, CallTable::default);
         }
         let name = self.hasher.name(call.account(), call.call_id());
-        Place {
-            table: &mut self.tables[name.part(TABLES)],
-            name,
-        }
+        Place { table: &mut self.tables[name.part(TABLES)], name }
     }
 
     /// An expired tombstone does not stand in the way; one admission reported twice is one.
-    pub(super) fn admit(&mut self, call: Call, lease: Lease, holder: u32) -> Admitted {
+    pub(super) fn admit(&mut self, call: &Call, lease: Lease, holder: u32) -> Admitted {
         let now = second_of(call.facts().admitted_us);
-        let place = self.place(&call);
+        let place = self.place(call);
         match place.table.find(place.name) {
             Some(Entry::Ended(record)) if record.forget_at <= now => {}
-            Some(known) if same_admission(known.call(), &call) => return Admitted::Repeated,
+            Some(known) if same_admission(known.call(), call) => return Admitted::Repeated,
             Some(_) => return Admitted::Rejected,
             None => {}
         }
-        let live = Live {
-            call: call.clone(),
-            lease,
-            holder,
-        };
+        let live = Live { call: call.clone(), lease, holder };
         place.table.put(place.name, Entry::Live(Box::new(live)));
         self.live += 1;
         Admitted::New

@@ -48,10 +48,7 @@ impl Counter {
     fn lease_of(&mut self, holder: u32) -> &mut Leased {
         let position = self.leases.iter().position(|lease| lease.holder == holder);
         let position = position.unwrap_or_else(|| {
-            self.leases.push(Leased {
-                holder,
-                ..Leased::default()
-            });
+            self.leases.push(Leased { holder, ..Leased::default() });
             self.leases.len() - 1
         });
         &mut self.leases[position]
@@ -89,14 +86,8 @@ impl Counters {
         floor: u32,
         cap: u32,
     ) {
-        let fresh = Counter {
-            organization,
-            version: 0,
-            floor: 0,
-            cap: 0,
-            leases: Vec::new(),
-            live: 0,
-        };
+        let fresh =
+            Counter { organization, version: 0, floor: 0, cap: 0, leases: Vec::new(), live: 0 };
         let counter = self.counters.entry(id).or_insert(fresh);
         if version < counter.version {
             return;
@@ -109,11 +100,7 @@ impl Counters {
 
     pub(super) fn remove(&mut self, id: AccountId) {
         if let Some(counter) = self.counters.remove(&id) {
-            let nothing = Share {
-                floor: 0,
-                cap: 0,
-                leased: 0,
-            };
+            let nothing = Share { floor: 0, cap: 0, leased: 0 };
             self.account_for(counter.organization, counter.share(), nothing);
         }
         self.counters.remove(&id.shadow());
@@ -137,12 +124,7 @@ impl Counters {
         let bound = if want.counter.is_shadow() {
             None
         } else {
-            Some(
-                self.organizations
-                    .get(&organization)
-                    .copied()
-                    .unwrap_or_default(),
-            )
+            Some(self.organizations.get(&organization).copied().unwrap_or_default())
         };
         let (sums, total) = bound.map_or((Sums::default(), u32::MAX), |organization| {
             (organization.sums, organization.total)
@@ -155,11 +137,7 @@ impl Counters {
             };
             let scope = scope.unwrap_or(Scope::Account);
             let true_now = want.recalled || scope == Scope::Account;
-            return if true_now {
-                Wanted::Refused { scope, limit }
-            } else {
-                Wanted::Recall
-            };
+            return if true_now { Wanted::Refused { scope, limit } } else { Wanted::Recall };
         }
         self.add(want.counter, holder, granted);
         Wanted::Granted(granted)
@@ -208,11 +186,7 @@ impl Counters {
         }
         for (id, counter) in &self.counters {
             if !id.is_shadow() {
-                let sums = &mut self
-                    .organizations
-                    .entry(counter.organization)
-                    .or_default()
-                    .sums;
+                let sums = &mut self.organizations.entry(counter.organization).or_default().sums;
                 sums.committed += counter.share().committed();
             }
         }
@@ -235,9 +209,7 @@ impl Counters {
 
     /// The organization to which a counter belongs.
     pub(super) fn organization_of(&self, id: AccountId) -> Option<AccountId> {
-        self.counters
-            .get(&id.real())
-            .map(|counter| counter.organization)
+        self.counters.get(&id.real()).map(|counter| counter.organization)
     }
 
     /// Whether a request with these values would change nothing.
@@ -258,11 +230,7 @@ impl Counters {
     pub(super) fn count_live(&mut self, id: AccountId, went_live: bool) {
         if let Some(counter) = self.counters.get_mut(&id) {
             let live = counter.live;
-            counter.live = if went_live {
-                live.saturating_add(1)
-            } else {
-                live.saturating_sub(1)
-            };
+            counter.live = if went_live { live.saturating_add(1) } else { live.saturating_sub(1) };
         }
     }
 
@@ -278,9 +246,7 @@ impl Counters {
 
     /// Units that holders have of a counter.
     pub fn leased(&self, id: AccountId) -> u32 {
-        self.counters
-            .get(&id)
-            .map_or(0, |counter| counter.share().leased)
+        self.counters.get(&id).map_or(0, |counter| counter.share().leased)
     }
 
     /// Invariant I2 in the form that survives lowered limits: the kept sums are the true ones.
@@ -301,10 +267,7 @@ impl Counters {
         for (id, organization) in &self.organizations {
             let sum = sums.get(id).copied().unwrap_or_default();
             if organization.sums != sum {
-                return Err(format!(
-                    "{id:?}: kept {:?}, true {sum:?}",
-                    organization.sums
-                ));
+                return Err(format!("{id:?}: kept {:?}, true {sum:?}", organization.sums));
             }
         }
         Ok(())
@@ -312,9 +275,7 @@ impl Counters {
 
     /// I2 as it stands while no limit is lowered: leases within caps, commitments within totals.
     pub fn within_limits(&self) -> bool {
-        self.counters
-            .values()
-            .all(|counter| counter.share().leased <= counter.cap)
+        self.counters.values().all(|counter| counter.share().leased <= counter.cap)
             && self
                 .organizations
                 .values()

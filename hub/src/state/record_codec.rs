@@ -83,12 +83,8 @@ pub fn read_record(reader: &mut Reader<'_>) -> Result<Record, Malformed> {
         call: read_call(reader)?,
         answered_us: reader.optional(Reader::signed)?,
         ended_us: reader.signed()?,
-        outcome: *Outcome::ALL
-            .get(usize::from(reader.byte()?))
-            .ok_or(Malformed("an outcome"))?,
-        cause: *Cause::ALL
-            .get(usize::from(reader.byte()?))
-            .ok_or(Malformed("a cause"))?,
+        outcome: *Outcome::ALL.get(usize::from(reader.byte()?)).ok_or(Malformed("an outcome"))?,
+        cause: *Cause::ALL.get(usize::from(reader.byte()?)).ok_or(Malformed("a cause"))?,
         billable_s: reader.small()?,
         cost: Amount::from_micros(reader.signed()?),
         debt: Amount::from_micros(reader.signed()?),

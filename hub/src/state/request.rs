@@ -122,16 +122,8 @@ impl Granted {
 
     /// `seconds` is cut to 31 bits: 68 years.
     pub const fn new(seconds: u32, is_final: bool) -> Self {
-        let seconds = if seconds > Self::SECONDS {
-            Self::SECONDS
-        } else {
-            seconds
-        };
-        Self(if is_final {
-            seconds | !Self::SECONDS
-        } else {
-            seconds
-        })
+        let seconds = if seconds > Self::SECONDS { Self::SECONDS } else { seconds };
+        Self(if is_final { seconds | !Self::SECONDS } else { seconds })
     }
 }
 
@@ -197,13 +189,7 @@ pub fn write_request(writer: &mut Writer<'_>, request: &Request) {
             writer.unsigned(*version);
             writer.unsigned(u64::from(*total));
         }
-        Request::Counter {
-            id,
-            organization,
-            version,
-            floor,
-            cap,
-        } => {
+        Request::Counter { id, organization, version, floor, cap } => {
             writer.byte(tag::COUNTER);
             write_account(writer, *id);
             write_account(writer, *organization);
@@ -219,10 +205,7 @@ pub fn write_request(writer: &mut Writer<'_>, request: &Request) {
             writer.byte(tag::WALLET);
             write_wallet(writer, wallet);
         }
-        Request::TakeOver {
-            holder,
-            call_lease_s,
-        } => {
+        Request::TakeOver { holder, call_lease_s } => {
             writer.byte(tag::TAKE_OVER);
             writer.fixed(holder.0.to_le_bytes());
             writer.unsigned(u64::from(*call_lease_s));
@@ -253,21 +236,15 @@ pub fn read_request(reader: &mut Reader<'_>) -> Result<Request, Malformed> {
             floor: reader.small()?,
             cap: reader.small()?,
         },
-        tag::COUNTER_GONE => Request::CounterGone {
-            id: read_account(reader)?,
-        },
+        tag::COUNTER_GONE => Request::CounterGone { id: read_account(reader)? },
         tag::WALLET => Request::Wallet(read_wallet(reader)?),
         tag::TAKE_OVER => Request::TakeOver {
             holder: HolderId(u128::from_le_bytes(reader.fixed()?)),
             call_lease_s: reader.small()?,
         },
         tag::SYNC => Request::Sync(read_sync(reader)?),
-        tag::ACKNOWLEDGE => Request::Acknowledge {
-            through: reader.unsigned()?,
-        },
-        tag::FORGET => Request::Forget {
-            count: reader.small()?,
-        },
+        tag::ACKNOWLEDGE => Request::Acknowledge { through: reader.unsigned()? },
+        tag::FORGET => Request::Forget { count: reader.small()? },
         _ => return Err(Malformed("an unknown request")),
     })
 }
@@ -309,15 +286,10 @@ pub fn write_sync(writer: &mut Writer<'_>, sync: &Sync) {
 }
 
 fn read_sync(reader: &mut Reader<'_>) -> Result<Sync, Malformed> {
-    let mut sync = Sync {
-        holder: HolderId(u128::from_le_bytes(reader.fixed()?)),
-        ..Sync::default()
-    };
+    let mut sync =
+        Sync { holder: HolderId(u128::from_le_bytes(reader.fixed()?)), ..Sync::default() };
     for _ in 0..reader.unsigned()? {
-        sync.returns.push(Return {
-            counter: read_account(reader)?,
-            returned: reader.unsigned()?,
-        });
+        sync.returns.push(Return { counter: read_account(reader)?, returned: reader.unsigned()? });
     }
     for _ in 0..reader.unsigned()? {
         sync.wants.push(Want {
@@ -328,14 +300,10 @@ fn read_sync(reader: &mut Reader<'_>) -> Result<Sync, Malformed> {
     }
     for _ in 0..reader.unsigned()? {
         sync.events.push(match reader.byte()? {
-            tag::ADMITTED => Event::Admitted {
-                call: read_call(reader)?,
-                lease: read_lease(reader)?,
-            },
-            tag::RENEWED => Event::Renewed {
-                call: read_call(reader)?,
-                lease: read_lease(reader)?,
-            },
+            tag::ADMITTED => {
+                Event::Admitted { call: read_call(reader)?, lease: read_lease(reader)? }
+            }
+            tag::RENEWED => Event::Renewed { call: read_call(reader)?, lease: read_lease(reader)? },
             tag::ENDED => Event::Ended(Arc::new(read_record(reader)?)),
             _ => return Err(Malformed("an unknown event")),
         });
@@ -359,13 +327,7 @@ pub(super) fn read_lease(reader: &mut Reader<'_>) -> Result<Lease, Malformed> {
     let answered = reader.optional(Reader::signed)?.map(Moment::at);
     let renewed_us = reader.signed()?;
     let granted = Granted::new(granted_s, reader.byte()? != 0);
-    Ok(Lease {
-        deadline,
-        granted,
-        hold,
-        answered,
-        renewed_us,
-    })
+    Ok(Lease { deadline, granted, hold, answered, renewed_us })
 }
 
 pub(super) fn write_wallet(writer: &mut Writer<'_>, wallet: &WalletConfig) {

@@ -66,11 +66,7 @@ impl Chunks<'_> {
 impl Shard {
     /// Writes the state as chunks, each at most a few hundred KiB, readable by [`Shard::restore`].
     pub fn save(&self, shard: u8, sink: &mut dyn FnMut(&[u8])) {
-        let mut chunks = Chunks {
-            shard,
-            buffer: Vec::new(),
-            sink,
-        };
+        let mut chunks = Chunks { shard, buffer: Vec::new(), sink };
         for holder in &self.holders {
             chunks.item(tag::HOLDER, |writer| writer.fixed(holder.0.to_le_bytes()));
         }
@@ -125,8 +121,7 @@ impl Shard {
         while !reader.is_empty() {
             match reader.byte()? {
                 tag::HOLDER => {
-                    self.holders
-                        .push(HolderId(u128::from_le_bytes(reader.fixed()?)));
+                    self.holders.push(HolderId(u128::from_le_bytes(reader.fixed()?)));
                 }
                 tag::ORGANIZATION => {
                     let id = read_account(&mut reader)?;
@@ -152,11 +147,7 @@ impl Shard {
                     let lease = read_lease(&mut reader)?;
                     let holder = reader.small()?;
                     self.counters.count_live(call.account(), true);
-                    self.calls.restore(Entry::Live(Box::new(Live {
-                        call,
-                        lease,
-                        holder,
-                    })));
+                    self.calls.restore(Entry::Live(Box::new(Live { call, lease, holder })));
                 }
                 tag::ENDED => {
                     let record = read_record(&mut reader)?;
@@ -174,15 +165,11 @@ impl Shard {
 
     /// A record is one allocation, shared with its tombstone while that is kept.
     fn restore_record(&mut self, record: Record) {
-        let tombstone = match self
-            .calls
-            .find(record.call.account(), record.call.call_id())
-        {
+        let tombstone = match self.calls.find(record.call.account(), record.call.call_id()) {
             Some(Entry::Ended(known)) if **known == record => Some(Arc::clone(known)),
             _ => None,
         };
-        self.records
-            .append(tombstone.unwrap_or_else(|| Arc::new(record)));
+        self.records.append(tombstone.unwrap_or_else(|| Arc::new(record)));
     }
 }
 

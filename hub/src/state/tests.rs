@@ -34,15 +34,7 @@ fn call(number: u8, admission: u64, pins: Option<Pins>) -> Call {
         lease_s: 0,
     };
     let call_id = format!("call-{number}");
-    Call::new(
-        facts,
-        Texts {
-            call_id: &call_id,
-            to: "+911",
-            ..Texts::default()
-        },
-    )
-    .expect("short")
+    Call::new(facts, Texts { call_id: &call_id, to: "+911", ..Texts::default() }).expect("short")
 }
 
 fn pins() -> Pins {
@@ -70,11 +62,7 @@ fn record(call: Call, cost: i64, revision: u32) -> Arc<Record> {
         answered_us: None,
         ended_us: START_US + 1_000,
         outcome: Outcome::Busy,
-        cause: if revision == 0 {
-            Cause::Expiry
-        } else {
-            Cause::Release
-        },
+        cause: if revision == 0 { Cause::Expiry } else { Cause::Release },
         billable_s: 3,
         cost: Amount::from_micros(cost),
         debt: Amount::from_micros(cost / 4),
@@ -86,20 +74,10 @@ fn record(call: Call, cost: i64, revision: u32) -> Arc<Record> {
 }
 
 fn configured() -> Vec<Request> {
-    let mut requests = vec![Request::Organization {
-        id: organization(),
-        version: 1,
-        total: TOTAL,
-    }];
+    let mut requests = vec![Request::Organization { id: organization(), version: 1, total: TOTAL }];
     for (number, floor, cap) in [(0, 2, 4), (1, 3, 3), (2, 0, u32::MAX)] {
         let (id, organization) = (account(number), organization());
-        requests.push(Request::Counter {
-            id,
-            organization,
-            version: 1,
-            floor,
-            cap,
-        });
+        requests.push(Request::Counter { id, organization, version: 1, floor, cap });
     }
     requests
 }
@@ -136,18 +114,13 @@ fn requests() -> impl Strategy<Value = Request> {
         prop::collection::vec((0u8..3, 1u32..4, any::<bool>(), any::<bool>()), 0..3),
     )
         .prop_map(|(holder, events, returns, wants)| {
-            let returns = returns.into_iter().map(|(number, returned)| Return {
-                counter: account(number),
-                returned,
-            });
+            let returns = returns
+                .into_iter()
+                .map(|(number, returned)| Return { counter: account(number), returned });
             let wants = wants.into_iter().map(|(number, units, recalled, shadow)| {
                 let counter = account(number);
                 let counter = if shadow { counter.shadow() } else { counter };
-                Want {
-                    counter,
-                    units,
-                    recalled,
-                }
+                Want { counter, units, recalled }
             });
             Request::Sync(Sync {
                 holder: holders()[holder],
@@ -177,11 +150,8 @@ fn requests() -> impl Strategy<Value = Request> {
 
 /// The state without the order of its tables.
 fn canonical(shard: &Shard) -> (Vec<String>, String, String, String) {
-    let mut entries: Vec<String> = shard
-        .calls
-        .entries()
-        .map(|entry| format!("{entry:?}"))
-        .collect();
+    let mut entries: Vec<String> =
+        shard.calls.entries().map(|entry| format!("{entry:?}")).collect();
     entries.sort();
     let mut counters: Vec<_> = shard.counters.counters.iter().collect();
     counters.sort_by_key(|(id, _)| **id);
@@ -246,39 +216,17 @@ proptest! {
 }
 
 fn sync(events: Vec<Event>, wants: Vec<Want>) -> Request {
-    Request::Sync(Sync {
-        holder: holders()[0],
-        events,
-        wants,
-        ..Sync::default()
-    })
+    Request::Sync(Sync { holder: holders()[0], events, wants, ..Sync::default() })
 }
 
 #[test]
 fn a_call_id_admitted_twice_is_one_call_and_its_end_posts_once() {
     let mut shard = configured_shard();
-    let admitted = |admission| Event::Admitted {
-        call: call(0, admission, Some(pins())),
-        lease: lease(50),
-    };
-    assert_eq!(
-        shard
-            .apply(sync(vec![admitted(1)], vec![]), START_US)
-            .rejected,
-        []
-    );
-    assert_eq!(
-        shard
-            .apply(sync(vec![admitted(1)], vec![]), START_US)
-            .rejected,
-        []
-    );
-    assert_eq!(
-        shard
-            .apply(sync(vec![admitted(2)], vec![]), START_US)
-            .rejected,
-        [0]
-    );
+    let admitted =
+        |admission| Event::Admitted { call: call(0, admission, Some(pins())), lease: lease(50) };
+    assert_eq!(shard.apply(sync(vec![admitted(1)], vec![]), START_US).rejected, []);
+    assert_eq!(shard.apply(sync(vec![admitted(1)], vec![]), START_US).rejected, []);
+    assert_eq!(shard.apply(sync(vec![admitted(2)], vec![]), START_US).rejected, [0]);
     assert_eq!(shard.wallets.held(organization()), Amount::from_micros(50));
     let end = Event::Ended(record(call(0, 1, Some(pins())), 40, 0));
     shard.apply(sync(vec![end.clone(), end], vec![]), START_US);
@@ -295,25 +243,15 @@ fn a_call_id_admitted_twice_is_one_call_and_its_end_posts_once() {
 fn floors_are_kept_free_for_their_owners_and_a_refusal_for_the_total_asks_for_a_recall_first() {
     let mut shard = configured_shard();
     let mut want = |number, units, recalled| {
-        let want = Want {
-            counter: account(number),
-            units,
-            recalled,
-        };
+        let want = Want { counter: account(number), units, recalled };
         shard.apply(sync(vec![], vec![want]), START_US).wanted[0]
     };
     assert_eq!(want(2, 9, false), Wanted::Granted(3));
     assert_eq!(want(2, 1, false), Wanted::Recall);
-    let refused = Wanted::Refused {
-        scope: crate::denial::Scope::Organization,
-        limit: TOTAL,
-    };
+    let refused = Wanted::Refused { scope: crate::denial::Scope::Organization, limit: TOTAL };
     assert_eq!(want(2, 1, true), refused);
     assert_eq!(want(1, 9, false), Wanted::Granted(3));
-    let refused = Wanted::Refused {
-        scope: crate::denial::Scope::Account,
-        limit: 3,
-    };
+    let refused = Wanted::Refused { scope: crate::denial::Scope::Account, limit: 3 };
     assert_eq!(want(1, 1, false), refused);
     assert_eq!(want(0, 9, false), Wanted::Granted(2));
     assert_eq!(want(9, 1, false), Wanted::Unknown);
@@ -324,24 +262,12 @@ fn a_tombstone_is_forgotten_after_its_time_and_its_call_id_may_come_again() {
     let mut shard = Shard::default();
     let first = call(1, 1, None);
     shard.apply(
-        sync(
-            vec![Event::Admitted {
-                call: first.clone(),
-                lease: lease(0),
-            }],
-            vec![],
-        ),
+        sync(vec![Event::Admitted { call: first.clone(), lease: lease(0) }], vec![]),
         START_US,
     );
-    shard.apply(
-        sync(vec![Event::Ended(record(first, 0, 0))], vec![]),
-        START_US,
-    );
+    shard.apply(sync(vec![Event::Ended(record(first, 0, 0))], vec![]), START_US);
     assert_eq!((shard.calls.live(), shard.calls.ended()), (0, 1));
-    shard.apply(
-        sync(vec![], vec![]),
-        START_US + 601 * crate::clock::SECOND_US,
-    );
+    shard.apply(sync(vec![], vec![]), START_US + 601 * crate::clock::SECOND_US);
     assert_eq!(shard.calls.ended(), 0);
     assert_eq!(shard.calls.entries().count(), 0);
 }

@@ -44,10 +44,7 @@ fn taken(record: &Record) -> Amount {
 impl Wallets {
     pub(super) fn configure(&mut self, config: &WalletConfig) {
         let wallet = self.entry(config.owner);
-        if wallet
-            .config
-            .is_none_or(|known| config.sequence >= known.sequence)
-        {
+        if wallet.config.is_none_or(|known| config.sequence >= known.sequence) {
             wallet.config = Some(*config);
         }
         wallet.spent = wallet.spent.max(config.posted);
@@ -75,18 +72,11 @@ impl Wallets {
     pub(super) fn correct(&mut self, owner: Option<AccountId>, before: &Record, after: &Record) {
         let Some(owner) = owner else { return };
         let wallet = self.entry(owner);
-        wallet.spent = wallet
-            .spent
-            .saturating_sub(taken(before))
-            .saturating_add(taken(after));
+        wallet.spent = wallet.spent.saturating_sub(taken(before)).saturating_add(taken(after));
     }
 
     fn entry(&mut self, owner: AccountId) -> &mut Wallet {
-        let fresh = Wallet {
-            config: None,
-            spent: Amount::ZERO,
-            held: Amount::ZERO,
-        };
+        let fresh = Wallet { config: None, spent: Amount::ZERO, held: Amount::ZERO };
         self.wallets.entry(owner).or_insert(fresh)
     }
 
@@ -101,15 +91,11 @@ impl Wallets {
     }
 
     pub fn held(&self, owner: AccountId) -> Amount {
-        self.wallets
-            .get(&owner)
-            .map_or(Amount::ZERO, |wallet| wallet.held)
+        self.wallets.get(&owner).map_or(Amount::ZERO, |wallet| wallet.held)
     }
 
     pub fn spent(&self, owner: AccountId) -> Amount {
-        self.wallets
-            .get(&owner)
-            .map_or(Amount::ZERO, |wallet| wallet.spent)
+        self.wallets.get(&owner).map_or(Amount::ZERO, |wallet| wallet.spent)
     }
 
     /// Part of I10: what is held is the sum of the holds of live calls.
@@ -126,10 +112,7 @@ impl Wallets {
         for (owner, wallet) in &self.wallets {
             let sum = held.get(owner).copied().unwrap_or_default();
             if wallet.held != sum {
-                return Err(format!(
-                    "{owner:?}: {:?} held, holds sum to {sum:?}",
-                    wallet.held
-                ));
+                return Err(format!("{owner:?}: {:?} held, holds sum to {sum:?}", wallet.held));
             }
         }
         Ok(())

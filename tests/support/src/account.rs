@@ -18,10 +18,7 @@ impl Account {
     pub fn create(control_plane: &mut Client, members: &Value) -> Self {
         let created = control_plane.post("/v1/sub-accounts", members).expect(201);
         let text = |name: &str| created[name].as_str().expect("a string").to_owned();
-        Self {
-            id: text("sub_account_id"),
-            key: text("api_key"),
-        }
+        Self { id: text("sub_account_id"), key: text("api_key") }
     }
 
     /// An unbilled one that may have `limit` calls.
@@ -58,21 +55,13 @@ impl Account {
     #[track_caller]
     pub fn wallet(&self, running: &Running) -> Wallet {
         let path = format!("/v1/sub-accounts/{}/wallet", self.id);
-        Wallet::of(
-            &running
-                .control_plane(ORGANIZATION_KEY)
-                .get(&path)
-                .expect(200),
-        )
+        Wallet::of(&running.control_plane(ORGANIZATION_KEY).get(&path).expect(200))
     }
 
     /// Live calls as the gateway counts them.
     #[track_caller]
     pub fn in_use(&self, running: &Running) -> u64 {
-        let concurrency = running
-            .gateway(&self.key)
-            .get("/v1/concurrency")
-            .expect(200);
+        let concurrency = running.gateway(&self.key).get("/v1/concurrency").expect(200);
         concurrency["in_use"].as_u64().expect("a number")
     }
 }
@@ -84,14 +73,9 @@ impl Organization {
     /// Adds money to its own wallet, by the operator.
     #[track_caller]
     pub fn recharge(running: &Running, amount: &str) -> Response {
-        let organization = running
-            .control_plane(ORGANIZATION_KEY)
-            .get("/v1/organization")
-            .expect(200);
-        let id = organization["organization_id"]
-            .as_str()
-            .expect("an id")
-            .to_owned();
+        let organization =
+            running.control_plane(ORGANIZATION_KEY).get("/v1/organization").expect(200);
+        let id = organization["organization_id"].as_str().expect("an id").to_owned();
         let path = format!("/v1/organizations/{id}/wallet/recharge");
         let body = json!({"amount": amount, "currency": "INR"});
         running.control_plane(OPERATOR_KEY).post(&path, &body)
@@ -99,9 +83,7 @@ impl Organization {
 
     #[track_caller]
     pub fn wallet(running: &Running) -> Wallet {
-        let wallet = running
-            .control_plane(ORGANIZATION_KEY)
-            .get("/v1/organization/wallet");
+        let wallet = running.control_plane(ORGANIZATION_KEY).get("/v1/organization/wallet");
         Wallet::of(&wallet.expect(200))
     }
 }
@@ -121,20 +103,14 @@ impl Wallet {
             let text = answer[name].as_str();
             micros(text.unwrap_or_else(|| unreachable!("{name} is a string in {answer}")))
         };
-        Self {
-            balance: read("balance"),
-            held: read("held"),
-            available: read("available"),
-        }
+        Self { balance: read("balance"), held: read("held"), available: read("available") }
     }
 }
 
 /// Micro-units of a decimal text such as `-4987.50`.
 #[track_caller]
 pub fn micros(text: &str) -> i64 {
-    let (sign, digits) = text
-        .strip_prefix('-')
-        .map_or((1, text), |digits| (-1, digits));
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let number: i64 = format!("{whole}{fraction:0<6}").parse().expect("a decimal");
     sign * number

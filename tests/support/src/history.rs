@@ -29,13 +29,7 @@ pub struct Limits {
 impl Limits {
     /// One account with a fixed limit.
     pub fn fixed(limit: u32) -> Self {
-        Self {
-            total: limit,
-            accounts: vec![Share {
-                floor: limit,
-                cap: limit,
-            }],
-        }
+        Self { total: limit, accounts: vec![Share { floor: limit, cap: limit }] }
     }
 
     /// Whether an account that has `live[account]` calls may not have one more (design, section 3).
@@ -49,11 +43,7 @@ impl Limits {
     }
 
     fn committed(&self, live: &[u32]) -> u64 {
-        self.accounts
-            .iter()
-            .zip(live)
-            .map(|(share, own)| u64::from(share.floor.max(*own)))
-            .sum()
+        self.accounts.iter().zip(live).map(|(share, own)| u64::from(share.floor.max(*own))).sum()
     }
 }
 
@@ -100,20 +90,11 @@ pub struct Summary {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Violation {
     /// More surely live than the account's cap.
-    AboveCap {
-        account: usize,
-        live: u32,
-        at: Nanos,
-    },
+    AboveCap { account: usize, live: u32, at: Nanos },
     /// More surely live, or kept free for floors, than the total.
     AboveTotal { committed: u64, at: Nanos },
     /// A slot was free during the whole of this request.
-    FalseRefusal {
-        account: usize,
-        call: u64,
-        from: Nanos,
-        to: Nanos,
-    },
+    FalseRefusal { account: usize, call: u64, from: Nanos, to: Nanos },
     /// A call was admitted anew although it had been admitted before.
     AdmittedTwice { call: u64 },
 }
@@ -127,12 +108,7 @@ impl fmt::Display for Violation {
             Self::AboveTotal { committed, at } => {
                 write!(f, "{committed} slots were in use or promised at {at} ns")
             }
-            Self::FalseRefusal {
-                account,
-                call,
-                from,
-                to,
-            } => {
+            Self::FalseRefusal { account, call, from, to } => {
                 write!(
                     f,
                     "account {account}, call {call}: refused though a slot was free from {from} to {to} ns"
@@ -168,39 +144,19 @@ pub fn check(limits: &Limits, events: &[Event]) -> Result<Summary, Vec<Violation
     if !violations.is_empty() {
         return Err(violations);
     }
-    let admitted = spans
-        .values()
-        .filter(|span| span.surely_from.is_some())
-        .count();
+    let admitted = spans.values().filter(|span| span.surely_from.is_some()).count();
     let refused = events.iter().filter(|event| is_refusal(event)).count();
-    Ok(Summary {
-        admitted,
-        refused,
-        most_live,
-    })
+    Ok(Summary { admitted, refused, most_live })
 }
 
 const fn is_refusal(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::Admit {
-            answer: Answer::NoSlot,
-            ..
-        }
-    )
+    matches!(event, Event::Admit { answer: Answer::NoSlot, .. })
 }
 
 fn spans(events: &[Event]) -> HashMap<u64, Span> {
     let mut spans: HashMap<u64, Span> = HashMap::new();
     for event in events {
-        let Event::Admit {
-            account,
-            call,
-            from,
-            to,
-            answer,
-        } = *event
-        else {
+        let Event::Admit { account, call, from, to, answer } = *event else {
             continue;
         };
         if answer == Answer::NoSlot {
@@ -251,27 +207,14 @@ fn check_limits<'a>(
         let Some(from) = span.surely_from.filter(|from| *from < span.surely_to) else {
             continue;
         };
-        changes.push(Change {
-            at: from,
-            account: span.account,
-            begins: true,
-        });
-        changes.push(Change {
-            at: span.surely_to,
-            account: span.account,
-            begins: false,
-        });
+        changes.push(Change { at: from, account: span.account, begins: true });
+        changes.push(Change { at: span.surely_to, account: span.account, begins: false });
     }
     // At one instant ends come first: what touches is not surely together.
     changes.sort_by_key(|change| (change.at, change.begins));
     let mut live = vec![0; limits.accounts.len()];
     let mut most = 0;
-    for Change {
-        at,
-        account,
-        begins,
-    } in changes
-    {
+    for Change { at, account, begins } in changes {
         if !begins {
             live[account] -= 1;
             continue;
@@ -279,11 +222,7 @@ fn check_limits<'a>(
         live[account] += 1;
         most = most.max(live.iter().sum());
         if live[account] > limits.accounts[account].cap {
-            violations.push(Violation::AboveCap {
-                account,
-                live: live[account],
-                at,
-            });
+            violations.push(Violation::AboveCap { account, live: live[account], at });
         }
         let committed = limits.committed(&live);
         if committed > u64::from(limits.total) {
@@ -302,16 +241,8 @@ fn check_refusals<'a>(
 ) {
     let mut changes = Vec::new();
     for span in spans {
-        changes.push(Change {
-            at: span.possibly_from,
-            account: span.account,
-            begins: true,
-        });
-        changes.push(Change {
-            at: span.possibly_to,
-            account: span.account,
-            begins: false,
-        });
+        changes.push(Change { at: span.possibly_from, account: span.account, begins: true });
+        changes.push(Change { at: span.possibly_to, account: span.account, begins: false });
     }
     // At one instant begins come first: what touches is possibly together.
     changes.sort_by_key(|change| (change.at, !change.begins));
@@ -336,25 +267,13 @@ fn check_refusals<'a>(
         count(&live);
     }
     for event in events.iter().filter(|event| is_refusal(event)) {
-        let Event::Admit {
-            account,
-            call,
-            from,
-            to,
-            ..
-        } = *event
-        else {
+        let Event::Admit { account, call, from, to, .. } = *event else {
             continue;
         };
         let first = changes.partition_point(|change| change.at < from);
         let last = changes.partition_point(|change| change.at <= to);
         if full[account][last + 1] == full[account][first] {
-            violations.push(Violation::FalseRefusal {
-                account,
-                call,
-                from,
-                to,
-            });
+            violations.push(Violation::FalseRefusal { account, call, from, to });
         }
     }
 }
@@ -366,31 +285,15 @@ mod tests {
     const NEW: Answer = Answer::Admitted { duplicate: false };
 
     fn admit(call: u64, from: Nanos, to: Nanos, answer: Answer) -> Event {
-        Event::Admit {
-            account: 0,
-            call,
-            from,
-            to,
-            answer,
-        }
+        Event::Admit { account: 0, call, from, to, answer }
     }
 
     fn of(account: usize, call: u64, from: Nanos, to: Nanos, answer: Answer) -> Event {
-        Event::Admit {
-            account,
-            call,
-            from,
-            to,
-            answer,
-        }
+        Event::Admit { account, call, from, to, answer }
     }
 
     fn release(call: u64, from: Nanos, to: Nanos) -> Event {
-        Event::Release {
-            call,
-            from,
-            to: Some(to),
-        }
+        Event::Release { call, from, to: Some(to) }
     }
 
     #[test]
@@ -404,25 +307,14 @@ mod tests {
             release(2, 10, 11),
         ];
         let summary = check(&Limits::fixed(1), &events);
-        assert_eq!(
-            summary,
-            Ok(Summary {
-                admitted: 2,
-                refused: 1,
-                most_live: 1
-            })
-        );
+        assert_eq!(summary, Ok(Summary { admitted: 2, refused: 1, most_live: 1 }));
     }
 
     #[test]
     fn two_calls_surely_live_above_a_limit_of_one_are_caught() {
         let events = [admit(1, 0, 1, NEW), admit(2, 2, 3, NEW), release(1, 4, 5)];
         let caught = check(&Limits::fixed(1), &events).expect_err("over-admission");
-        assert!(caught.contains(&Violation::AboveCap {
-            account: 0,
-            live: 2,
-            at: 3
-        }));
+        assert!(caught.contains(&Violation::AboveCap { account: 0, live: 2, at: 3 }));
     }
 
     #[test]
@@ -433,18 +325,9 @@ mod tests {
 
     #[test]
     fn a_refusal_while_a_slot_was_free_is_caught() {
-        let events = [
-            admit(1, 0, 1, NEW),
-            release(1, 2, 3),
-            admit(2, 4, 5, Answer::NoSlot),
-        ];
+        let events = [admit(1, 0, 1, NEW), release(1, 2, 3), admit(2, 4, 5, Answer::NoSlot)];
         let caught = check(&Limits::fixed(1), &events);
-        let refused = Violation::FalseRefusal {
-            account: 0,
-            call: 2,
-            from: 4,
-            to: 5,
-        };
+        let refused = Violation::FalseRefusal { account: 0, call: 2, from: 4, to: 5 };
         assert_eq!(caught, Err(vec![refused]));
         let never = [admit(1, 0, 1, Answer::NoSlot)];
         assert!(check(&Limits::fixed(1), &never).is_err());
@@ -453,11 +336,7 @@ mod tests {
     #[test]
     fn a_refusal_is_true_when_the_slot_was_taken_for_any_instant_of_it() {
         // Call 1 may still hold the slot until its release is answered at 5.
-        let events = [
-            admit(1, 0, 1, NEW),
-            release(1, 2, 5),
-            admit(2, 5, 6, Answer::NoSlot),
-        ];
+        let events = [admit(1, 0, 1, NEW), release(1, 2, 5), admit(2, 5, 6, Answer::NoSlot)];
         assert!(check(&Limits::fixed(1), &events).is_ok());
         // Call 1 may have taken it when its request left at 3.
         let events = [admit(2, 1, 3, Answer::NoSlot), admit(1, 3, 9, NEW)];
@@ -485,10 +364,7 @@ mod tests {
 
     fn shared() -> Limits {
         let share = |floor, cap| Share { floor, cap };
-        Limits {
-            total: 4,
-            accounts: vec![share(2, 4), share(1, 2)],
-        }
+        Limits { total: 4, accounts: vec![share(2, 4), share(1, 2)] }
     }
 
     #[test]
@@ -508,13 +384,7 @@ mod tests {
     fn taking_anothers_floor_and_refusing_ones_own_are_caught() {
         let taken: Vec<Event> = (1..=4).map(|call| of(0, call, call, call, NEW)).collect();
         let caught = check(&shared(), &taken).expect_err("the floor was taken");
-        assert_eq!(
-            caught,
-            [Violation::AboveTotal {
-                committed: 5,
-                at: 4
-            }]
-        );
+        assert_eq!(caught, [Violation::AboveTotal { committed: 5, at: 4 }]);
         let mut refused: Vec<Event> = (1..=3).map(|call| of(0, call, call, call, NEW)).collect();
         refused.push(of(1, 9, 10, 11, Answer::NoSlot));
         assert!(check(&shared(), &refused).is_err());

@@ -19,10 +19,7 @@ pub struct Response {
 impl Response {
     /// A header's value; names in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value.as_str())
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     pub fn text(&self) -> String {
@@ -33,11 +30,7 @@ impl Response {
     #[track_caller]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| {
-            unreachable!(
-                "{} with a body that is not JSON ({error}): {}",
-                self.status,
-                self.text()
-            )
+            unreachable!("{} with a body that is not JSON ({error}): {}", self.status, self.text())
         })
     }
 
@@ -45,22 +38,13 @@ impl Response {
     #[track_caller]
     pub fn expect(&self, status: u16) -> Value {
         assert_eq!(self.status, status, "{}", self.text());
-        if self.body.is_empty() {
-            Value::Null
-        } else {
-            self.json()
-        }
+        if self.body.is_empty() { Value::Null } else { self.json() }
     }
 
     /// The body as JSON, of an answer that must be some success.
     #[track_caller]
     pub fn success(&self) -> Value {
-        assert!(
-            (200..300).contains(&self.status),
-            "{}: {}",
-            self.status,
-            self.text()
-        );
+        assert!((200..300).contains(&self.status), "{}: {}", self.status, self.text());
         self.expect(self.status)
     }
 
@@ -83,11 +67,7 @@ impl Client {
     /// With an empty key, no `Authorization` is sent.
     pub fn new(address: SocketAddr, key: &str) -> Self {
         let authorization = (!key.is_empty()).then(|| format!("Bearer {key}"));
-        Self {
-            address,
-            authorization,
-            connection: None,
-        }
+        Self { address, authorization, connection: None }
     }
 
     #[track_caller]
@@ -108,8 +88,7 @@ impl Client {
     #[track_caller]
     pub fn patch(&mut self, path: &str, body: &Value) -> Response {
         let json = [("Content-Type", "application/json")];
-        self.request("PATCH", path, &json, body.to_string().as_bytes())
-            .expect("an answer")
+        self.request("PATCH", path, &json, body.to_string().as_bytes()).expect("an answer")
     }
 
     /// For servers that may be gone.
@@ -126,20 +105,10 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> io::Result<Response> {
-        let mut lines = vec![
-            format!("{method} {path} HTTP/1.1"),
-            format!("Host: {}", self.address),
-        ];
-        lines.extend(
-            self.authorization
-                .iter()
-                .map(|value| format!("Authorization: {value}")),
-        );
-        lines.extend(
-            headers
-                .iter()
-                .map(|(name, value)| format!("{name}: {value}")),
-        );
+        let mut lines =
+            vec![format!("{method} {path} HTTP/1.1"), format!("Host: {}", self.address)];
+        lines.extend(self.authorization.iter().map(|value| format!("Authorization: {value}")));
+        lines.extend(headers.iter().map(|(name, value)| format!("{name}: {value}")));
         if !body.is_empty() || method != "GET" {
             lines.push(format!("Content-Length: {}", body.len()));
         }
@@ -147,10 +116,7 @@ impl Client {
         let mut request = lines.join("\r\n").into_bytes();
         request.extend_from_slice(body);
         let answer = self.exchange(&request);
-        if answer
-            .as_ref()
-            .map_or(true, |answer| answer.header("connection") == Some("close"))
-        {
+        if answer.as_ref().map_or(true, |answer| answer.header("connection") == Some("close")) {
             self.connection = None;
         }
         answer
@@ -191,11 +157,7 @@ pub fn read_response(stream: &mut impl BufRead) -> io::Result<Response> {
         let (name, value) = header.split_once(':').ok_or_else(|| malformed(&header))?;
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
-    let mut response = Response {
-        status,
-        headers,
-        body: Vec::new(),
-    };
+    let mut response = Response { status, headers, body: Vec::new() };
     if response.header("transfer-encoding") == Some("chunked") {
         response.body = chunks(stream)?;
     } else if status != 204 && status != 304 {
@@ -235,8 +197,5 @@ fn line(stream: &mut impl BufRead) -> io::Result<String> {
 }
 
 fn malformed(what: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::InvalidData,
-        format!("malformed answer: {what:?}"),
-    )
+    io::Error::new(io::ErrorKind::InvalidData, format!("malformed answer: {what:?}"))
 }

@@ -160,12 +160,7 @@ impl Launched {
     fn of(mut child: Child) -> Self {
         let (stdout, out) = Output::collect(child.stdout.take().expect("piped"));
         let (stderr, err) = Output::collect(child.stderr.take().expect("piped"));
-        Self {
-            child,
-            stdout,
-            stderr,
-            readers: vec![out, err],
-        }
+        Self { child, stdout, stderr, readers: vec![out, err] }
     }
 
     fn signal(&self, signal: Signal) {
@@ -219,10 +214,7 @@ impl Running {
         let mut launched = Launched::of(child);
         let mut ended = None;
         wait_until("the process says where it listens", START_MAX, || {
-            ended = launched
-                .child
-                .try_wait()
-                .expect("a child can be waited for");
+            ended = launched.child.try_wait().expect("a child can be waited for");
             ended.is_some() || addresses(&launched.stdout.text()).is_some()
         });
         let Some([gateway, control_plane, ops]) = addresses(&launched.stdout.text()) else {
@@ -230,13 +222,7 @@ impl Running {
             let (stdout, stderr) = (launched.stdout.text(), launched.stderr.text());
             unreachable!("the process ended ({status}) instead of starting:\n{stdout}\n{stderr}");
         };
-        Self {
-            launched,
-            gateway,
-            control_plane,
-            ops,
-            _directory: directory,
-        }
+        Self { launched, gateway, control_plane, ops, _directory: directory }
     }
 
     pub fn pid(&self) -> u32 {
@@ -296,16 +282,9 @@ impl Running {
 fn addresses(stdout: &str) -> Option<[SocketAddr; 3]> {
     let address = |name: &str| {
         stdout.lines().find_map(|line| {
-            let url = line
-                .strip_prefix(name)?
-                .trim_start()
-                .strip_prefix("http://")?;
+            let url = line.strip_prefix(name)?.trim_start().strip_prefix("http://")?;
             url.parse().ok()
         })
     };
-    Some([
-        address("gateway ")?,
-        address("control-plane ")?,
-        address("ops ")?,
-    ])
+    Some([address("gateway ")?, address("control-plane ")?, address("ops ")?])
 }

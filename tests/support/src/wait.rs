@@ -41,10 +41,7 @@ pub fn pause(duration: Duration) {
 }
 
 /// Says on the test's output what a repetition needs, such as a seed.
-#[expect(
-    clippy::print_stdout,
-    reason = "shown with a failure, or by --no-capture"
-)]
+#[expect(clippy::print_stdout, reason = "shown with a failure, or by --no-capture")]
 pub fn say(what: &str) {
     println!("{what}");
 }

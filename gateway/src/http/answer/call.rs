@@ -29,10 +29,7 @@ pub fn live_page(writer: &mut Writer, page: &LivePage, now_us: i64) {
         writer.open("live");
         live_members(writer, live);
         writer.time("renewed_at", live.renewed_us);
-        writer.number(
-            "renewal_age_s",
-            now_us.saturating_sub(live.renewed_us).max(0) / SECOND_US,
-        );
+        writer.number("renewal_age_s", now_us.saturating_sub(live.renewed_us).max(0) / SECOND_US);
         writer.close();
     };
     if writer.format() != super::Format::Json {
@@ -63,9 +60,8 @@ fn live_members(writer: &mut Writer, live: &LiveCall) {
 fn receipt_members(writer: &mut Writer, record: &Record) {
     let facts = record.call.facts();
     let began_us = record.answered_us.unwrap_or(facts.admitted_us);
-    let granted_until_us = record
-        .granted_s
-        .map(|seconds| began_us.saturating_add(i64::from(seconds) * SECOND_US));
+    let granted_until_us =
+        record.granted_s.map(|seconds| began_us.saturating_add(i64::from(seconds) * SECOND_US));
     let texts = record.call.texts();
     identity(writer, &record.call, &texts, "ended");
     writer.time("admitted_at", facts.admitted_us);
@@ -128,11 +124,8 @@ mod tests {
     fn call(billed: bool) -> Call {
         let amount = |text: &str| text.parse().expect("an amount");
         let rate = Rate::new(amount("1.20"), 60, 60, Amount::ZERO, Amount::ZERO).expect("a rate");
-        let pins = Pins {
-            billing: Billing::Isolated,
-            currency: Currency::INR,
-            rate: Arc::new(rate),
-        };
+        let pins =
+            Pins { billing: Billing::Isolated, currency: Currency::INR, rate: Arc::new(rate) };
         let facts = Facts {
             admitted_us: ADMITTED_US,
             admission: 1,
@@ -141,12 +134,7 @@ mod tests {
             direction: Direction::Outbound,
             lease_s: 0,
         };
-        let texts = Texts {
-            call_id: "a\"b",
-            from: "+91",
-            to: "sip:x@y",
-            ..Texts::default()
-        };
+        let texts = Texts { call_id: "a\"b", from: "+91", to: "sip:x@y", ..Texts::default() };
         Call::new(facts, texts).expect("short texts")
     }
 
@@ -189,10 +177,7 @@ mod tests {
     #[test]
     fn an_unbilled_receipt_costs_nothing_in_no_currency() {
         let receipt = json(&receipt(false));
-        assert_eq!(
-            (&receipt["cost"], &receipt["billed"]),
-            (&"0".into(), &false.into())
-        );
+        assert_eq!((&receipt["cost"], &receipt["billed"]), (&"0".into(), &false.into()));
         assert!(receipt["currency"].is_null());
     }
 
@@ -205,10 +190,7 @@ mod tests {
             granted_until_us: None,
             expires_at_us: ADMITTED_US + 90 * SECOND_US,
         };
-        let page = LivePage {
-            calls: vec![live.clone(), live],
-            next: Some(255),
-        };
+        let page = LivePage { calls: vec![live.clone(), live], next: Some(255) };
         let mut writer = Writer::new(Format::Json);
         live_page(&mut writer, &page, ADMITTED_US + 31 * SECOND_US);
         let page: serde_json::Value = serde_json::from_slice(&writer.into_bytes()).expect("JSON");

@@ -104,15 +104,9 @@ mod tests {
         assert_eq!(accepted("Text/Plain; charset=utf-8"), Format::Text);
         assert_eq!(accepted("application/x-www-form-urlencoded"), Format::Form);
         assert_eq!(accepted("application/json, text/plain, */*"), Format::Json);
-        assert_eq!(
-            accepted("application/json;q=0.5, text/plain;q=0.75"),
-            Format::Text
-        );
+        assert_eq!(accepted("application/json;q=0.5, text/plain;q=0.75"), Format::Text);
         assert_eq!(accepted("text/plain;q=0, text/html"), Format::Json);
-        assert_eq!(
-            accepted("text/html,application/xhtml+xml,*/*;q=0.8"),
-            Format::Json
-        );
+        assert_eq!(accepted("text/html,application/xhtml+xml,*/*;q=0.8"), Format::Json);
         assert_eq!(accepted("nonsense"), Format::Json);
     }
 }

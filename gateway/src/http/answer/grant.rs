@@ -45,11 +45,8 @@ mod tests {
 
     fn call(billed: bool) -> Call {
         let rate = Rate::new(Amount::ZERO, 60, 60, Amount::ZERO, Amount::ZERO).expect("a rate");
-        let pins = Pins {
-            billing: Billing::Isolated,
-            currency: Currency::INR,
-            rate: Arc::new(rate),
-        };
+        let pins =
+            Pins { billing: Billing::Isolated, currency: Currency::INR, rate: Arc::new(rate) };
         let facts = Facts {
             admitted_us: 951_782_100_500_000,
             admission: 1,
@@ -58,14 +55,7 @@ mod tests {
             direction: Direction::Outbound,
             lease_s: 0,
         };
-        Call::new(
-            facts,
-            Texts {
-                call_id: "a@b",
-                ..Texts::default()
-            },
-        )
-        .expect("short")
+        Call::new(facts, Texts { call_id: "a@b", ..Texts::default() }).expect("short")
     }
 
     fn written(format: Format, change: impl Fn(&mut Grant)) -> String {
@@ -86,9 +76,7 @@ mod tests {
         };
         change(&mut granted);
         let mut writer = Writer::new(format);
-        let token = Token {
-            text: [b't'; Token::LEN],
-        };
+        let token = Token { text: [b't'; Token::LEN] };
         grant(&mut writer, "a@b", &granted, &token);
         let text = String::from_utf8(writer.into_bytes()).expect("utf-8");
         text.replace(&"t".repeat(Token::LEN), "TOKEN")
@@ -112,28 +100,19 @@ mod tests {
             grant.call = call(false);
             grant.limit = None;
         });
-        assert!(
-            text.contains("\"granted_s\":null,\"granted_until\":null"),
-            "{text}"
-        );
+        assert!(text.contains("\"granted_s\":null,\"granted_until\":null"), "{text}");
         assert!(text.ends_with("\"limit\":null,\"billed\":false}"), "{text}");
     }
 
     #[test]
     fn the_line_forms_begin_with_the_verdict_and_the_seconds() {
         let text = written(Format::Text, |_| {});
-        assert!(
-            text.starts_with("allowed granted_s=300 call_id=a@b account=sa_0"),
-            "{text}"
-        );
+        assert!(text.starts_with("allowed granted_s=300 call_id=a@b account=sa_0"), "{text}");
         let form = written(Format::Form, |_| {});
         assert!(
             form.starts_with("result=allowed&granted_s=300&call_id=a%40b&account=sa_"),
             "{form}"
         );
-        assert!(
-            form.contains("&granted_until=2000-02-29T00:00:00.500Z&"),
-            "{form}"
-        );
+        assert!(form.contains("&granted_until=2000-02-29T00:00:00.500Z&"), "{form}");
     }
 }

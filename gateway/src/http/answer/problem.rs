@@ -82,11 +82,7 @@ impl Refused {
             Self::NoRoute => "no such path".into(),
             Self::WrongMethod(allowed) => format!("expected the method {allowed}").into(),
             Self::TooManyHeaders => "too many header lines".into(),
-            Self::Denied(Denial::NoSlot {
-                scope,
-                limit,
-                in_use,
-            }) if numbers.shown(*scope) => {
+            Self::Denied(Denial::NoSlot { scope, limit, in_use }) if numbers.shown(*scope) => {
                 let whose = scope.label();
                 format!("{message}: {in_use} of {limit} slots of the {whose} are in use").into()
             }
@@ -97,10 +93,8 @@ impl Refused {
                 format!("{message}: {limit} per second").into()
             }
             Self::Denied(Denial::InvalidRequest(bad)) if !bad.is_empty() => {
-                let parts: Vec<_> = bad
-                    .iter()
-                    .map(|bad| format!("{} {}", bad.field, bad.problem))
-                    .collect();
+                let parts: Vec<_> =
+                    bad.iter().map(|bad| format!("{} {}", bad.field, bad.problem)).collect();
                 parts.join("; ").into()
             }
             Self::Denied(_) | Self::Ended(_) => message.into(),
@@ -130,10 +124,7 @@ pub fn problem(writer: &mut Writer, refused: &Refused, scope: Option<KeyScope>) 
     let json = writer.format() == Format::Json;
     writer.open("denied");
     if json {
-        writer.printed(
-            "type",
-            format_args!("urn:ringfence:reason:{}", reason.label()),
-        );
+        writer.printed("type", format_args!("urn:ringfence:reason:{}", reason.label()));
         writer.word("title", reason.message());
         writer.number("status", status.as_u16());
         writer.text("detail", &detail);
@@ -159,11 +150,7 @@ pub fn problem(writer: &mut Writer, refused: &Refused, scope: Option<KeyScope>) 
 /// The numbers that refused.
 fn limits(writer: &mut Writer, denial: &Denial, numbers: Numbers) {
     match denial {
-        Denial::NoSlot {
-            scope,
-            limit,
-            in_use,
-        } => {
+        Denial::NoSlot { scope, limit, in_use } => {
             if numbers.shown(*scope) {
                 writer.number("limit", *limit);
                 writer.number("in_use", *in_use);
@@ -174,11 +161,7 @@ fn limits(writer: &mut Writer, denial: &Denial, numbers: Numbers) {
             writer.number("limit", *limit);
             writer.word("scope", Scope::Account.label());
         }
-        Denial::InsufficientBalance {
-            available,
-            required,
-            currency,
-        } => {
+        Denial::InsufficientBalance { available, required, currency } => {
             // The wallet may be the organization's: what it holds is not an account's to know.
             if numbers.of_organization {
                 writer.printed("available", available.in_currency(*currency));
@@ -230,12 +213,7 @@ mod tests {
     }
 
     fn no_slot(scope: Scope) -> Refused {
-        Denial::NoSlot {
-            scope,
-            limit: 10,
-            in_use: 10,
-        }
-        .into()
+        Denial::NoSlot { scope, limit: 10, in_use: 10 }.into()
     }
 
     #[test]
@@ -256,10 +234,7 @@ mod tests {
     fn an_accounts_key_sees_no_number_of_its_organization() {
         let seen = json(&no_slot(Scope::Organization), Some(account()));
         assert_eq!(seen["scope"], "organization");
-        assert!(
-            seen.get("limit").is_none() && seen.get("in_use").is_none(),
-            "{seen}"
-        );
+        assert!(seen.get("limit").is_none() && seen.get("in_use").is_none(), "{seen}");
         assert!(!seen.to_string().contains("10"), "{seen}");
         let seen = json(&no_slot(Scope::Organization), Some(KeyScope::Operator));
         assert_eq!(seen["limit"], 10);
@@ -270,10 +245,7 @@ mod tests {
         }
         .into();
         let seen = json(&empty, Some(account()));
-        assert_eq!(
-            (&seen["required"], &seen["currency"]),
-            (&"1.20".into(), &"INR".into())
-        );
+        assert_eq!((&seen["required"], &seen["currency"]), (&"1.20".into(), &"INR".into()));
         assert!(seen.get("available").is_none(), "{seen}");
         assert_eq!(json(&empty, Some(KeyScope::Operator))["available"], "0.50");
     }
@@ -288,11 +260,7 @@ mod tests {
             assert_eq!(seen["statusCode"], seen["status"]);
             assert_eq!(seen["sip_code"], reason.sip_code());
             assert!(!seen["error"].as_str().expect("text").is_empty());
-            let begin = format!(
-                "denied reason={} sip_code={}",
-                reason.label(),
-                reason.sip_code()
-            );
+            let begin = format!("denied reason={} sip_code={}", reason.label(), reason.sip_code());
             assert!(written(Format::Text, &refused, None).starts_with(&begin));
             let form = written(Format::Form, &refused, None);
             assert!(form.starts_with(&format!("result=denied&reason={}", reason.label())));
@@ -301,19 +269,13 @@ mod tests {
 
     #[test]
     fn every_bad_field_is_named_also_in_one_line() {
-        let bad = |field: &str| BadField {
-            field: field.into(),
-            problem: "is \"bad\"".into(),
-        };
+        let bad = |field: &str| BadField { field: field.into(), problem: "is \"bad\"".into() };
         let refused: Refused = Denial::InvalidRequest(vec![bad("to"), bad("from")]).into();
         let seen = json(&refused, None);
         assert_eq!(seen["errors"][1]["field"], "from");
         assert_eq!(seen["message"], "to is \"bad\"; from is \"bad\"");
         let line = written(Format::Text, &refused, None);
-        assert!(
-            line.contains("message=\"to is \\\"bad\\\"; from is"),
-            "{line}"
-        );
+        assert!(line.contains("message=\"to is \\\"bad\\\"; from is"), "{line}");
         assert_eq!(line.lines().count(), 1);
     }
 }

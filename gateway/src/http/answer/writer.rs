@@ -26,11 +26,7 @@ impl Writer {
     }
 
     pub fn with_room(format: Format, bytes: usize) -> Self {
-        Self {
-            format,
-            out: Vec::with_capacity(bytes),
-            start: 0,
-        }
+        Self { format, out: Vec::with_capacity(bytes), start: 0 }
     }
 
     pub fn format(&self) -> Format {
@@ -50,6 +46,11 @@ impl Writer {
     /// Takes back what was written of the current answer.
     pub fn restart(&mut self) {
         self.out.truncate(self.start);
+    }
+
+    /// An answer that has a form of its own.
+    pub fn verbatim(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
     }
 
     /// Begins an answer. `verdict` is its first word where it is not JSON.
@@ -120,8 +121,7 @@ impl Writer {
     #[inline]
     pub fn number(&mut self, name: &str, value: impl Integer) {
         self.name(name);
-        self.out
-            .extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
 
     #[inline]
@@ -135,8 +135,7 @@ impl Writer {
     #[inline]
     pub fn flag(&mut self, name: &str, value: bool) {
         self.name(name);
-        self.out
-            .extend_from_slice(if value { b"true" } else { b"false" });
+        self.out.extend_from_slice(if value { b"true" } else { b"false" });
     }
 
     /// Nothing after the `=` where it is not JSON.
@@ -152,11 +151,7 @@ impl Writer {
     #[inline]
     pub fn time(&mut self, name: &str, at_us: i64) {
         self.name(name);
-        let quote = if self.format == Format::Json {
-            "\""
-        } else {
-            ""
-        };
+        let quote = if self.format == Format::Json { "\"" } else { "" };
         self.out.extend_from_slice(quote.as_bytes());
         time::rfc3339(&mut self.out, at_us);
         self.out.extend_from_slice(quote.as_bytes());
@@ -194,11 +189,7 @@ impl Writer {
     #[inline]
     pub fn name(&mut self, name: &str) {
         if self.format == Format::Json {
-            let separator: &[u8] = if self.out.last() == Some(&b'{') {
-                b"\""
-            } else {
-                b",\""
-            };
+            let separator: &[u8] = if self.out.last() == Some(&b'{') { b"\"" } else { b",\"" };
             self.out.extend_from_slice(separator);
             self.out.extend_from_slice(name.as_bytes());
             self.out.extend_from_slice(b"\":");
@@ -209,11 +200,7 @@ impl Writer {
 
     #[cold]
     fn line_name(&mut self, name: &str) {
-        let separator = if self.format == Format::Text {
-            b' '
-        } else {
-            b'&'
-        };
+        let separator = if self.format == Format::Text { b' ' } else { b'&' };
         self.out.push(separator);
         self.out.extend_from_slice(name.as_bytes());
         self.out.push(b'=');
@@ -222,6 +209,18 @@ impl Writer {
 
 fn json_string(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
+    // Counted rather than searched: many bytes are looked at at once.
+    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    if value.bytes().filter(special).count() > 0 {
+        escaped(out, value);
+    } else {
+        out.extend_from_slice(value.as_bytes());
+    }
+    out.push(b'"');
+}
+
+#[cold]
+fn escaped(out: &mut Vec<u8>, value: &str) {
     let mut plain_from = 0;
     for (index, byte) in value.bytes().enumerate() {
         if byte >= 0x20 && byte != b'"' && byte != b'\\' {
@@ -237,7 +236,6 @@ fn json_string(out: &mut Vec<u8>, value: &str) {
         }
     }
     out.extend_from_slice(&value.as_bytes()[plain_from..]);
-    out.push(b'"');
 }
 
 /// A word of the one-line form: in quotes when it would not be read as one.

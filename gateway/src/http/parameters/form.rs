@@ -12,24 +12,17 @@ use crate::http::field::Field;
 /// be listed in JSON.
 pub(super) fn read<'a>(parameters: &mut Parameters<'a>, part: &'static str, text: &'a [u8]) {
     let blank = text.iter().all(u8::is_ascii_whitespace);
-    let pairs = text
-        .split(|byte| *byte == b'&')
-        .filter(|pair| !pair.is_empty() && !blank);
+    let pairs = text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty() && !blank);
     for pair in pairs {
-        let equals = pair
-            .iter()
-            .position(|byte| *byte == b'=')
-            .unwrap_or(pair.len());
+        let equals = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
         let (name, value) = (&pair[..equals], pair.get(equals + 1..).unwrap_or_default());
         let (Some(name), value) = (decoded(name, true), decoded(value, true)) else {
             parameters.fail(part, "has a name that is not UTF-8".to_owned());
             return;
         };
         let Some(value) = value else {
-            parameters.fail(
-                part,
-                format!("has a value of {:?} that is not UTF-8", shortened(&name)),
-            );
+            parameters
+                .fail(part, format!("has a value of {:?} that is not UTF-8", shortened(&name)));
             return;
         };
         match field_of(&name) {
@@ -44,15 +37,11 @@ fn give_live<'a>(parameters: &mut Parameters<'a>, value: Cow<'a, str>) {
     match value {
         Cow::Borrowed(text) => {
             let ids = text.split(',').filter(|id| !id.is_empty());
-            parameters
-                .live
-                .extend(ids.map(|id| Given::Text(Cow::Borrowed(id))));
+            parameters.live.extend(ids.map(|id| Given::Text(Cow::Borrowed(id))));
         }
         Cow::Owned(text) => {
             let ids = text.split(',').filter(|id| !id.is_empty());
-            parameters
-                .live
-                .extend(ids.map(|id| Given::Text(Cow::Owned(id.to_owned()))));
+            parameters.live.extend(ids.map(|id| Given::Text(Cow::Owned(id.to_owned()))));
         }
     }
 }
@@ -60,10 +49,8 @@ fn give_live<'a>(parameters: &mut Parameters<'a>, value: Cow<'a, str>) {
 /// Percent-decoded text; `None` when it is not UTF-8.
 pub(super) fn decoded(text: &[u8], plus_is_space: bool) -> Option<Cow<'_, str>> {
     if plus_is_space && text.contains(&b'+') {
-        let spaced: Vec<u8> = text
-            .iter()
-            .map(|byte| if *byte == b'+' { b' ' } else { *byte })
-            .collect();
+        let spaced: Vec<u8> =
+            text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
         let bytes = percent_decode(&spaced).collect();
         return String::from_utf8(bytes).ok().map(Cow::Owned);
     }
@@ -109,12 +96,7 @@ mod tests {
 
     #[test]
     fn text_that_is_not_utf8_is_refused() {
-        for body in [
-            &b"call_id=%ff"[..],
-            b"call_id=\xff",
-            b"%ff=1",
-            b"call_id=+%ff",
-        ] {
+        for body in [&b"call_id=%ff"[..], b"call_id=\xff", b"%ff=1", b"call_id=+%ff"] {
             let mut parameters = Parameters::default();
             parameters.read_form(body);
             assert_eq!(parameters.unreadable().len(), 1, "{body:?}");

@@ -24,9 +24,7 @@ pub(super) fn read<'a>(parameters: &mut Parameters<'a>, body: &'a [u8]) {
         Some(_) => return parameters.fail("body", "is not a JSON object".to_owned()),
     }
     let mut reader = serde_json::Deserializer::from_str(text);
-    let outcome = Object(parameters)
-        .deserialize(&mut reader)
-        .and_then(|()| reader.end());
+    let outcome = Object(parameters).deserialize(&mut reader).and_then(|()| reader.end());
     if let Err(error) = outcome {
         parameters.fail("body", format!("is not valid JSON: {error}"));
     }
@@ -132,16 +130,10 @@ mod tests {
         let parameters = read_text(body);
         assert!(parameters.unreadable().is_empty(), "{parameters:?}");
         assert_eq!(parameters.given(Field::CallId), &Given::Text("a\"b".into()));
-        assert!(matches!(
-            parameters.given(Field::To),
-            Given::Text(Cow::Borrowed("+91"))
-        ));
+        assert!(matches!(parameters.given(Field::To), Given::Text(Cow::Borrowed("+91"))));
         assert_eq!(parameters.given(Field::RequestedS), &Given::Json("300"));
         assert_eq!(parameters.given(Field::Token), &Given::Null);
-        assert_eq!(
-            parameters.given(Field::Costs),
-            &Given::Json(r#"{"llm": [1.50]}"#)
-        );
+        assert_eq!(parameters.given(Field::Costs), &Given::Json(r#"{"llm": [1.50]}"#));
         assert_eq!(parameters.given(Field::BillableS), &Given::Json("1e2"));
         assert_eq!(parameters.given(Field::From), &Given::Absent);
     }
@@ -156,11 +148,7 @@ mod tests {
     #[test]
     fn a_list_of_live_calls_keeps_what_is_no_text_for_the_error() {
         let parameters = read_text(r#"{"live":["a","b\/c",3]}"#);
-        let expected = [
-            Given::Text("a".into()),
-            Given::Text("b/c".into()),
-            Given::Json("3"),
-        ];
+        let expected = [Given::Text("a".into()), Given::Text("b/c".into()), Given::Json("3")];
         assert_eq!(parameters.live(), expected);
         let parameters = read_text(r#"{"live":"a"}"#);
         assert_eq!(parameters.given(Field::Live), &Given::Text("a".into()));
@@ -168,24 +156,14 @@ mod tests {
 
     #[test]
     fn what_is_not_an_object_is_unreadable_and_never_repeated() {
-        for body in [
-            "[1]",
-            "\"secret\"",
-            "{",
-            "{\"a\":1,}",
-            "{\"a\":1} x",
-            "{\"a\":\"\u{1}\"}",
-        ] {
+        for body in ["[1]", "\"secret\"", "{", "{\"a\":1,}", "{\"a\":1} x", "{\"a\":\"\u{1}\"}"] {
             let parameters = read_text(body);
             assert_eq!(parameters.unreadable().len(), 1, "{body}");
             assert!(!parameters.unreadable()[0].problem.contains("secret"));
         }
         let mut parameters = Parameters::default();
         parameters.read_json(b"{\"call_id\":\"\xff\"}");
-        assert_eq!(
-            parameters.unreadable()[0].problem,
-            "is not UTF-8 from byte 12 on"
-        );
+        assert_eq!(parameters.unreadable()[0].problem, "is not UTF-8 from byte 12 on");
         assert!(read_text("").unreadable().is_empty());
         assert!(read_text(" \n").unreadable().is_empty());
     }

@@ -5,10 +5,7 @@ use crate::clock;
 
 /// Compacts often.
 fn often() -> Settings {
-    Settings {
-        compact_after_bytes: 200_000,
-        ..small()
-    }
+    Settings { compact_after_bytes: 200_000, ..small() }
 }
 
 #[test]
@@ -19,34 +16,17 @@ fn a_compacted_journal_recovers_to_the_same_as_a_replayed_one() {
     let replayed = crash_copy(&journal);
     let done = journal.compact_now(Log::default()).unwrap();
     assert_eq!(done.position, Position(150));
-    assert!(
-        done.replaced_bytes > 150_000 && done.snapshot_bytes > 150_000,
-        "{done:?}"
-    );
+    assert!(done.replaced_bytes > 150_000 && done.snapshot_bytes > 150_000, "{done:?}");
     append_numbered(&journal, 10);
     let compacted = crash_copy(&journal);
     assert_eq!(files(compacted.path(), ".snap").len(), 1);
-    assert_eq!(
-        files(compacted.path(), ".log").len(),
-        1,
-        "older segments are gone"
-    );
+    assert_eq!(files(compacted.path(), ".log").len(), 1, "older segments are gone");
     let (_, from_snapshot, recovered) = open(compacted.path());
     let (_, mut from_segments, _) = open(replayed.path());
-    from_segments
-        .entries
-        .extend((151..=160).map(|number| (number, numbered(number))));
+    from_segments.entries.extend((151..=160).map(|number| (number, numbered(number))));
     assert!(from_snapshot == from_segments);
     let last = Position(160);
-    assert_eq!(
-        recovered,
-        Recovered {
-            snapshot: Position(150),
-            payloads: 10,
-            last,
-            lost_bytes: 0
-        }
-    );
+    assert_eq!(recovered, Recovered { snapshot: Position(150), payloads: 10, last, lost_bytes: 0 });
 }
 
 #[test]
@@ -60,11 +40,7 @@ fn compacting_again_builds_on_the_snapshot_before() {
         assert_eq!(done.position, Position(30 * round));
     }
     let idle = journal.compact_now(Log::default()).unwrap();
-    assert_eq!(
-        (idle.position, idle.replaced_bytes),
-        (Position(150), 0),
-        "nothing left to do"
-    );
+    assert_eq!((idle.position, idle.replaced_bytes), (Position(150), 0), "nothing left to do");
     drop(journal);
     let (journal, log, _) = open(directory.path());
     assert_numbered(&log, 150);
@@ -75,10 +51,7 @@ fn compacting_again_builds_on_the_snapshot_before() {
 fn an_empty_journal_can_be_compacted() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, ..) = open(directory.path());
-    assert_eq!(
-        journal.compact_now(Log::default()).unwrap().position,
-        Position(0)
-    );
+    assert_eq!(journal.compact_now(Log::default()).unwrap().position, Position(0));
     drop(journal);
     assert_eq!(open(directory.path()).1, Log::default());
 }
@@ -89,9 +62,7 @@ fn the_background_compacts_while_appends_go_on() {
     let (journal, ..) = open_with(directory.path(), often());
     journal.compact_in_background(Log::default).unwrap();
     append_numbered(&journal, 2_000);
-    wait_until("a snapshot is there", || {
-        !files(directory.path(), ".snap").is_empty()
-    });
+    wait_until("a snapshot is there", || !files(directory.path(), ".snap").is_empty());
     append_numbered(&journal, 500);
     drop(journal);
     let (_, log, recovered) = open(directory.path());
@@ -108,9 +79,7 @@ fn many_short_runs_leave_few_segments() {
     }
     let (journal, ..) = open(directory.path());
     journal.compact_in_background(Log::default).unwrap();
-    wait_until("they are compacted", || {
-        files(directory.path(), ".log").len() == 1
-    });
+    wait_until("they are compacted", || files(directory.path(), ".log").len() == 1);
     drop(journal);
     assert_numbered(&open(directory.path()).1, 70);
 }
@@ -147,28 +116,18 @@ fn compaction_that_meets_damage_says_where_and_leaves_everything_as_it_is() {
     settle(&journal);
     let segment = files(directory.path(), ".log").remove(0);
     flip(&segment, 5_000);
-    let message = journal
-        .compact_now(Log::default())
-        .err()
-        .unwrap()
-        .to_string();
+    let message = journal.compact_now(Log::default()).err().unwrap().to_string();
     assert!(message.contains(segment.to_str().unwrap()), "{message}");
     assert!(files(directory.path(), ".snap").is_empty());
     flip(&segment, 5_000);
     append_numbered(&journal, 50);
-    assert_eq!(
-        journal.compact_now(Log::default()).unwrap().position,
-        Position(200)
-    );
+    assert_eq!(journal.compact_now(Log::default()).unwrap().position, Position(200));
 }
 
 #[test]
 fn a_stop_does_not_wait_for_a_compaction_to_end() {
     let directory = tempfile::tempdir().unwrap();
-    let settings = Settings {
-        segment_bytes: 4 << 20,
-        ..often()
-    };
+    let settings = Settings { segment_bytes: 4 << 20, ..often() };
     let (journal, ..) = open_with(directory.path(), settings);
     for _ in 0..100 {
         append(&journal, &vec![1; 500_000]).unwrap();
@@ -178,10 +137,7 @@ fn a_stop_does_not_wait_for_a_compaction_to_end() {
     let before_us = clock::boot_us();
     drop(journal);
     let stopped_after_us = clock::boot_us() - before_us;
-    assert!(
-        stopped_after_us < 5 * clock::SECOND_US,
-        "{stopped_after_us} µs"
-    );
+    assert!(stopped_after_us < 5 * clock::SECOND_US, "{stopped_after_us} µs");
     assert_eq!(open(directory.path()).1.entries.len(), 100);
 }
 

@@ -23,46 +23,26 @@ fn with_snapshot() -> tempfile::TempDir {
 }
 
 fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let files = files(directory, "")
-        .into_iter()
-        .filter(|path| !path.ends_with("lock"));
-    files
-        .map(|path| (path.clone(), fs::read(path).unwrap()))
-        .collect()
+    let files = files(directory, "").into_iter().filter(|path| !path.ends_with("lock"));
+    files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
 /// The directory is refused and left as it is.
 fn refusal(directory: &Path) -> OpenError {
     let before = contents(directory);
-    let Err(error) = try_open(directory) else {
-        panic!("the journal opened")
-    };
-    assert!(
-        contents(directory) == before,
-        "a refused start changes nothing"
-    );
+    let Err(error) = try_open(directory) else { panic!("the journal opened") };
+    assert!(contents(directory) == before, "a refused start changes nothing");
     error
 }
 
 fn assert_damage(directory: &Path, file: &Path, flipped: usize) {
     let error = refusal(directory);
-    let OpenError::Damaged { path, offset, .. } = &error else {
-        panic!("{error}")
-    };
+    let OpenError::Damaged { path, offset, .. } = &error else { panic!("{error}") };
     assert_eq!(path, file);
-    assert!(
-        *offset <= flipped as u64,
-        "{error} is behind byte {flipped}"
-    );
-    assert!(
-        flipped as u64 - offset < 2_000,
-        "{error} is far from byte {flipped}"
-    );
+    assert!(*offset <= flipped as u64, "{error} is behind byte {flipped}");
+    assert!(flipped as u64 - offset < 2_000, "{error} is far from byte {flipped}");
     let message = error.to_string();
-    assert!(
-        message.contains(file.to_str().unwrap()) && message.contains("backup"),
-        "{message}"
-    );
+    assert!(message.contains(file.to_str().unwrap()) && message.contains("backup"), "{message}");
 }
 
 #[test]
@@ -120,10 +100,7 @@ fn a_power_cut_at_a_rotation_keeps_the_synced_prefix_and_drops_the_rest() {
     let kept = log.entries.len() as u64;
     assert_numbered(&log, kept);
     assert_eq!(recovered.last, Position(kept));
-    assert!(
-        (100..198).contains(&kept) && recovered.lost_bytes > 0,
-        "{recovered:?}"
-    );
+    assert!((100..198).contains(&kept) && recovered.lost_bytes > 0, "{recovered:?}");
     append_numbered(&journal, 300 - kept);
     drop(journal);
     assert_numbered(&open(directory.path()).1, 300);
@@ -161,23 +138,14 @@ fn a_missing_segment_after_the_snapshot_is_refused() {
     let segment = files(directory.path(), ".log").pop().unwrap();
     let name = "journal-00000000000000000110.log";
     fs::rename(&segment, directory.path().join(name)).unwrap();
-    assert!(matches!(
-        refusal(directory.path()),
-        OpenError::Damaged { .. }
-    ));
+    assert!(matches!(refusal(directory.path()), OpenError::Damaged { .. }));
     fs::remove_file(directory.path().join(name)).unwrap();
     let (journal, log, _) = open(directory.path());
     assert_numbered(&log, 100);
     append_numbered(&journal, 200);
     drop(journal);
     fs::remove_file(&files(directory.path(), ".log")[0]).unwrap();
-    assert!(matches!(
-        refusal(directory.path()),
-        OpenError::Gap {
-            from: Position(101),
-            ..
-        }
-    ));
+    assert!(matches!(refusal(directory.path()), OpenError::Gap { from: Position(101), .. }));
 }
 
 #[test]
@@ -198,11 +166,7 @@ fn a_flipped_bit_in_the_only_snapshot_is_refused() {
     let snapshot = files(directory.path(), ".snap").pop().unwrap();
     let bytes = usize::try_from(fs::metadata(&snapshot).unwrap().len()).unwrap();
     let seal = bytes - 16;
-    for offset in (0..8)
-        .chain(12..64)
-        .chain((64..bytes).step_by(997))
-        .chain(seal..bytes)
-    {
+    for offset in (0..8).chain(12..64).chain((64..bytes).step_by(997)).chain(seal..bytes) {
         flip(&snapshot, offset);
         assert_damage(directory.path(), &snapshot, offset);
         flip(&snapshot, offset);
@@ -215,27 +179,18 @@ fn a_snapshot_cut_short_is_never_taken_for_whole() {
     let directory = with_snapshot();
     let snapshot = files(directory.path(), ".snap").pop().unwrap();
     let whole = fs::read(&snapshot).unwrap();
-    let cuts = (0..64)
-        .step_by(9)
-        .chain((64..whole.len()).step_by(1_021))
-        .chain([
-            whole.len() - 16,
-            whole.len() - 1,
-            64 + 10 * (16 + 8 + 1_000),
-        ]);
+    let cuts = (0..64).step_by(9).chain((64..whole.len()).step_by(1_021)).chain([
+        whole.len() - 16,
+        whole.len() - 1,
+        64 + 10 * (16 + 8 + 1_000),
+    ]);
     for cut in cuts {
         fs::write(&snapshot, &whole[..cut]).unwrap();
-        assert!(
-            matches!(refusal(directory.path()), OpenError::Damaged { .. }),
-            "cut at {cut}"
-        );
+        assert!(matches!(refusal(directory.path()), OpenError::Damaged { .. }), "cut at {cut}");
     }
     let longer = [&whole[..], b"x"].concat();
     fs::write(&snapshot, longer).unwrap();
-    assert!(matches!(
-        refusal(directory.path()),
-        OpenError::Damaged { .. }
-    ));
+    assert!(matches!(refusal(directory.path()), OpenError::Damaged { .. }));
 }
 
 #[test]
@@ -247,10 +202,7 @@ fn files_of_a_newer_version_are_refused_with_both_versions() {
         bytes[8..12].copy_from_slice(&7_u32.to_le_bytes());
         fs::write(&file, bytes).unwrap();
         let message = refusal(directory.path()).to_string();
-        assert!(
-            message.contains("format 7, this version reads up to 1"),
-            "{message}"
-        );
+        assert!(message.contains("format 7, this version reads up to 1"), "{message}");
         assert!(message.contains(file.to_str().unwrap()), "{message}");
         assert!(message.contains("start that version"), "{message}");
     }
@@ -262,10 +214,7 @@ fn a_file_of_another_journal_is_refused() {
     let segments = files(directory.path(), ".log");
     fs::copy(&files(other.path(), ".log")[1], &segments[1]).unwrap();
     let error = refusal(directory.path());
-    assert!(
-        matches!(&error, OpenError::ForeignFile { path } if *path == segments[1]),
-        "{error}"
-    );
+    assert!(matches!(&error, OpenError::ForeignFile { path } if *path == segments[1]), "{error}");
 }
 
 #[test]
@@ -276,11 +225,7 @@ fn a_payload_that_the_image_refuses_is_named_with_its_place() {
             Ok(())
         }
         fn apply(&mut self, position: Position, _: &[u8]) -> Result<(), Refusal> {
-            if position == Position(3) {
-                Err(Refusal("unknown request".into()))
-            } else {
-                Ok(())
-            }
+            if position == Position(3) { Err(Refusal("unknown request".into())) } else { Ok(()) }
         }
         fn save(self, _: &mut dyn FnMut(&[u8])) {}
     }
@@ -288,10 +233,7 @@ fn a_payload_that_the_image_refuses_is_named_with_its_place() {
     let recovery = Journal::open(directory.path(), small()).unwrap();
     let message = recovery.replay(&mut Picky).err().unwrap().to_string();
     let offset = 64 + 2 * 1_016;
-    assert!(
-        message.contains(&format!("at byte {offset} is intact")),
-        "{message}"
-    );
+    assert!(message.contains(&format!("at byte {offset} is intact")), "{message}");
     assert!(message.contains("unknown request"), "{message}");
 }
 
@@ -312,10 +254,6 @@ fn a_damaged_newer_snapshot_does_not_matter_while_everything_older_stands() {
     assert_eq!(recovered.snapshot, Position(100));
     assert_numbered(&log, 200);
     drop(journal);
-    assert_eq!(
-        files(before.path(), ".snap").len(),
-        1,
-        "the damaged one is gone"
-    );
+    assert_eq!(files(before.path(), ".snap").len(), 1, "the damaged one is gone");
     assert_numbered(&open(before.path()).1, 200);
 }

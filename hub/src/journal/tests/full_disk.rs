@@ -18,10 +18,7 @@ impl SmallDisk {
             .output()
             .expect("this test needs the command mount");
         let reason = String::from_utf8_lossy(&mounted.stderr).into_owned();
-        assert!(
-            mounted.status.success(),
-            "this test needs the right to mount: {reason}"
-        );
+        assert!(mounted.status.success(), "this test needs the right to mount: {reason}");
         Self { directory }
     }
 
@@ -50,10 +47,7 @@ impl SmallDisk {
 
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let unmounted = Command::new("umount")
-            .arg("-l")
-            .arg(self.directory.path())
-            .status();
+        let unmounted = Command::new("umount").arg("-l").arg(self.directory.path()).status();
         assert!(std::thread::panicking() || unmounted.is_ok_and(|status| status.success()));
     }
 }
@@ -70,11 +64,7 @@ fn appends_until_full(journal: &Journal) -> u64 {
 }
 
 fn settings(preallocate: bool) -> Settings {
-    Settings {
-        segment_bytes: 512 << 10,
-        preallocate,
-        ..small()
-    }
+    Settings { segment_bytes: 512 << 10, preallocate, ..small() }
 }
 
 /// Fills the disk, sees the refusal, frees it, goes on, and finds everything again.
@@ -87,11 +77,7 @@ fn fill_and_free(preallocate: bool) {
     let before = appends_until_full(&journal);
     assert!(before > 0);
     assert!(journal.is_full());
-    assert_eq!(
-        append(&journal, &numbered(0)),
-        Err(AppendError::Full),
-        "it stays refused"
-    );
+    assert_eq!(append(&journal, &numbered(0)), Err(AppendError::Full), "it stays refused");
     wait_durable(&journal);
     disk.free();
     wait_until("the room is noticed", || !journal.is_full());
@@ -149,10 +135,7 @@ fn a_payload_too_large_for_the_disk_leaves_room_for_smaller_ones() {
         assert_numbered(&open(&disk.journal()).1, 6);
         let (_, log, recovered) = open(crashed.path());
         assert_numbered(&log, 6);
-        assert_eq!(
-            recovered.lost_bytes, 0,
-            "no half of a refused payload is left"
-        );
+        assert_eq!(recovered.lost_bytes, 0, "no half of a refused payload is left");
     }
 }
 
@@ -185,10 +168,7 @@ fn a_disk_without_any_room_refuses_a_start_and_keeps_the_records() {
     append_numbered(&journal, 100);
     drop(journal);
     disk.fill(0);
-    let message = try_open_with(&disk.journal(), settings(true))
-        .err()
-        .unwrap()
-        .to_string();
+    let message = try_open_with(&disk.journal(), settings(true)).err().unwrap().to_string();
     assert!(message.contains("no room on the disk of"), "{message}");
     assert!(message.contains("free some space"), "{message}");
     disk.free();
@@ -203,10 +183,7 @@ fn a_compaction_without_room_leaves_the_journal_whole() {
     settle(&journal);
     disk.fill(600_000);
     let refused = journal.compact_now(Log::default());
-    assert!(
-        matches!(refused, Err(crate::journal::CompactError::Full)),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(crate::journal::CompactError::Full)), "{refused:?}");
     assert!(!disk.journal().join("snapshot.tmp").exists());
     disk.free();
     wait_until("the room is noticed", || !journal.is_full());

@@ -12,11 +12,7 @@ const CHILD_DIRECTORY: &str = "JOURNAL_TEST_CHILD_DIRECTORY";
 const ROUNDS: u32 = 12;
 
 fn busy() -> Settings {
-    Settings {
-        segment_bytes: 256 << 10,
-        compact_after_bytes: 1 << 20,
-        ..small()
-    }
+    Settings { segment_bytes: 256 << 10, compact_after_bytes: 1 << 20, ..small() }
 }
 
 /// Appends and acknowledges on standard output until it is killed.
@@ -31,10 +27,7 @@ fn child(directory: &Path) -> ! {
 }
 
 #[test]
-#[allow(
-    clippy::disallowed_methods,
-    reason = "how this test tells its child from itself"
-)]
+#[allow(clippy::disallowed_methods, reason = "how this test tells its child from itself")]
 fn kill_9_loses_no_acknowledged_append() {
     if let Some(directory) = std::env::var_os(CHILD_DIRECTORY) {
         child(Path::new(&directory));
@@ -70,8 +63,7 @@ fn run_and_kill(directory: &Path, lifetime: Duration) -> u64 {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let reader = std::thread::spawn(move || {
         let numbers = lines.map_while(Result::ok).filter_map(|line| {
-            line.strip_prefix("acknowledged ")
-                .and_then(|number| number.parse().ok())
+            line.strip_prefix("acknowledged ").and_then(|number| number.parse().ok())
         });
         numbers.last().unwrap_or(0)
     });

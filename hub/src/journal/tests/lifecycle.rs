@@ -19,21 +19,9 @@ fn what_was_appended_is_replayed_in_order_after_a_clean_stop() {
     let (journal, log, recovered) = open(directory.path());
     assert_numbered(&log, 500);
     let last = Position(500);
-    assert_eq!(
-        recovered,
-        Recovered {
-            snapshot: Position(0),
-            payloads: 500,
-            last,
-            lost_bytes: 0
-        }
-    );
+    assert_eq!(recovered, Recovered { snapshot: Position(0), payloads: 500, last, lost_bytes: 0 });
     assert_eq!(journal.stream(), stream, "a journal keeps its name");
-    assert_eq!(
-        append(&journal, b"more").unwrap(),
-        Position(501),
-        "positions run on"
-    );
+    assert_eq!(append(&journal, b"more").unwrap(), Position(501), "positions run on");
 }
 
 #[test]
@@ -57,20 +45,7 @@ fn an_empty_journal_keeps_its_stream_and_its_files_small() {
 #[test]
 fn payloads_of_every_size_up_to_the_limit_survive() {
     let directory = tempfile::tempdir().unwrap();
-    let sizes = [
-        1,
-        15,
-        16,
-        17,
-        65_400,
-        65_456,
-        65_472,
-        70_000,
-        1 << 20,
-        5 << 20,
-        3,
-        1,
-    ];
+    let sizes = [1, 15, 16, 17, 65_400, 65_456, 65_472, 70_000, 1 << 20, 5 << 20, 3, 1];
     let (journal, ..) = open(directory.path());
     for size in sizes {
         append(&journal, &vec![7; size]).unwrap();
@@ -79,10 +54,7 @@ fn payloads_of_every_size_up_to_the_limit_survive() {
     drop(journal);
     for directory in [directory.path(), copy.path()] {
         let (_, log, recovered) = open(directory);
-        assert_eq!(
-            log.payloads().iter().map(Vec::len).collect::<Vec<_>>(),
-            sizes
-        );
+        assert_eq!(log.payloads().iter().map(Vec::len).collect::<Vec<_>>(), sizes);
         assert_eq!(recovered.lost_bytes, 0);
     }
 }
@@ -94,21 +66,11 @@ fn the_largest_payload_is_taken_and_a_larger_one_refused() {
     let bytes = FRAME_BYTES_MAX + 1;
     let mut frame = Frame::new();
     frame.payload_mut().resize(16 + bytes, 1);
-    assert_eq!(
-        journal.append(&mut frame),
-        Err(AppendError::TooLarge { bytes })
-    );
-    assert_eq!(
-        frame.payload().len(),
-        bytes,
-        "a refused frame stays as it was"
-    );
+    assert_eq!(journal.append(&mut frame), Err(AppendError::TooLarge { bytes }));
+    assert_eq!(frame.payload().len(), bytes, "a refused frame stays as it was");
     frame.payload_mut().truncate(16 + FRAME_BYTES_MAX);
     assert_eq!(journal.append(&mut frame), Ok(Position(1)));
-    assert!(
-        frame.payload().is_empty(),
-        "the frame is ready for the next payload"
-    );
+    assert!(frame.payload().is_empty(), "the frame is ready for the next payload");
     drop(journal);
     let (_, log, _) = open(directory.path());
     assert_eq!(log.entries[0].1.len(), FRAME_BYTES_MAX);
@@ -144,11 +106,7 @@ fn threads_append_each_payload_once_and_whole() {
     drop(journal);
     let (_, log, _) = open(directory.path());
     for thread in 0..4_u8 {
-        let own: Vec<_> = log
-            .payloads()
-            .into_iter()
-            .filter(|p| p[0] == thread)
-            .collect();
+        let own: Vec<_> = log.payloads().into_iter().filter(|p| p[0] == thread).collect();
         assert_eq!(own.len(), 500);
         for (number, payload) in own.iter().enumerate() {
             assert_eq!(payload.len(), 5 + number);
@@ -161,20 +119,12 @@ fn threads_append_each_payload_once_and_whole() {
 fn one_fsync_serves_everything_appended_within_the_interval() {
     let directory = tempfile::tempdir().unwrap();
     let interval = Duration::from_millis(200);
-    let (journal, ..) = open_with(
-        directory.path(),
-        Settings {
-            sync_interval: interval,
-            ..small()
-        },
-    );
+    let (journal, ..) =
+        open_with(directory.path(), Settings { sync_interval: interval, ..small() });
     let journal = Arc::new(journal);
     append(&journal, b"opens the interval").unwrap();
     wait_durable(&journal);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let announced = runtime.block_on(async {
         let mut progress = journal.parts.synced.subscribe();
         progress.mark_unchanged();
@@ -195,10 +145,7 @@ fn a_position_that_was_never_appended_is_not_durable() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, ..) = open(directory.path());
     append(&journal, b"x").unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let waited = runtime.block_on(async {
         let patience = Duration::from_millis(50);
         tokio::time::timeout(patience, journal.durable(Position(2))).await
@@ -210,18 +157,9 @@ fn a_position_that_was_never_appended_is_not_durable() {
 fn a_second_opener_is_refused_with_directory_and_process() {
     let directory = tempfile::tempdir().unwrap();
     let (journal, ..) = open(directory.path());
-    let message = try_open(directory.path())
-        .err()
-        .expect("refused")
-        .to_string();
-    assert!(
-        message.contains(directory.path().to_str().unwrap()),
-        "{message}"
-    );
-    assert!(
-        message.contains(&format!("process {}", std::process::id())),
-        "{message}"
-    );
+    let message = try_open(directory.path()).err().expect("refused").to_string();
+    assert!(message.contains(directory.path().to_str().unwrap()), "{message}");
+    assert!(message.contains(&format!("process {}", std::process::id())), "{message}");
     assert!(message.contains("stop that process"), "{message}");
     append(&journal, b"the first one works on").unwrap();
     drop(journal);
@@ -236,10 +174,7 @@ fn nobody_but_the_owner_can_read_what_is_recorded() {
     journal.compact_now(Log::default()).unwrap();
     for suffix in [".log", ".snap"] {
         let path = files(directory.path(), suffix).pop().unwrap();
-        assert_eq!(
-            fs::metadata(path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }
 
@@ -247,14 +182,8 @@ fn nobody_but_the_owner_can_read_what_is_recorded() {
 fn segment_sizes_outside_the_limits_are_refused_with_the_numbers() {
     let directory = tempfile::tempdir().unwrap();
     for segment_bytes in [0, 65_535, (4 << 30) + 1] {
-        let settings = Settings {
-            segment_bytes,
-            ..small()
-        };
-        let message = try_open_with(directory.path(), settings)
-            .err()
-            .unwrap()
-            .to_string();
+        let settings = Settings { segment_bytes, ..small() };
+        let message = try_open_with(directory.path(), settings).err().unwrap().to_string();
         assert!(message.contains(&segment_bytes.to_string()), "{message}");
         assert!(message.contains("65536 to 4294967296"), "{message}");
     }
@@ -270,17 +199,9 @@ fn a_write_that_cannot_be_mended_is_reported_once_and_refuses_everything_after()
     // A file that cannot be written stands for a broken disk.
     let broken = fs::File::open(&journal.parts.writer.lock().segment.path).unwrap();
     journal.parts.writer.lock().segment.file = Arc::new(broken);
-    assert!(matches!(
-        append(&journal, b"lost"),
-        Err(AppendError::Failed(_))
-    ));
-    assert!(matches!(
-        append(&journal, b"lost"),
-        Err(AppendError::Failed(_))
-    ));
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    assert!(matches!(append(&journal, b"lost"), Err(AppendError::Failed(_))));
+    assert!(matches!(append(&journal, b"lost"), Err(AppendError::Failed(_))));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert!(runtime.block_on(journal.durable(Position(2))).is_err());
     drop(journal);
     let reasons = reasons.lock();
@@ -298,18 +219,9 @@ fn a_failed_fsync_ends_the_journal_and_what_waits_for_it() {
     let unsyncable = fs::File::options().write(true).open("/dev/null").unwrap();
     journal.parts.writer.lock().segment.file = Arc::new(unsyncable);
     append(&journal, b"written, then lost").unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     assert!(runtime.block_on(journal.durable(Position(1))).is_err());
-    assert!(matches!(
-        append(&journal, b"refused"),
-        Err(AppendError::Failed(_))
-    ));
+    assert!(matches!(append(&journal, b"refused"), Err(AppendError::Failed(_))));
     wait_until("the reason is reported", || !reasons.lock().is_empty());
-    assert!(
-        reasons.lock()[0].contains("through to the disk"),
-        "{:?}",
-        reasons.lock()
-    );
+    assert!(reasons.lock()[0].contains("through to the disk"), "{:?}", reasons.lock());
 }

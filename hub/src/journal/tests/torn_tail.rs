@@ -30,13 +30,7 @@ impl Crashed {
             Some(*end)
         });
         let (original, ends) = (fs::read(&segment).unwrap(), ends.collect());
-        Self {
-            directory,
-            segment,
-            original,
-            payloads,
-            ends,
-        }
+        Self { directory, segment, original, payloads, ends }
     }
 
     /// Where the last payload ends.
@@ -51,37 +45,17 @@ impl Crashed {
             fs::remove_file(path).unwrap();
         }
         fs::write(&self.segment, damaged).unwrap();
-        let same = self
-            .original
-            .iter()
-            .zip(damaged)
-            .take_while(|(a, b)| a == b)
-            .count();
+        let same = self.original.iter().zip(damaged).take_while(|(a, b)| a == b).count();
         let intact = self.ends.iter().filter(|end| **end <= same).count();
-        let end = if intact == 0 {
-            HEADER
-        } else {
-            self.ends[intact - 1]
-        };
-        let written = damaged
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .map_or(0, |last| last + 1);
+        let end = if intact == 0 { HEADER } else { self.ends[intact - 1] };
+        let written = damaged.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let lost_bytes = written.saturating_sub(end) as u64;
 
         let (journal, log, recovered) = open(self.directory.path());
         assert_eq!(log.payloads(), self.payloads[..intact]);
         let last = Position(intact as u64);
         let payloads = intact as u64;
-        assert_eq!(
-            recovered,
-            Recovered {
-                snapshot: Position(0),
-                payloads,
-                last,
-                lost_bytes
-            }
-        );
+        assert_eq!(recovered, Recovered { snapshot: Position(0), payloads, last, lost_bytes });
         append(&journal, b"after the crash").unwrap();
         drop(journal);
         let (_, log, recovered) = open(self.directory.path());
@@ -92,9 +66,7 @@ impl Crashed {
 }
 
 fn payload(bytes: usize) -> Vec<u8> {
-    (0..bytes)
-        .map(|index| u8::try_from(index % 255 + 1).unwrap())
-        .collect()
+    (0..bytes).map(|index| u8::try_from(index % 255 + 1).unwrap()).collect()
 }
 
 #[test]
@@ -131,10 +103,7 @@ fn a_record_behind_a_hole_never_comes_back() {
 fn a_lost_header_of_the_only_segment_is_refused() {
     let crashed = Crashed::with(vec![payload(3)]);
     fs::write(&crashed.segment, vec![0; crashed.original.len()]).unwrap();
-    assert!(matches!(
-        try_open(crashed.directory.path()),
-        Err(OpenError::Damaged { .. })
-    ));
+    assert!(matches!(try_open(crashed.directory.path()), Err(OpenError::Damaged { .. })));
 }
 
 #[derive(Clone, Debug)]
