@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use benches::client::exchange;
 use benches::clock::{SECOND_NS, monotonic_ns};
+use benches::processor;
 use serde::{Deserialize, Serialize};
 
 use crate::installation::Installation;
@@ -42,19 +43,23 @@ pub struct Posting {
     /// What was left when watching ended: 0, or there was no time for more.
     pub left: f64,
     pub watched_s: f64,
+    /// Processor time of the whole server meanwhile, in processors: nothing else happens.
+    pub busy: f64,
 }
 
 impl Posting {
     /// Watches until nothing waits any more, or the limit.
     #[expect(clippy::cast_precision_loss, reason = "shown with two digits")]
-    pub fn drain(backlog: &Backlog, limit_s: u32) -> io::Result<Self> {
+    pub fn drain(backlog: &Backlog, server: u32, limit_s: u32) -> io::Result<Self> {
         let start_ns = monotonic_ns();
+        let cpu_before_s = processor::cpu_s(server)?;
         let before = backlog.read()?;
         loop {
             let left = backlog.read()?;
             let watched_s = (monotonic_ns() - start_ns) as f64 / SECOND_NS as f64;
             if left <= 0.0 || watched_s >= f64::from(limit_s) {
-                return Ok(Self { backlog: before, left, watched_s });
+                let busy = (processor::cpu_s(server)? - cpu_before_s) / watched_s;
+                return Ok(Self { backlog: before, left, watched_s, busy });
             }
             thread::sleep(LOOK_EVERY);
         }

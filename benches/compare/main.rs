@@ -51,7 +51,7 @@ fn run(arguments: &Arguments) -> io::Result<Report> {
         results.push(result);
     }
     let resident_bytes = benches::processor::resident_bytes(installation.server.pid())?;
-    let posting = Posting::drain(&backlog, arguments.drain_limit_s)?;
+    let posting = Posting::drain(&backlog, installation.server.pid(), arguments.drain_limit_s)?;
     let report =
         Report { machine, settings: arguments.settings(), results, resident_bytes, posting };
     write!(io::stdout(), "{}", report.closing())?;

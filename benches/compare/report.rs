@@ -151,13 +151,14 @@ impl Report {
         let posting = self.posting;
         let mebibytes = self.resident_bytes as f64 / 1_048_576.0;
         format!(
-            "\nposting at {} % of a processor: {:.0} records waited; {:.0} left after {:.1} s ({:.0}/s)\n\
+            "\nposting, allowed {} % of a processor: {:.0} records waited; {:.0} left after {:.1} s ({:.0}/s, {:.2} processors busy)\n\
              resident memory of ringfence: {mebibytes:.0} MiB\n",
             self.settings.posting_cpu_percent,
             posting.backlog,
             posting.left,
             posting.watched_s,
             posting.per_s(),
+            posting.busy,
         )
     }
 }

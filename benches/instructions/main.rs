@@ -46,8 +46,8 @@ impl Subject {
     /// Instructions per pair that are accepted; lowered with what makes it faster.
     const fn limit(self) -> f64 {
         match self {
-            Self::Core => 2_000.0,
-            Self::Engine => 12_000.0,
+            Self::Core => 2_850.0,
+            Self::Engine => 6_900.0,
         }
     }
 
