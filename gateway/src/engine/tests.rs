@@ -96,12 +96,12 @@ impl World {
         changes.extend(accounts.iter().cloned().map(Change::Account));
         hub.publish(&changes).expect("published");
         engine.adopt();
-        Self { directory, hub, engine }
+        Self { engine, hub, directory }
     }
 
     /// The same directory after the death of the process.
     fn restart(self, total: u32, accounts: &[AccountConfig]) -> Self {
-        let Self { directory, hub, engine } = self;
+        let Self { engine, hub, directory } = self;
         drop((hub, engine));
         Self::open(directory, total, accounts, Settings::default())
     }
