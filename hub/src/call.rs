@@ -144,6 +144,20 @@ pub struct Texts<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Lengths([u8; 5]);
 
+/// All texts of a call, one after the other, in bytes.
+const TAIL_MAX: usize = CALL_ID_MAX + 4 * TEXT_MAX;
+const SMALL_TAIL: usize = 128;
+
+/// The parts one after the other in `room`, which is long enough.
+fn joined<'a>(parts: [&str; 5], room: &'a mut [u8]) -> &'a [u8] {
+    let mut end = 0;
+    for part in parts {
+        room[end..end + part.len()].copy_from_slice(part.as_bytes());
+        end += part.len();
+    }
+    &room[..end]
+}
+
 /// One admitted call: facts and texts in one shared allocation; cloning counts a reference.
 #[derive(Clone)]
 pub struct Call(ThinArc<(Facts, Lengths), u8>);
@@ -157,18 +171,21 @@ impl Call {
     /// `None` when a text is too long.
     pub fn new(facts: Facts, texts: Texts<'_>) -> Option<Self> {
         let parts = [texts.call_id, texts.from, texts.to, texts.agent_id, texts.source];
-        let mut lengths = [0; 5];
-        let mut tail = [0; CALL_ID_MAX + 4 * TEXT_MAX];
-        let mut end = 0;
         if texts.call_id.len() > CALL_ID_MAX {
             return None;
         }
+        let mut lengths = [0; 5];
         for (length, part) in lengths.iter_mut().zip(parts) {
             *length = u8::try_from(part.len()).ok()?;
-            tail[end..end + part.len()].copy_from_slice(part.as_bytes());
-            end += part.len();
         }
-        Some(Self(ThinArc::from_header_and_slice((facts, Lengths(lengths)), &tail[..end])))
+        let header = (facts, Lengths(lengths));
+        // Most calls fit into the small room; clearing the large one costs more than all the rest.
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        Some(Self(if length <= SMALL_TAIL {
+            ThinArc::from_header_and_slice(header, joined(parts, &mut [0; SMALL_TAIL]))
+        } else {
+            ThinArc::from_header_and_slice(header, joined(parts, &mut [0; TAIL_MAX]))
+        }))
     }
 
     pub fn facts(&self) -> &Facts {

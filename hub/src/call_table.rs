@@ -53,10 +53,22 @@ impl CallHasher {
     }
 }
 
+/// The hash of a call's name.
+#[derive(Clone, Copy, Debug)]
+pub struct CallHash(u64);
+
+fn part_of(hash: u64, count: usize) -> usize {
+    usize::try_from((hash >> 40) & 0xffff).unwrap_or(0).checked_rem(count).unwrap_or(0)
+}
+
 impl CallName<'_> {
     /// One of `count` tables, by bits that the table itself does not use.
     pub fn part(&self, count: usize) -> usize {
-        usize::try_from((self.hash >> 40) & 0xffff).unwrap_or(0).checked_rem(count).unwrap_or(0)
+        part_of(self.hash, count)
+    }
+
+    pub fn hash(&self) -> CallHash {
+        CallHash(self.hash)
     }
 
     fn names(&self, call: &Call) -> bool {
@@ -109,12 +121,15 @@ impl<L: Kept> CallTable<L> {
     }
 
     /// Drops a tombstone, unless the `call_id` has come again since.
-    pub fn forget(&mut self, name: CallName<'_>, record: &Record) {
+    pub fn forget(&mut self, tombstone: &Tombstone) {
+        let record = &tombstone.record;
         let is = |slot: &Slot<L>| {
-            matches!(&slot.entry, Entry::Ended(known) if same_admission(&known.call, &record.call))
-                && name.names(&record.call)
+            slot.hash == tombstone.hash
+                && matches!(&slot.entry, Entry::Ended(known) if Arc::ptr_eq(known, record)
+                    || known.call.account() == record.call.account()
+                        && same_admission(&known.call, &record.call))
         };
-        if let Ok(occupied) = self.0.find_entry(name.hash, is) {
+        if let Ok(occupied) = self.0.find_entry(tombstone.hash, is) {
             occupied.remove();
         }
     }
@@ -132,27 +147,41 @@ impl<L: Kept> CallTable<L> {
     }
 }
 
+/// An ended call that is remembered, and where: its call need not be looked at to find it.
+#[derive(Debug)]
+pub struct Tombstone {
+    pub record: Arc<Record>,
+    hash: u64,
+}
+
+impl Tombstone {
+    /// One of `count` tables, as [`CallName::part`].
+    pub fn part(&self, count: usize) -> usize {
+        part_of(self.hash, count)
+    }
+}
+
 /// Tombstones in the order of their making; one that was corrected stands for its call still.
 #[derive(Debug, Default)]
-pub struct Tombstones(VecDeque<Arc<Record>>);
+pub struct Tombstones(VecDeque<Tombstone>);
 
 impl Tombstones {
     /// Notes that a call has ended.
-    pub fn add(&mut self, record: &Arc<Record>) {
-        self.0.push_back(Arc::clone(record));
+    pub fn add(&mut self, hash: CallHash, record: &Arc<Record>) {
+        self.0.push_back(Tombstone { record: Arc::clone(record), hash: hash.0 });
     }
 
     /// When the oldest may go; `None` when there is none.
     pub fn oldest_goes_at(&self) -> Option<EpochSeconds> {
-        self.0.front().map(|record| record.forget_at)
+        self.0.front().map(|tombstone| tombstone.record.forget_at)
     }
 
-    pub fn take_oldest(&mut self) -> Option<Arc<Record>> {
+    pub fn take_oldest(&mut self) -> Option<Tombstone> {
         self.0.pop_front()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Record>> {
-        self.0.iter()
+        self.0.iter().map(|tombstone| &tombstone.record)
     }
 
     pub fn len(&self) -> usize {

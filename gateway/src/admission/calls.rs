@@ -74,7 +74,16 @@ impl Calls {
 
     /// Locks the table of a call. Never hold the place across anything else.
     pub fn place<'a>(&'a self, account: AccountId, call_id: &'a [u8]) -> Place<'a> {
-        let name = self.hasher.name(account, call_id);
+        self.place_of(self.name(account, call_id))
+    }
+
+    /// A call's name: what it takes to find its place more than once.
+    pub fn name<'a>(&self, account: AccountId, call_id: &'a [u8]) -> CallName<'a> {
+        self.hasher.name(account, call_id)
+    }
+
+    /// As [`Calls::place`].
+    pub fn place_of<'a>(&'a self, name: CallName<'a>) -> Place<'a> {
         Place { table: self.tables[name.part(TABLES)].0.lock(), name, calls: self }
     }
 
@@ -96,20 +105,19 @@ impl Calls {
             return;
         };
         let mut table = table.0.lock();
-        while table.forget_one(&self.hasher, now, usize::MAX) {}
+        while table.forget_one(now, usize::MAX) {}
     }
 }
 
 impl Table {
     /// Drops the oldest tombstone if its time is over or there are too many.
-    fn forget_one(&mut self, hasher: &CallHasher, now: EpochSeconds, count_max: usize) -> bool {
+    fn forget_one(&mut self, now: EpochSeconds, count_max: usize) -> bool {
         match self.tombstones.oldest_goes_at() {
             Some(goes_at) if goes_at <= now || self.tombstones.len() > count_max => {}
             _ => return false,
         }
-        if let Some(record) = self.tombstones.take_oldest() {
-            let call = &record.call;
-            self.calls.forget(hasher.name(call.account(), call.call_id()), &record);
+        if let Some(tombstone) = self.tombstones.take_oldest() {
+            self.calls.forget(&tombstone);
         }
         true
     }
@@ -126,10 +134,10 @@ impl Place<'_> {
 
     /// Notes that the call found here has become a tombstone, and drops old ones.
     pub fn bury(&mut self, record: &Arc<Record>, now: EpochSeconds) {
-        self.table.tombstones.add(record);
+        self.table.tombstones.add(self.name.hash(), record);
         for _ in 0..FORGET_PER_CHANGE {
             let count_max = self.calls.tombstones_max_per_table;
-            self.table.forget_one(&self.calls.hasher, now, count_max);
+            self.table.forget_one(now, count_max);
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hub::call::{Call, Facts, Texts};
+use hub::call_table::CallName;
 use hub::clock::{self, second_after, second_of};
 use hub::denial::{Denial, Reason, Scope};
 use hub::directory::Status;
@@ -97,7 +98,8 @@ impl Engine {
     /// One pass through the decision; `first` spends the calls-per-second token.
     fn decide(&self, account: &Arc<Account>, call: &Admit<'_>, first: bool) -> Result<Grant, Stop> {
         let now_us = clock::now_us();
-        if let Some(known) = self.known(account, call, now_us) {
+        let name = self.calls.name(account.id, call.call_id.as_bytes());
+        if let Some(known) = self.known(account, name, now_us) {
             return known.map_err(Stop::Refused);
         }
         let terms = account.terms.load();
@@ -112,17 +114,17 @@ impl Engine {
             self.undo(account, &terms, &lease);
             return Err(reason.into());
         }
-        self.enter(account, &terms, call, now_us, lease, in_use)
+        self.enter(account, &terms, (call, name), lease, in_use)
     }
 
     /// A `call_id` that is live is answered the same again; one that has ended says so.
     fn known(
         &self,
-        account: &Arc<Account>,
-        call: &Admit<'_>,
+        account: &Account,
+        name: CallName<'_>,
         now_us: i64,
     ) -> Option<Result<Grant, Refusal>> {
-        let mut place = self.calls.place(account.id, call.call_id.as_bytes());
+        let mut place = self.calls.place_of(name);
         match place.find(second_of(now_us))? {
             Entry::Live(live) => {
                 let grant = self.grant(account, &live.call, &live.lease, true, now_us);
@@ -195,11 +197,11 @@ impl Engine {
         &self,
         account: &Arc<Account>,
         terms: &Terms,
-        call: &Admit<'_>,
-        now_us: i64,
+        (call, name): (&Admit<'_>, CallName<'_>),
         lease: Lease,
         in_use: u32,
     ) -> Result<Grant, Stop> {
+        let now_us = lease.renewed_us;
         let facts = Facts {
             admitted_us: now_us,
             admission: self.admissions.fetch_add(1, Ordering::Relaxed),
@@ -222,12 +224,12 @@ impl Engine {
         let wallet = terms.pins.as_ref().and(terms.wallet.clone());
         let live = Live { call: entered.clone(), account: Arc::clone(account), wallet, lease };
         {
-            let mut place = self.calls.place(account.id, call.call_id.as_bytes());
+            let mut place = self.calls.place_of(name);
             if place.find(second_of(now_us)).is_some() {
                 drop(place);
                 self.undo(account, terms, &lease);
                 return self
-                    .known(account, call, now_us)
+                    .known(account, name, now_us)
                     .map_or(Err(Stop::Slot), |known| known.map_err(Stop::Refused));
             }
             place.put(Entry::Live(Box::new(live)));
@@ -235,7 +237,15 @@ impl Engine {
         }
         self.wheel.add(lease.deadline, entered.clone());
         self.counts.admitted();
-        Ok(Grant { in_use, ..self.grant(account, &entered, &lease, false, now_us) })
+        Ok(Grant {
+            call: entered,
+            lease,
+            duplicate: false,
+            renew_every_s: self.settings.renew_every_s,
+            expires_in_s: lease.deadline.saturating_sub(second_after(now_us)),
+            in_use,
+            limit: terms.cap,
+        })
     }
 
     /// What a stack is told of a live call.

@@ -47,13 +47,14 @@ fn an_idle_connection_is_closed_after_the_idle_limit_and_not_before() {
     let world = quick();
     let mut client = world.client(TEN);
     let began = Watch::start();
+    let mut last = Watch::start();
     while began.elapsed() < Duration::from_secs(3) {
+        last = Watch::start();
         assert_eq!(client.get("/v1/concurrency").status, 200);
         std::thread::sleep(Duration::from_millis(50));
     }
-    let began = Watch::start();
     assert!(client.is_ended());
-    assert!(began.elapsed() >= Duration::from_secs(2), "{:?}", began.elapsed());
+    assert!(last.elapsed() >= Duration::from_secs(2), "{:?}", last.elapsed());
 }
 
 #[test]

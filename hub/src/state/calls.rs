@@ -103,9 +103,10 @@ impl Calls {
             _ => {}
         }
         let before = std::mem::replace(entry, Entry::Ended(Arc::clone(record)));
+        let hash = place.name.hash();
         if matches!(before, Entry::Live(_)) {
             self.live -= 1;
-            self.tombstones.add(record);
+            self.tombstones.add(hash, record);
         }
         Some(before)
     }
@@ -122,11 +123,10 @@ impl Calls {
 
     pub(super) fn forget_oldest(&mut self, count: usize) {
         for _ in 0..count {
-            let Some(record) = self.tombstones.take_oldest() else {
+            let Some(tombstone) = self.tombstones.take_oldest() else {
                 return;
             };
-            let place = self.place(&record.call);
-            place.table.forget(place.name, &record);
+            self.tables[tombstone.part(TABLES)].forget(&tombstone);
         }
     }
 
@@ -146,11 +146,12 @@ impl Calls {
 
     /// Puts an entry back as a snapshot holds it.
     pub(super) fn restore(&mut self, entry: Entry) {
+        let call = entry.call().clone();
+        let hash = self.hasher.name(call.account(), call.call_id()).hash();
         match &entry {
             Entry::Live(_) => self.live += 1,
-            Entry::Ended(record) => self.tombstones.add(record),
+            Entry::Ended(record) => self.tombstones.add(hash, record),
         }
-        let call = entry.call().clone();
         let place = self.place(&call);
         place.table.put(place.name, entry);
     }
