@@ -150,9 +150,8 @@ pub(crate) async fn post(
         return Ok(());
     };
     posted.iter().try_for_each(|transaction| transaction.check())?;
-    let owners =
-        posted.iter().flat_map(|transaction| &transaction.entries).map(|((owner, _), _)| *owner);
-    let mut accounts = accounts::load(connection, owners.collect()).await?;
+    let entries = posted.iter().flat_map(|transaction| transaction.moving_entries());
+    let mut accounts = accounts::load(connection, entries.map(|(place, _)| place)).await?;
     let first = crate::counters::next(connection, "ledger_transaction", count).await?;
     let mut transaction_rows = Vec::with_capacity(posted.len());
     let mut entry_rows = Vec::with_capacity(posted.len().saturating_mul(2));
@@ -171,14 +170,14 @@ pub(crate) async fn post(
             }
         }
     }
-    rows::insert(
+    rows::write(
         connection,
         "INSERT INTO ledger_transactions (id, cause, reference, currency, posted_us)",
         &transaction_rows,
         "",
     )
     .await?;
-    rows::insert(
+    rows::write(
         connection,
         "INSERT INTO ledger_entries (ledger_account_id, sequence, transaction_id, amount, balance_after)",
         &entry_rows,

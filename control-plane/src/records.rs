@@ -2,121 +2,55 @@
 //! SQL transaction with the watermark that says so, then acknowledged. Decides no charge: a record
 //! says what its call cost.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use hub::call::Record;
 use hub::clock::{SECOND_US, boot_us, now_us};
-use hub::embedded::{EmbeddedHub, StreamedRecord};
-use hub::id::{AccountId, SHARDS};
-use sqlx::{AnyConnection, Row as _};
-use tokio::sync::{Notify, watch};
+use hub::embedded::{EmbeddedHub, Health, StreamedRecord};
+use hub::id::AccountId;
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
 use crate::App;
 use crate::problem::{Kind, Problem};
-use crate::store::Store;
+use crate::store::rows::{self, Value};
 
+mod pace;
 mod post;
+mod progress;
 
-/// Records posted by one SQL transaction.
-const BATCH_RECORDS_MAX: usize = 2_000;
+use pace::{Batch, Pace};
+pub(crate) use progress::Progress;
+
 /// How soon a lone record is noticed when nobody waits for it.
 const IDLE_PAUSE: Duration = Duration::from_millis(10);
 /// The pause after the database failed.
 const FAILED_PAUSE: Duration = Duration::from_millis(500);
-/// The longest pause that the share of the processor asks for.
-const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// How long a stop waits for the backlog; what is left stands in the hub's journal.
 const DRAIN_US: i64 = 5 * SECOND_US;
 /// How often what has outlived its use is swept.
 const SWEEP_EVERY_US: i64 = 600 * SECOND_US;
-/// Accounts whose organization is remembered.
+/// Accounts whose organization is remembered, but for those of one batch.
 const ORGANIZATIONS_MAX: usize = 1_000_000;
-
-/// Up to where each shard has been posted.
-pub(crate) struct Progress {
-    posted: Box<[AtomicU64]>,
-    advanced: watch::Sender<()>,
-    wanted: Notify,
-}
-
-impl Progress {
-    /// Reads the watermarks of the hub's present stream.
-    pub(crate) async fn load(store: &Store, hub: &EmbeddedHub) -> Result<Self, sqlx::Error> {
-        let posted: Box<[AtomicU64]> = (0..SHARDS).map(|_| AtomicU64::new(0)).collect();
-        let mut connection = store.read().await?;
-        let rows = sqlx::query("SELECT shard, sequence FROM watermarks WHERE stream = $1")
-            .bind(stream(hub))
-            .fetch_all(&mut *connection)
-            .await?;
-        for row in rows {
-            let shard = usize::try_from(row.try_get::<i64, _>(0)?).unwrap_or(usize::MAX);
-            let Some(watermark) = posted.get(shard) else {
-                continue;
-            };
-            let sequence = row.try_get::<i64, _>(1)?.unsigned_abs();
-            let end = hub.last_record(u8::try_from(shard).unwrap_or_default());
-            if sequence > end {
-                tracing::error!(
-                    shard,
-                    sequence,
-                    end,
-                    "the hub has lost call records that are posted; posting goes on at its end"
-                );
-            }
-            watermark.store(sequence.min(end), Ordering::Release);
-        }
-        Ok(Self { posted, advanced: watch::Sender::new(()), wanted: Notify::new() })
-    }
-
-    pub(crate) fn of(&self, shard: u8) -> u64 {
-        self.posted[usize::from(shard)].load(Ordering::Acquire)
-    }
-
-    /// Waits until everything that the hub has recorded for an organization by now is posted.
-    /// False when that took longer than `patience`.
-    pub(crate) async fn caught_up(
-        &self,
-        hub: &EmbeddedHub,
-        organization: AccountId,
-        patience: Duration,
-    ) -> bool {
-        let shard = organization.shard();
-        let last = hub.last_record(shard);
-        let mut advanced = self.advanced.subscribe();
-        let reached = async {
-            while self.of(shard) < last {
-                self.wanted.notify_one();
-                if advanced.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        tokio::time::timeout(patience, reached).await.is_ok()
-    }
-}
+/// Accounts read by one statement; shorter last lists are filled up, so it is prepared once.
+const ACCOUNTS_PER_READ: usize = 64;
 
 /// Posts records until `shutdown`, then what is left, within a limit.
 pub(crate) async fn run(app: &App, shutdown: impl Future) {
-    let mut consumer = Consumer { app, organizations: HashMap::new(), next_shard: 0, swept_us: 0 };
+    let mut consumer = Consumer::new(app);
     consumer.acknowledge_posted();
     let backlog = metrics::gauge!("ringfence_posting_backlog");
     let mut shutdown = pin!(shutdown);
-    let mut waiting = app.hub.backlog();
     loop {
-        let began_us = boot_us();
         let pause = match consumer.post_some().await {
-            Ok(0) => {
+            Ok(None) => {
                 consumer.tend().await;
                 IDLE_PAUSE
             }
-            // More calls end than are posted: admissions go first.
-            Ok(_) if app.hub.backlog() > waiting => {
-                share_pause(app.posting_cpu_percent, boot_us() - began_us)
-            }
-            Ok(_) => Duration::ZERO,
+            Ok(Some(batch)) => consumer.rest_after(batch),
             Err(problem) => {
                 tracing::error!(
                     ?problem,
@@ -125,12 +59,11 @@ pub(crate) async fn run(app: &App, shutdown: impl Future) {
                 FAILED_PAUSE
             }
         };
-        waiting = app.hub.backlog();
         #[expect(
             clippy::cast_precision_loss,
             reason = "a gauge is a float; a backlog stays far below 2^53"
         )]
-        backlog.set(waiting as f64);
+        backlog.set(app.hub.backlog() as f64);
         let idle = pause == IDLE_PAUSE;
         tokio::select! {
             _ = &mut shutdown => break,
@@ -140,7 +73,7 @@ pub(crate) async fn run(app: &App, shutdown: impl Future) {
         }
     }
     let end_us = boot_us() + DRAIN_US;
-    while boot_us() < end_us && matches!(consumer.post_some().await, Ok(1..)) {}
+    while boot_us() < end_us && matches!(consumer.post_some().await, Ok(Some(_))) {}
 }
 
 struct Consumer<'a> {
@@ -149,6 +82,9 @@ struct Consumer<'a> {
     organizations: HashMap<AccountId, AccountId>,
     next_shard: u8,
     swept_us: i64,
+    pace: Pace,
+    /// What waited when the last batch had been posted.
+    waiting: u64,
 }
 
 /// The records of one shard that go into one transaction.
@@ -163,7 +99,34 @@ impl Piece {
     }
 }
 
-impl Consumer<'_> {
+impl<'a> Consumer<'a> {
+    fn new(app: &'a App) -> Self {
+        Self {
+            app,
+            organizations: HashMap::new(),
+            next_shard: 0,
+            swept_us: 0,
+            pace: Pace::new(app.posting_cpu_percent),
+            waiting: app.hub.backlog(),
+        }
+    }
+
+    /// How long posting rests after a batch. While calls end it keeps to its share; when none has
+    /// ended since the batch before it does not rest. Nor does it when so many records wait that the
+    /// hub takes no new calls: then posting is what calls wait for.
+    fn rest_after(&mut self, batch: Batch) -> Duration {
+        self.pace.fit(batch);
+        let waiting = self.app.hub.backlog();
+        let calls_end = waiting.saturating_add(batch.records as u64) > self.waiting;
+        self.waiting = waiting;
+        if calls_end && self.app.hub.health() == Health::Open {
+            let rest_us = self.pace.rest_us(boot_us(), batch.spent_us);
+            Duration::from_micros(rest_us.unsigned_abs())
+        } else {
+            Duration::ZERO
+        }
+    }
+
     /// What a crash left posted but not acknowledged.
     fn acknowledge_posted(&self) {
         if self.app.hub.backlog() == 0 {
@@ -177,21 +140,30 @@ impl Consumer<'_> {
         }
     }
 
-    /// Posts one batch, and returns how many records were in it.
-    async fn post_some(&mut self) -> Result<usize, Problem> {
+    /// Posts one batch, if any record waits.
+    async fn post_some(&mut self) -> Result<Option<Batch>, Problem> {
+        let collecting_us = boot_us();
         let pieces = self.collect();
-        let count = pieces.iter().map(|piece| piece.records.len()).sum();
-        if count == 0 {
-            return Ok(0);
+        let records = pieces.iter().map(|piece| piece.records.len()).sum();
+        if records == 0 {
+            return Ok(None);
         }
+        let collected_us = boot_us();
         // The ledger never knows of a record that the hub could still forget: its number would be
         // given to another one, which would then be passed over.
         self.app.hub.durable().await.map_err(|_| unsynced())?;
-        if let Err(problem) = self.write(&pieces, post::Care::Quick).await {
-            // A record that is there already spoils the whole batch: look at each one.
-            tracing::warn!(?problem, "a batch of call records failed; posting it record by record");
-            self.write(&pieces, post::Care::Each).await?;
-        }
+        let durable_us = boot_us();
+        let statements_us = match self.write(&pieces, post::Care::Quick).await {
+            Ok(statements_us) => statements_us,
+            Err(problem) => {
+                // A record that is there already spoils the whole batch: look at each one.
+                tracing::warn!(
+                    ?problem,
+                    "a batch of call records failed; posting it record by record"
+                );
+                self.write(&pieces, post::Care::Each).await?
+            }
+        };
         for piece in &pieces {
             self.app.progress.posted[usize::from(piece.shard)]
                 .store(piece.last(), Ordering::Release);
@@ -203,12 +175,13 @@ impl Consumer<'_> {
             }
         }
         self.app.progress.advanced.send_replace(());
-        Ok(count)
+        let spent_us = collected_us - collecting_us + (boot_us() - durable_us);
+        Ok(Some(Batch { records, statements_us, spent_us }))
     }
 
     /// The next records, shard after shard; a busy shard never starves the others.
     fn collect(&mut self) -> Vec<Piece> {
-        let (app, mut room) = (self.app, BATCH_RECORDS_MAX);
+        let (app, mut room) = (self.app, self.pace.records());
         let mut pieces = Vec::new();
         if app.hub.backlog() == 0 {
             return pieces;
@@ -230,56 +203,64 @@ impl Consumer<'_> {
         pieces
     }
 
-    async fn write(&mut self, pieces: &[Piece], care: post::Care) -> Result<(), Problem> {
+    /// Writes the records of one batch and returns how long its statements took.
+    async fn write(&mut self, pieces: &[Piece], care: post::Care) -> Result<i64, Problem> {
         let mut writing = self.app.store.write().await?;
+        let began_us = boot_us();
         let connection = writing.connection();
         let records =
             pieces.iter().flat_map(|piece| &piece.records).map(|streamed| &*streamed.record);
-        let mut billed = Vec::new();
-        for record in records.filter(|record| !record.call.account().is_shadow()) {
+        let records: Vec<&Record> =
+            records.filter(|record| !record.call.account().is_shadow()).collect();
+        self.learn(connection, &records).await?;
+        let mut known = Vec::with_capacity(records.len());
+        for record in records {
             let account = record.call.account();
-            let Some(organization) = self.organization(connection, account).await? else {
+            let Some(organization) = self.organizations.get(&account) else {
                 tracing::error!(%account, "a call record of an account that is not known");
                 continue;
             };
-            billed.push((organization, record));
+            known.push((*organization, record));
         }
-        post::write(connection, &billed, care, now_us()).await?;
-        let stream = stream(&self.app.hub);
-        for piece in pieces {
-            sqlx::query(
-                "INSERT INTO watermarks (stream, shard, sequence) VALUES ($1, $2, $3) \
-                 ON CONFLICT (stream, shard) DO UPDATE SET sequence = excluded.sequence",
-            )
-            .bind(stream.as_str())
-            .bind(i64::from(piece.shard))
-            .bind(i64::try_from(piece.last()).map_err(Problem::internal)?)
-            .execute(&mut *connection)
-            .await?;
-        }
+        post::write(connection, &known, care, now_us()).await?;
+        write_watermarks(connection, &stream(&self.app.hub), pieces).await?;
+        let statements_us = boot_us() - began_us;
         writing.commit().await?;
-        Ok(())
+        Ok(statements_us)
     }
 
-    async fn organization(
+    /// Reads the organizations of accounts that are not remembered.
+    async fn learn(
         &mut self,
         connection: &mut AnyConnection,
-        account: AccountId,
-    ) -> Result<Option<AccountId>, Problem> {
-        if let Some(organization) = self.organizations.get(&account) {
-            return Ok(Some(*organization));
-        }
-        let row = sqlx::query("SELECT organization_id FROM accounts WHERE id = $1")
-            .bind(account.to_string())
-            .fetch_optional(connection)
-            .await?;
-        let Some(row) = row else { return Ok(None) };
-        let organization = row.try_get::<String, _>(0)?.parse().map_err(Problem::internal)?;
+        records: &[&Record],
+    ) -> Result<(), Problem> {
         if self.organizations.len() >= ORGANIZATIONS_MAX {
             self.organizations.clear();
         }
-        self.organizations.insert(account, organization);
-        Ok(Some(organization))
+        let accounts = records.iter().map(|record| record.call.account());
+        let new = accounts.filter(|account| !self.organizations.contains_key(account));
+        let new: Vec<AccountId> = new.collect::<BTreeSet<_>>().into_iter().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let sql = format!(
+            "SELECT id, organization_id FROM accounts WHERE id IN ({})",
+            rows::list(connection, ACCOUNTS_PER_READ),
+        );
+        for chunk in new.chunks(ACCOUNTS_PER_READ) {
+            let mut query = sqlx::query(AssertSqlSafe(sql.clone()));
+            for account in chunk.iter().cycle().take(ACCOUNTS_PER_READ) {
+                query = query.bind(account.to_string());
+            }
+            for row in query.fetch_all(&mut *connection).await? {
+                let id = |column| -> Result<AccountId, Problem> {
+                    row.try_get::<String, _>(column)?.parse().map_err(Problem::internal)
+                };
+                self.organizations.insert(id("id")?, id("organization_id")?);
+            }
+        }
+        Ok(())
     }
 
     /// What is done while no record waits: publish again what could not be, finish deletions, sweep.
@@ -311,11 +292,29 @@ impl Consumer<'_> {
     }
 }
 
-/// The pause after `spent_us` of work that keeps posting within its share of a processor.
-fn share_pause(percent: Option<u8>, spent_us: i64) -> Duration {
-    let percent = u32::from(percent.unwrap_or(100).clamp(1, 100));
-    let spent = Duration::from_micros(spent_us.unsigned_abs());
-    (spent * (100 - percent) / percent).min(PAUSE_MAX)
+/// Says in the ledger up to where each shard is posted.
+async fn write_watermarks(
+    connection: &mut AnyConnection,
+    stream: &str,
+    pieces: &[Piece],
+) -> Result<(), Problem> {
+    let row = |piece: &Piece| -> Result<Vec<Value<'_>>, Problem> {
+        let sequence = i64::try_from(piece.last()).map_err(Problem::internal)?;
+        Ok(vec![
+            Value::OwnedText(stream.to_owned()),
+            Value::Int(i64::from(piece.shard)),
+            Value::Int(sequence),
+        ])
+    };
+    let watermarks = pieces.iter().map(row).collect::<Result<Vec<_>, Problem>>()?;
+    rows::write(
+        connection,
+        "INSERT INTO watermarks (stream, shard, sequence)",
+        &watermarks,
+        " ON CONFLICT (stream, shard) DO UPDATE SET sequence = excluded.sequence",
+    )
+    .await?;
+    Ok(())
 }
 
 fn unsynced() -> Problem {

@@ -22,8 +22,8 @@ pub struct Settings {
     pub operator_key: Option<String>,
     /// `RINGFENCE_ORGANIZATION_KEY`: the same for the first organization's key.
     pub organization_key: Option<String>,
-    /// The share of one processor that posting call records may take while more calls end than are
-    /// posted, in percent (1–100); `None`: no limit. The backlog is drained at full speed.
+    /// The share of one processor that posting call records may take while calls end, in percent
+    /// (1–100); `None`: no limit. When no call ends the backlog is drained at full speed.
     pub posting_cpu_percent: Option<u8>,
 }
 

@@ -22,8 +22,6 @@ pub(super) const KINDS: [(&str, Kind); 4] = [
 /// A ledger account and what it comes to.
 pub(super) struct LedgerAccount {
     pub(super) id: i64,
-    owner: AccountId,
-    kind: Kind,
     pub(super) currency: Currency,
     pub(super) balance: i64,
     pub(super) entries: i64,
@@ -48,35 +46,42 @@ pub(crate) async fn open_wallet(
     .execute(&mut *connection)
     .await?;
     let first = crate::counters::next(connection, "ledger_account", 4).await?;
-    let accounts = (first..).zip(KINDS).map(|(id, (_, kind))| LedgerAccount {
-        id,
-        owner,
-        kind,
-        currency,
-        balance: 0,
-        entries: 0,
-        touched: true,
+    let accounts = (first..).zip(KINDS).map(|(id, (kind, _))| {
+        vec![
+            Value::Int(id),
+            Value::OwnedText(owner.to_string()),
+            Value::Text(kind),
+            Value::Text(currency.code()),
+            Value::Int(0),
+            Value::Int(0),
+        ]
     });
-    let accounts: Vec<LedgerAccount> = accounts.collect();
-    write_balances(connection, accounts.iter()).await
+    rows::write(
+        connection,
+        "INSERT INTO ledger_accounts (id, owner_id, kind, currency, balance, entries)",
+        &accounts.collect::<Vec<_>>(),
+        "",
+    )
+    .await
 }
 
-/// The ledger accounts of all these wallets.
+/// The ledger accounts at these places; others of the same wallets may be among them.
 pub(super) async fn load(
     connection: &mut AnyConnection,
-    owners: BTreeSet<AccountId>,
+    places: impl Iterator<Item = Place>,
 ) -> Result<BTreeMap<Place, LedgerAccount>, LedgerError> {
-    let places: Vec<String> = (1..=OWNERS_PER_READ).map(|index| format!("${index}")).collect();
+    let (owners, kinds): (BTreeSet<AccountId>, BTreeSet<Kind>) = places.unzip();
+    let kinds = kinds.into_iter().map(|kind| format!("'{}'", word(kind)));
     let sql = format!(
-        "SELECT id, owner_id, kind, currency, balance, entries FROM ledger_accounts WHERE owner_id IN ({})",
-        places.join(","),
+        "SELECT id, owner_id, kind, currency, balance, entries FROM ledger_accounts \
+         WHERE owner_id IN ({}) AND kind IN ({})",
+        rows::list(connection, OWNERS_PER_READ),
+        kinds.collect::<Vec<_>>().join(","),
     );
-    let owners: Vec<AccountId> = owners.into_iter().collect();
     let mut accounts = BTreeMap::new();
-    for chunk in owners.chunks(OWNERS_PER_READ) {
+    for chunk in owners.into_iter().collect::<Vec<_>>().chunks(OWNERS_PER_READ) {
         let mut query = sqlx::query(AssertSqlSafe(sql.clone()));
-        let last = chunk[chunk.len().saturating_sub(1)];
-        for owner in chunk.iter().copied().chain(std::iter::repeat(last)).take(OWNERS_PER_READ) {
+        for owner in chunk.iter().cycle().take(OWNERS_PER_READ) {
             query = query.bind(owner.to_string());
         }
         for row in query.fetch_all(&mut *connection).await? {
@@ -87,8 +92,6 @@ pub(super) async fn load(
             let owner = row.try_get::<String, _>("owner_id")?.parse().map_err(|_| unreadable())?;
             let account = LedgerAccount {
                 id: row.try_get("id")?,
-                owner,
-                kind,
                 currency: row
                     .try_get::<String, _>("currency")?
                     .parse()
@@ -108,24 +111,18 @@ pub(super) async fn write_balances(
     connection: &mut AnyConnection,
     accounts: impl Iterator<Item = &LedgerAccount>,
 ) -> Result<(), sqlx::Error> {
-    let values: Vec<Vec<Value<'_>>> = accounts
-        .map(|account| {
-            let kind = KINDS.into_iter().find(|(_, kind)| *kind == account.kind);
-            vec![
-                Value::Int(account.id),
-                Value::OwnedText(account.owner.to_string()),
-                Value::Text(kind.map_or("", |(word, _)| word)),
-                Value::OwnedText(account.currency.to_string()),
-                Value::Int(account.balance),
-                Value::Int(account.entries),
-            ]
-        })
-        .collect();
-    rows::insert(
+    let row = |account: &LedgerAccount| {
+        vec![Value::Int(account.id), Value::Int(account.balance), Value::Int(account.entries)]
+    };
+    rows::write(
         connection,
-        "INSERT INTO ledger_accounts (id, owner_id, kind, currency, balance, entries)",
-        &values,
-        " ON CONFLICT (id) DO UPDATE SET balance = excluded.balance, entries = excluded.entries",
+        "UPDATE ledger_accounts SET balance = fresh.column2, entries = fresh.column3 FROM (",
+        &accounts.map(row).collect::<Vec<_>>(),
+        ") AS fresh WHERE id = fresh.column1",
     )
     .await
+}
+
+fn word(kind: Kind) -> &'static str {
+    KINDS.into_iter().find(|(_, known)| *known == kind).map_or("", |(word, _)| word)
 }

@@ -11,6 +11,7 @@ use sqlx::{AnyConnection, Row as _};
 
 use super::LedgerError;
 use crate::problem::Problem;
+use crate::store::rows::{self, Value};
 
 /// A wallet as it is stored.
 #[derive(Clone, Copy, Debug)]
@@ -166,13 +167,19 @@ pub(super) async fn write(
             .execute(&mut *connection)
             .await?;
         }
-        if movement.posted != 0 {
-            sqlx::query("UPDATE wallets SET posted = posted + $1 WHERE account_id = $2")
-                .bind(movement.posted)
-                .bind(owner.to_string())
-                .execute(&mut *connection)
-                .await?;
-        }
     }
+    let charged = movements.iter().filter(|(_, movement)| movement.posted != 0);
+    let charged: Vec<Vec<Value<'_>>> = charged
+        .map(|(owner, movement)| {
+            vec![Value::OwnedText(owner.to_string()), Value::Int(movement.posted)]
+        })
+        .collect();
+    rows::write(
+        connection,
+        "UPDATE wallets SET posted = posted + charged.column2 FROM (",
+        &charged,
+        ") AS charged WHERE account_id = charged.column1",
+    )
+    .await?;
     Ok(())
 }

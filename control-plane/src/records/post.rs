@@ -54,7 +54,7 @@ async fn insert(
     now_us: i64,
 ) -> Result<(), Problem> {
     let rows: Vec<Vec<Value<'_>>> = records.iter().map(|(_, record)| row(record)).collect();
-    rows::insert(connection, INSERT, &rows, "").await?;
+    rows::write(connection, INSERT, &rows, "").await?;
     let charges: Vec<Transaction> = records
         .iter()
         .filter_map(|(organization, record)| {
@@ -105,7 +105,7 @@ async fn replace(
         .bind(record.call.texts().call_id)
         .execute(&mut *connection)
         .await?;
-    rows::insert(connection, INSERT, &[row(record)], "").await?;
+    rows::write(connection, INSERT, &[row(record)], "").await?;
     let (cost, debt) = (Amount::from_micros(cost), Amount::from_micros(debt));
     let difference: Vec<Transaction> =
         charge(organization, record, Cause::Adjustment, cost, debt).into_iter().collect();

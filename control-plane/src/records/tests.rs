@@ -174,8 +174,9 @@ async fn every_record_is_posted_once_across_restarts_of_either_side() {
     assert_eq!(harness.plane.posting_backlog(), CALLS as u64);
 
     // The first consumer stops after one batch; the acknowledgement of it is lost with the hub.
-    let mut consumer = consumer(&harness.plane.app);
-    assert_eq!(consumer.post_some().await.expect("posted"), BATCH_RECORDS_MAX);
+    let mut consumer = Consumer::new(&harness.plane.app);
+    let batch = consumer.post_some().await.expect("posted").expect("a batch");
+    assert_eq!(batch.records, consumer.pace.records());
     let Harness { plane, router, directory, .. } = harness;
     drop(router);
     plane.close().await;
@@ -190,12 +191,44 @@ async fn every_record_is_posted_once_across_restarts_of_either_side() {
     assert_eq!(wallet.balance(), crate::testing::calls::amount("5000"));
 }
 
-#[test]
-fn posting_pauses_in_proportion_to_its_share_of_a_processor() {
-    let pause = |percent| share_pause(percent, 1_000).as_micros();
-    assert_eq!((pause(Some(5)), pause(Some(50)), pause(None)), (19_000, 1_000, 0));
+#[tokio::test]
+async fn one_batch_charges_the_wallets_of_many_accounts() {
+    let harness = Harness::new().await;
+    let mut accounts = Vec::new();
+    for _ in 0..7 {
+        let (account, _) = harness.isolated(1).await;
+        harness.recharge(&account, "10").await;
+        accounts.push(account);
+    }
+    for (account, cost) in accounts.iter().zip(["1", "2", "3", "4", "5", "6", "7"]) {
+        harness.finished(&call(id(account), "1", Some(Billing::Isolated)), cost, "0");
+    }
+    let mut consumer = Consumer::new(&harness.plane.app);
+    let batch = consumer.post_some().await.expect("posted").expect("a batch");
+    assert_eq!(batch.records, accounts.len());
+    for (account, left) in accounts.iter().zip(["9", "8", "7", "6", "5", "4", "3"]) {
+        let balance = balance(&harness, &format!("/v1/sub-accounts/{account}/wallet")).await;
+        assert_eq!(balance, format!("{left}.00"));
+    }
+    harness.assert_ledger_balances().await;
 }
 
-fn consumer(app: &App) -> Consumer<'_> {
-    Consumer { app, organizations: HashMap::new(), next_shard: 0, swept_us: 0 }
+#[tokio::test]
+async fn posting_rests_while_calls_end_and_drains_at_full_speed_when_none_do() {
+    let harness = Harness::new().await;
+    let (account, _) = harness.isolated(10).await;
+    let finish = |call_id| harness.finished(&call(id(&account), call_id, None), "0", "0");
+    finish("1");
+    finish("2");
+    let mut consumer = Consumer::new(&harness.plane.app);
+    consumer.pace = Pace::new(Some(5));
+    // Batches as a busy processor would have it; what they really took depends on the machine.
+    let busy = |batch: Batch| Batch { spent_us: 100_000, ..batch };
+    let backlog = consumer.post_some().await.expect("posted").expect("a batch");
+    assert_eq!((backlog.records, consumer.rest_after(busy(backlog))), (2, Duration::ZERO));
+
+    finish("3");
+    let fresh = consumer.post_some().await.expect("posted").expect("a batch");
+    assert!(consumer.rest_after(busy(fresh)) > Duration::from_secs(1));
+    assert!(consumer.post_some().await.expect("nothing to post").is_none());
 }

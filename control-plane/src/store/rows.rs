@@ -1,14 +1,14 @@
-//! Inserts of many rows by few statements. Statements come in few sizes, so each is prepared once.
+//! Many rows by few statements. Statements come in few sizes, so each is prepared once.
 
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 /// Rows per statement, largest first. The largest stays below SQLite's 32,766 parameters at
 /// [`COLUMNS_MAX`] columns.
-const SIZES: [usize; 3] = [256, 16, 1];
+const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
 const COLUMNS_MAX: usize = 32;
 const _: () = assert!(SIZES[0] * COLUMNS_MAX < 32_766);
 
-/// A value of a row to be inserted.
+/// A value of a row to be written.
 pub(crate) enum Value<'a> {
     Int(i64),
     OptionalInt(Option<i64>),
@@ -17,20 +17,20 @@ pub(crate) enum Value<'a> {
     OptionalText(Option<&'a str>),
 }
 
-/// Inserts `rows`, all of the same width, with `insert` = `INSERT INTO t (…)` and `conflict` = what
-/// follows the values, often nothing.
-pub(crate) async fn insert(
+/// Writes `rows`, all of the same width: `before` is what stands before `VALUES`, `INSERT INTO t (…)`
+/// mostly, and `after` what follows the values, often nothing.
+pub(crate) async fn write(
     connection: &mut AnyConnection,
-    insert: &'static str,
+    before: &'static str,
     rows: &[Vec<Value<'_>>],
-    conflict: &'static str,
+    after: &'static str,
 ) -> Result<(), sqlx::Error> {
     let mut rest = rows;
     while let Some(first) = rest.first() {
         let size = SIZES.into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
         let (now, later) = rest.split_at(size);
         let values = placeholders(connection.backend_name(), now.len(), first.len());
-        let sql = format!("{insert} VALUES {values}{conflict}");
+        let sql = format!("{before} VALUES {values}{after}");
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for value in now.iter().flatten() {
             query = match value {
@@ -45,6 +45,12 @@ pub(crate) async fn insert(
         rest = later;
     }
     Ok(())
+}
+
+/// `$1,$2` for a list of two; on SQLite `?,?`.
+pub(crate) fn list(connection: &AnyConnection, length: usize) -> String {
+    let row = placeholders(connection.backend_name(), 1, length);
+    row.trim_matches(['(', ')']).to_owned()
 }
 
 /// `($1,$2),($3,$4)` for two rows of two columns; on SQLite `(?,?),(?,?)`, because there a `$1` is a
