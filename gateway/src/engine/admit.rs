@@ -44,12 +44,14 @@ impl Engine {
         let result = match self.decide(account, call, true) {
             Ok(grant) => Ok(grant),
             Err(Stop::Refused(refusal)) => Err(refusal),
-            Err(stop) => self.decide_after_flush(account, call, stop).await,
+            // Boxed, here and below: what is seldom needed makes no room for itself in every request.
+            Err(stop) => Box::pin(self.decide_after_flush(account, call, stop)).await,
         };
         match &result {
             Ok(grant) if must_be_durable(account, call) && !grant.duplicate => {
                 self.flush().map_err(|_| Refusal::from(Reason::HubUnavailable))?;
-                self.hub.durable().await.map_err(|_| Refusal::from(Reason::HubUnavailable))?;
+                let durable = Box::pin(self.hub.durable());
+                durable.await.map_err(|_| Refusal::from(Reason::HubUnavailable))?;
             }
             Ok(_) => {}
             Err(refusal) => self.count_refusal(account, refusal),
