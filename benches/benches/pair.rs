@@ -1,5 +1,5 @@
 //! Admit and release of one call in process. `core`: the admission core alone (no parse, key, token,
-//! governor, answer, hub), which has targets; `engine`: with token, hub, state machine and journal,
+//! governor, answer, hub), which has targets; `engine`: with hub, state machine and journal,
 //! flushed every 64 calls as a busy event loop does. Processor time of the thread, not wall time.
 
 use std::sync::Barrier;

@@ -38,7 +38,7 @@ struct Arguments {
 enum Subject {
     /// The admission core alone
     Core,
-    /// With token, hub and journal, flushed every 64 pairs
+    /// With hub and journal, flushed every 64 pairs
     Engine,
 }
 
