@@ -10,7 +10,7 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use hub::call::Pins;
 use hub::denial::{Denial, Reason};
-use hub::directory::{Status, WalletConfig};
+use hub::directory::{Billing, Status, WalletConfig};
 use hub::id::AccountId;
 use hub::money::{Currency, Rate};
 use parking_lot::Mutex;
@@ -95,6 +95,7 @@ pub struct Terms {
     pub limiter: Option<Arc<Limiter>>,
     /// What calls are charged by; `None`: not billed.
     pub pins: Option<Pins>,
+    pub billing: Billing,
     /// Whether the rate is the account's own, not the organization's default.
     pub own_rate: bool,
     /// Whose money pays; only where `pins` are.

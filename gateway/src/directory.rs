@@ -92,6 +92,7 @@ impl Directory {
             Change::Account(config) => return Effect::Limits(self.set_account(config)),
             Change::AccountGone { id, .. } => {
                 self.accounts.remove(&id.shadow());
+                self.wallets.remove(id);
                 if let Some((_, account)) = self.accounts.remove(id) {
                     return Effect::Gone(account);
                 }
@@ -134,24 +135,33 @@ impl Directory {
         let default_rate = organization.terms.load().default_rate;
         let currency = organization.terms.load().currency;
         let rate = default_rate.map(triomphe::Arc::new);
-        for account in &self.accounts {
-            let terms = account.terms.load_full();
-            if !Arc::ptr_eq(&account.organization, organization)
-                || terms.own_rate
-                || account.id.is_shadow()
-            {
-                continue;
+        let mut followers = Vec::new();
+        self.visit_accounts(|account| {
+            let follows = !account.terms.load().own_rate && !account.id.is_shadow();
+            if follows && Arc::ptr_eq(&account.organization, organization) {
+                followers.push(Arc::clone(account));
             }
-            // The wallet tells the billing mode: its own, or the organization's.
-            let billing = match &terms.wallet {
-                Some(wallet) if wallet.owner == account.id && account.id != organization.id => {
-                    Billing::Isolated
-                }
-                _ => Billing::Consolidated,
-            };
+        });
+        for account in followers {
+            let terms = account.terms.load_full();
+            let billing = terms.billing;
             let pins = rate.clone().map(|rate| Pins { billing, currency, rate });
-            account.terms.store(Arc::new(Terms { pins, ..terms.copied() }));
+            let wallet = pins.as_ref().map(|_| self.paying(billing, account.id, organization.id));
+            account.terms.store(Arc::new(Terms { pins, wallet, ..terms.copied() }));
         }
+    }
+
+    /// The wallet that pays for an account's calls.
+    pub fn paying(
+        &self,
+        billing: Billing,
+        account: AccountId,
+        organization: AccountId,
+    ) -> Arc<Wallet> {
+        self.wallet(match billing {
+            Billing::Isolated => account,
+            Billing::Consolidated => organization,
+        })
     }
 
     fn organization(&self, id: AccountId) -> Arc<Organization> {
@@ -197,11 +207,9 @@ impl Directory {
         before: Option<&Terms>,
     ) -> Terms {
         let terms = organization.terms.load();
-        let owner = match config.billing {
-            Billing::Isolated => config.id,
-            Billing::Consolidated => organization.id,
-        };
         let rate = config.rate.or(terms.default_rate).map(triomphe::Arc::new);
+        let (billing, currency) = (config.billing, terms.currency);
+        let pins = rate.map(|rate| Pins { billing, currency, rate });
         Terms {
             version: config.version,
             status: config.status,
@@ -209,9 +217,10 @@ impl Directory {
             floor: config.floor,
             cap: config.cap,
             limiter: limiter(config.cps_limit, before.and_then(|before| before.limiter.clone())),
-            pins: rate.map(|rate| Pins { billing: config.billing, currency: terms.currency, rate }),
+            wallet: pins.as_ref().map(|_| self.paying(config.billing, config.id, organization.id)),
+            pins,
             own_rate: config.rate.is_some(),
-            wallet: Some(self.wallet(owner)),
+            billing: config.billing,
             lease_s: config.lease_s,
             duration_max_s: config.duration_max_s,
         }

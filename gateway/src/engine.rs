@@ -196,10 +196,7 @@ impl Engine {
         call: &hub::call::Call,
     ) -> Option<Arc<crate::accounts::Wallet>> {
         let pins = call.facts().pins.as_ref()?;
-        Some(self.directory.wallet(match pins.billing {
-            hub::directory::Billing::Isolated => account.id,
-            hub::directory::Billing::Consolidated => account.organization.id,
-        }))
+        Some(self.directory.paying(pins.billing, account.id, account.organization.id))
     }
 
     /// What a key opens. `None`: no such key.

@@ -267,6 +267,7 @@ fn account(number: u64, organization: &Arc<Organization>) -> Arc<Account> {
         cap: Some(SLOTS),
         limiter: None,
         pins: Some(pins),
+        billing: Billing::Isolated,
         own_rate: true,
         wallet: Some(Arc::new(wallet)),
         lease_s: None,
