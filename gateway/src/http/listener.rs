@@ -40,8 +40,9 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart must not wait for the old connections' TIME_WAIT.
-    socket.set_reuse_address(true)?;
+    // A restart must not wait for the old connections' TIME_WAIT. Not for a port that the kernel
+    // chooses: it would give the same one to another process between our bind and our listen.
+    socket.set_reuse_address(address.port() != 0)?;
     socket.set_nonblocking(true)?;
     Ok(socket)
 }
