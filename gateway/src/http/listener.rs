@@ -34,14 +34,16 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = socket(address)?;
     socket.set_reuse_port(true)?;
     socket.bind(&address.into())?;
+    // A restart must not wait for the old connections' TIME_WAIT: they inherit this.
+    socket.set_reuse_address(true)?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart must not wait for the old connections' TIME_WAIT. Not for a port that the kernel
-    // chooses: it would give the same one to another process between our bind and our listen.
+    // Not for a port that the kernel chooses: it would give the same one to another process between
+    // our bind and our listen.
     socket.set_reuse_address(address.port() != 0)?;
     socket.set_nonblocking(true)?;
     Ok(socket)
