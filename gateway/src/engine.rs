@@ -143,12 +143,12 @@ impl Engine {
     /// Takes over the calls and tombstones that the hub recovered. Call once, after the configuration
     /// was published and before the first question.
     pub fn adopt(&self) {
-        let mut lost = Vec::new();
+        let mut lost = 0_usize;
         self.hub.visit_calls(|entry| match entry {
             HubEntry::Live(live) => {
                 let (call, lease) = (&live.call, live.lease);
                 let Some(account) = self.directory.account(call.account()) else {
-                    lost.push(call.account());
+                    lost += 1;
                     return;
                 };
                 self.adopt_live(account, call, lease);
@@ -159,11 +159,8 @@ impl Engine {
                 place.bury(record, 0);
             }
         });
-        if !lost.is_empty() {
-            tracing::warn!(
-                calls = lost.len(),
-                "live calls of accounts that no longer exist are ignored"
-            );
+        if lost > 0 {
+            tracing::warn!(calls = lost, "live calls of accounts that no longer exist are ignored");
         }
         self.directory.visit_accounts(|account| self.node.note_above_floor(account));
     }

@@ -83,6 +83,12 @@ struct Slot<L> {
     entry: Entry<L>,
 }
 
+impl<L: Kept> Slot<L> {
+    fn is(&self, name: CallName<'_>) -> bool {
+        self.hash == name.hash && name.names(self.entry.call())
+    }
+}
+
 #[derive(Debug)]
 pub struct CallTable<L>(HashTable<Slot<L>>);
 
@@ -99,20 +105,17 @@ pub fn same_admission(one: &Call, other: &Call) -> bool {
 
 impl<L: Kept> CallTable<L> {
     pub fn find(&self, name: CallName<'_>) -> Option<&Entry<L>> {
-        let is = |slot: &Slot<L>| slot.hash == name.hash && name.names(slot.entry.call());
-        self.0.find(name.hash, is).map(|slot| &slot.entry)
+        self.0.find(name.hash, |slot| slot.is(name)).map(|slot| &slot.entry)
     }
 
     pub fn find_mut(&mut self, name: CallName<'_>) -> Option<&mut Entry<L>> {
-        let is = |slot: &Slot<L>| slot.hash == name.hash && name.names(slot.entry.call());
-        self.0.find_mut(name.hash, is).map(|slot| &mut slot.entry)
+        self.0.find_mut(name.hash, |slot| slot.is(name)).map(|slot| &mut slot.entry)
     }
 
     /// Puts the entry here, in place of whatever is known of its call.
     pub fn put(&mut self, name: CallName<'_>, entry: Entry<L>) {
-        let is = |slot: &Slot<L>| slot.hash == name.hash && name.names(slot.entry.call());
         let slot = Slot { hash: name.hash, entry };
-        match self.0.entry(name.hash, is, |slot| slot.hash) {
+        match self.0.entry(name.hash, |slot| slot.is(name), |slot| slot.hash) {
             TableEntry::Occupied(mut occupied) => *occupied.get_mut() = slot,
             TableEntry::Vacant(vacant) => {
                 vacant.insert(slot);

@@ -176,11 +176,8 @@ fn end_live(live: &Live, ending: Ending, costs: Option<&str>) -> (triomphe::Arc<
         forget_at: live.lease.deadline.saturating_add(TOKEN_LIFE_S),
         costs: costs.map(Into::into),
     };
-    let refund = refund.map(|refund| {
-        let wallet = live.wallet.clone();
-        wallet.map(|wallet| (wallet, refund))
-    });
-    let freed = Freed { account: Arc::clone(&live.account), refund: refund.flatten(), slot: true };
+    let refund = refund.and_then(|refund| Some((live.wallet.clone()?, refund)));
+    let freed = Freed { account: Arc::clone(&live.account), refund, slot: true };
     (triomphe::Arc::new(record), freed)
 }
 
