@@ -3,7 +3,7 @@
 
 use std::hint::black_box;
 
-use benches::in_process::engine::{Accounts, World};
+use benches::in_process::engine::{Accounts, TOMBSTONES_MAX, World};
 use benches::in_process::{Sequence, cpu_time, names};
 use criterion::{Criterion, criterion_group, criterion_main};
 
@@ -14,7 +14,7 @@ const ACCOUNTS: u64 = 1_000_000;
 
 fn look_up(criterion: &mut Criterion) {
     let accounts = Accounts { count: ACCOUNTS, slots: None, billed: false, keys: true };
-    let world = World::open(accounts).expect("a world");
+    let world = World::open(accounts, TOMBSTONES_MAX).expect("a world");
     let secrets: Vec<String> = (0..ACCOUNTS).map(names::secret).collect();
     let account = |secret: &str| {
         let scope = world.engine.authenticate(secret.as_bytes()).expect("a known key");

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::thread;
 use std::time::Duration;
 
-use benches::in_process::engine::{Accounts, World};
+use benches::in_process::engine::{Accounts, TOMBSTONES_MAX, World};
 use benches::in_process::names;
 use gateway::engine::expire::Expiry;
 use gateway::http::{Server, Settings};
@@ -18,7 +18,8 @@ const ACKNOWLEDGE_EVERY: Duration = Duration::from_millis(50);
 
 fn main() -> io::Result<()> {
     let billed = std::env::args().nth(1).as_deref() == Some("billed");
-    let world = World::open(Accounts { count: 10, slots: Some(1_000_000), billed, keys: true })?;
+    let accounts = Accounts { count: 10, slots: Some(1_000_000), billed, keys: true };
+    let world = World::open(accounts, TOMBSTONES_MAX)?;
     let _expiry = Expiry::start(&world.engine)?;
     let listen = ([127, 0, 0, 1], 0).into();
     let settings = Settings { listen, ..Settings::default() };

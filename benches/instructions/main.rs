@@ -6,19 +6,20 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use benches::in_process::core::{Core, Size};
-use benches::in_process::engine::{Accounts, World};
-use benches::request::CallIds;
+use benches::in_process::engine::{Accounts, TOMBSTONES_MAX, World};
 use clap::{Parser, ValueEnum};
-use gateway::request::Admit;
 
 // As in the binary that is served from.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const PAIRS: u64 = 4_000;
-/// Admits and releases in a turn of the engine.
+/// Pairs in a turn of the engine.
 const TURN: u64 = 64;
+/// Turns before the count: tables and queues have grown then.
+const WARMUP: u64 = 300;
+const TURNS: u64 = 64;
+const PAIRS: u64 = TURNS * TURN;
+const ACCOUNTS: u64 = 1_000;
 /// Above the limit by this much fails: another compiler counts a little differently.
 const TOLERANCE: f64 = 1.03;
 
@@ -36,8 +37,8 @@ struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Subject {
-    /// The admission core alone
-    Core,
+    /// What the threads that serve do for a pair
+    Admission,
     /// With hub and journal, flushed every 64 pairs
     Engine,
 }
@@ -46,7 +47,7 @@ impl Subject {
     /// Instructions per pair that are accepted; lowered with what makes it faster.
     const fn limit(self) -> f64 {
         match self {
-            Self::Core => 2_850.0,
+            Self::Admission => 2_850.0,
             Self::Engine => 6_900.0,
         }
     }
@@ -114,28 +115,24 @@ fn count(subject: Subject, directory: &Path) -> io::Result<u64> {
 }
 
 fn run(subject: Subject) -> io::Result<()> {
-    match subject {
-        Subject::Core => {
-            let core = Core::new(Size {
-                accounts: 1_000,
-                live: 10_000,
-                tombstones_max: 10_000,
-                pair_us: 50,
-            });
-            let mut driver = core.driver(1, false);
-            // Tables and queues have grown before the count.
-            (0..20_000).for_each(|_| driver.pair());
-            counted_pairs(|| (0..PAIRS).for_each(|_| driver.pair()));
-        }
-        Subject::Engine => {
-            let accounts = Accounts { count: 1_000, slots: Some(100), billed: true, keys: false };
-            let world = World::open(accounts)?;
-            let ids = CallIds::new(1 << 64);
-            turns(&world, &ids, 0..20_000)?;
-            world.acknowledge()?;
-            let mut counted = Ok(());
-            counted_pairs(|| counted = turns(&world, &ids, 20_000..20_000 + PAIRS));
-            counted?;
+    let accounts = Accounts { count: ACCOUNTS, slots: Some(100), billed: true, keys: false };
+    let world = World::open(accounts, TOMBSTONES_MAX)?;
+    let accounts = world.accounts(ACCOUNTS);
+    let mut driver = world.driver(&accounts, 1);
+    let flush = || world.engine.flush().map_err(io::Error::other);
+    for _ in 0..WARMUP {
+        driver.pairs(TURN);
+        flush()?;
+    }
+    world.acknowledge()?;
+    for _ in 0..TURNS {
+        counted_pairs(|| driver.pairs(TURN));
+        if subject == Subject::Engine {
+            let mut flushed = Ok(());
+            counted_pairs(|| flushed = flush());
+            flushed?;
+        } else {
+            flush()?;
         }
     }
     Ok(())
@@ -145,20 +142,4 @@ fn run(subject: Subject) -> io::Result<()> {
 #[inline(never)]
 fn counted_pairs(work: impl FnOnce()) {
     work();
-}
-
-fn turns(world: &World, ids: &CallIds, calls: std::ops::Range<u64>) -> io::Result<()> {
-    let mut id = Vec::new();
-    for call in calls {
-        let account = world.account(call % 1_000);
-        id.clear();
-        ids.append(call, &mut id);
-        let call_id = std::str::from_utf8(&id).unwrap_or_default();
-        world.admit(&account, &Admit { call_id, ..Admit::default() });
-        world.release(&account, call_id);
-        if call % TURN == 0 {
-            world.engine.flush().map_err(io::Error::other)?;
-        }
-    }
-    world.engine.flush().map_err(io::Error::other)
 }

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 use std::process::{Command, ExitCode, Stdio};
 
-use benches::in_process::engine::{Accounts, World};
+use benches::in_process::engine::{Accounts, TOMBSTONES_MAX, World};
 use benches::processor::resident_bytes;
 use benches::request::CallIds;
 use clap::{Parser, ValueEnum};
@@ -141,7 +141,7 @@ fn measure(subject: Subject, count: u64) -> io::Result<Figure> {
         Subject::Call | Subject::CallWithTexts | Subject::BilledCall => {
             let billed = subject == Subject::BilledCall;
             let accounts = Accounts { count: 1, slots: Some(u32::MAX / 4), billed, keys: false };
-            let world = World::open(accounts)?;
+            let world = World::open(accounts, TOMBSTONES_MAX)?;
             let before = resident_bytes(pid)?;
             admit(&world, count, subject == Subject::CallWithTexts)?;
             resident_bytes(pid)?.saturating_sub(before)
@@ -149,7 +149,7 @@ fn measure(subject: Subject, count: u64) -> io::Result<Figure> {
         Subject::Account | Subject::AccountWithWallet => {
             let all = subject == Subject::AccountWithWallet;
             let accounts = Accounts { count, slots: Some(10), billed: all, keys: all };
-            let world = World::empty()?;
+            let world = World::empty(TOMBSTONES_MAX)?;
             let before = resident_bytes(pid)?;
             world.publish(accounts)?;
             resident_bytes(pid)?.saturating_sub(before)

@@ -1,7 +1,6 @@
 //! The parts of the gateway without sockets, set up at a given size: what the criterion benches, the
 //! instruction counts and the memory figures are measured on.
 
-pub mod core;
 pub mod engine;
 pub mod names;
 

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use hub::call::Pins;
@@ -22,7 +22,11 @@ use crate::admission::slots::Slots;
 #[derive(Debug)]
 pub struct Organization {
     pub id: AccountId,
-    pub terms: ArcSwap<OrganizationTerms>,
+    /// Where the hub keeps it.
+    pub shard: u8,
+    terms: ArcSwap<OrganizationTerms>,
+    /// As in the terms; read by every admit.
+    active: AtomicBool,
     /// Live calls of all its accounts.
     pub in_use: AtomicU32,
     /// Grows whenever a slot becomes free or a limit changes: a refusal remembered from the same
@@ -51,12 +55,31 @@ impl Organization {
     pub fn new(id: AccountId, terms: OrganizationTerms) -> Self {
         Self {
             id,
+            shard: id.shard(),
+            active: AtomicBool::new(terms.status == Status::Active),
             terms: ArcSwap::from_pointee(terms),
             in_use: AtomicU32::new(0),
             freed: AtomicU64::new(0),
             exhausted: AtomicU64::new(Self::NEVER),
             above_floor: Mutex::default(),
         }
+    }
+
+    pub fn terms(&self) -> Guard<Arc<OrganizationTerms>> {
+        self.terms.load()
+    }
+
+    pub fn terms_full(&self) -> Arc<OrganizationTerms> {
+        self.terms.load_full()
+    }
+
+    pub fn set_terms(&self, terms: OrganizationTerms) {
+        self.active.store(terms.status == Status::Active, Ordering::Release);
+        self.terms.store(Arc::new(terms));
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.active.load(Ordering::Acquire)
     }
 
     /// Whether nothing was freed since all slots above floors were found in use.
@@ -77,7 +100,9 @@ pub struct Account {
     pub returned: AtomicU64,
     /// Whether it stands in [`Organization::above_floor`].
     pub listed: AtomicBool,
-    pub terms: ArcSwap<Terms>,
+    terms: ArcSwap<Terms>,
+    /// As in the terms; read whenever a slot is given back.
+    cap: AtomicU32,
     /// Counted refusals by reason; only where there was one.
     denials: OnceLock<Box<[AtomicU64; Reason::ALL.len()]>>,
 }
@@ -94,7 +119,7 @@ pub struct Terms {
     pub cap: Option<u32>,
     pub limiter: Option<Arc<Limiter>>,
     /// What calls are charged by; `None`: not billed.
-    pub pins: Option<Pins>,
+    pub pins: Option<triomphe::Arc<Pins>>,
     pub billing: Billing,
     /// Whether the rate is the account's own, not the organization's default.
     pub own_rate: bool,
@@ -120,9 +145,28 @@ impl Account {
             quarantined: AtomicU32::new(0),
             returned: AtomicU64::new(0),
             listed: AtomicBool::new(false),
+            cap: AtomicU32::new(terms.cap()),
             terms: ArcSwap::from_pointee(terms),
             denials: OnceLock::new(),
         }
+    }
+
+    pub fn terms(&self) -> Guard<Arc<Terms>> {
+        self.terms.load()
+    }
+
+    pub fn terms_full(&self) -> Arc<Terms> {
+        self.terms.load_full()
+    }
+
+    pub fn set_terms(&self, terms: Terms) {
+        self.cap.store(terms.cap(), Ordering::Release);
+        self.terms.store(Arc::new(terms));
+    }
+
+    /// [`Terms::cap`] of the present terms.
+    pub fn cap(&self) -> u32 {
+        self.cap.load(Ordering::Acquire)
     }
 
     pub fn count_denial(&self, reason: Reason) {

@@ -10,7 +10,7 @@ use hub::call::Pins;
 use hub::directory::{AccountConfig, Billing, Change, OrganizationConfig, Status, WalletConfig};
 use hub::id::AccountId;
 use hub::key::{KeyHash, KeyScope};
-use hub::money::{Amount, Currency};
+use hub::money::{Amount, Currency, Rate};
 
 use crate::accounts::{Account, Limiter, Organization, OrganizationTerms, Terms, Wallet};
 
@@ -66,7 +66,7 @@ impl Directory {
             return None;
         }
         let account = self.account(id.real())?;
-        let terms = shadow_terms(&account.terms.load(), None);
+        let terms = shadow_terms(&account.terms(), None);
         let shadow = Account::new(id, Arc::clone(&account.organization), terms);
         Some(Arc::clone(&self.accounts.entry(id).or_insert_with(|| Arc::new(shadow))))
     }
@@ -119,11 +119,11 @@ impl Directory {
             default_rate: config.default_rate,
         };
         let organization = self.organization(config.id);
-        let before = organization.terms.load_full();
+        let before = organization.terms_full();
         if config.version < before.version {
             return;
         }
-        organization.terms.store(Arc::new(terms));
+        organization.set_terms(terms);
         organization.freed.fetch_add(1, Ordering::AcqRel);
         if before.default_rate != config.default_rate || before.currency != config.currency {
             self.refresh_default_rate(&organization);
@@ -132,22 +132,21 @@ impl Directory {
 
     /// Accounts without a rate of their own follow their organization's.
     fn refresh_default_rate(&self, organization: &Arc<Organization>) {
-        let default_rate = organization.terms.load().default_rate;
-        let currency = organization.terms.load().currency;
-        let rate = default_rate.map(triomphe::Arc::new);
+        let default_rate = organization.terms().default_rate;
+        let currency = organization.terms().currency;
         let mut followers = Vec::new();
         self.visit_accounts(|account| {
-            let follows = !account.terms.load().own_rate && !account.id.is_shadow();
+            let follows = !account.terms().own_rate && !account.id.is_shadow();
             if follows && Arc::ptr_eq(&account.organization, organization) {
                 followers.push(Arc::clone(account));
             }
         });
         for account in followers {
-            let terms = account.terms.load_full();
+            let terms = account.terms_full();
             let billing = terms.billing;
-            let pins = rate.clone().map(|rate| Pins { billing, currency, rate });
+            let pins = default_rate.map(|rate| pinned(billing, currency, rate));
             let wallet = pins.as_ref().map(|_| self.paying(billing, account.id, organization.id));
-            account.terms.store(Arc::new(Terms { pins, wallet, ..terms.copied() }));
+            account.set_terms(Terms { pins, wallet, ..terms.copied() });
         }
     }
 
@@ -179,16 +178,16 @@ impl Directory {
     fn set_account(&self, config: &AccountConfig) -> Arc<Account> {
         let organization = self.organization(config.organization);
         let known = self.accounts.get(&config.id).map(|account| Arc::clone(&account));
-        let before = known.as_ref().map(|account| account.terms.load_full());
+        let before = known.as_ref().map(|account| account.terms_full());
         let terms = self.terms(config, &organization, before.as_deref());
         let shadow = self.accounts.get(&config.id.shadow()).map(|shadow| Arc::clone(&shadow));
         if let Some(shadow) = shadow {
-            let limiter = shadow.terms.load().limiter.clone();
-            shadow.terms.store(Arc::new(shadow_terms(&terms, limiter)));
+            let limiter = shadow.terms().limiter.clone();
+            shadow.set_terms(shadow_terms(&terms, limiter));
         }
         let account = if let Some(account) = known {
-            if account.terms.load().version <= config.version {
-                account.terms.store(Arc::new(terms));
+            if account.terms().version <= config.version {
+                account.set_terms(terms);
             }
             account
         } else {
@@ -206,10 +205,10 @@ impl Directory {
         organization: &Organization,
         before: Option<&Terms>,
     ) -> Terms {
-        let terms = organization.terms.load();
-        let rate = config.rate.or(terms.default_rate).map(triomphe::Arc::new);
+        let terms = organization.terms();
+        let rate = config.rate.or(terms.default_rate);
         let (billing, currency) = (config.billing, terms.currency);
-        let pins = rate.map(|rate| Pins { billing, currency, rate });
+        let pins = rate.map(|rate| pinned(billing, currency, rate));
         Terms {
             version: config.version,
             status: config.status,
@@ -253,6 +252,10 @@ fn limiter(per_second: Option<u32>, before: Option<Arc<Limiter>>) -> Option<Arc<
         Some(before) if before.per_second == per_second => Some(before),
         _ => Limiter::new(per_second).map(Arc::new),
     }
+}
+
+fn pinned(billing: Billing, currency: Currency, rate: Rate) -> triomphe::Arc<Pins> {
+    triomphe::Arc::new(Pins { billing, currency, rate })
 }
 
 /// What test keys act on: the same limits, no money.

@@ -12,16 +12,16 @@ mod renew;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use hub::clock;
+use hub::call::Record;
+use hub::clock::{self, EpochSeconds};
 use hub::denial::{BadField, Denial, Reason};
 use hub::directory::Change;
 use hub::embedded::{EmbeddedHub, Health, HubUnavailable};
 use hub::id::AccountId;
 use hub::key::{KeyHash, KeyScope};
-use hub::state::calls::Entry as HubEntry;
 
 pub use crate::accounts::Account;
-use crate::admission::calls::{Calls, Entry, Live};
+use crate::admission::calls::{Calls, Entry, Live, Place};
 use crate::admission::wheel::Wheel;
 use crate::answer::{CallView, Grant, Token};
 use crate::counts::{Counts, Durations};
@@ -41,8 +41,6 @@ pub struct Settings {
     pub grant_max_s: u32,
     /// Between the two complete lists that free a call, in seconds.
     pub reconcile_gap_s: u32,
-    /// Ended calls that are remembered at most.
-    pub tombstones_max: usize,
     /// Regions served; `None`: all.
     pub regions: Option<Vec<String>>,
 }
@@ -54,7 +52,6 @@ impl Default for Settings {
             renew_every_s: 30,
             grant_max_s: 300,
             reconcile_gap_s: 10,
-            tombstones_max: 2_000_000,
             regions: None,
         }
     }
@@ -68,7 +65,7 @@ pub struct Engine {
     settings: Settings,
     hub: Arc<EmbeddedHub>,
     directory: Directory,
-    calls: Calls,
+    calls: Arc<Calls>,
     wheel: Wheel,
     node: Node,
     tokens: Tokens,
@@ -84,6 +81,12 @@ pub enum Refusal {
     Denied(Denial),
     /// 410 with the receipt.
     Ended(CallView),
+}
+
+impl Refusal {
+    fn ended(record: triomphe::Arc<Record>) -> Self {
+        Self::Ended(CallView::Ended(record))
+    }
 }
 
 impl From<Denial> for Refusal {
@@ -103,11 +106,12 @@ impl Engine {
     /// takes over the calls of the process before.
     pub fn new(settings: Settings, hub: &Arc<EmbeddedHub>) -> Arc<Self> {
         let now_us = clock::now_us();
+        let calls = Arc::new(Calls::new(hub.hasher().clone()));
         let engine = Arc::new(Self {
             directory: Directory::new(settings.regions.clone()),
-            calls: Calls::new(settings.tombstones_max),
             wheel: Wheel::new(clock::second_of(now_us)),
-            node: Node::new(Arc::clone(hub)),
+            node: Node::new(Arc::clone(hub), Arc::clone(&calls)),
+            calls,
             tokens: Tokens::new(hub.token_key(), hub.holder()),
             reconciles: Reconciles::default(),
             // Microseconds: numbers of a later process are greater than those of an earlier one.
@@ -140,24 +144,13 @@ impl Engine {
         }
     }
 
-    /// Takes over the calls and tombstones that the hub recovered. Call once, after the configuration
-    /// was published and before the first question.
+    /// Takes over the live calls that the hub recovered. Call once, after the configuration was
+    /// published and before the first question.
     pub fn adopt(&self) {
         let mut lost = 0_usize;
-        self.hub.visit_calls(|entry| match entry {
-            HubEntry::Live(live) => {
-                let (call, lease) = (&live.call, live.lease);
-                let Some(account) = self.directory.account(call.account()) else {
-                    lost += 1;
-                    return;
-                };
-                self.adopt_live(account, call, lease);
-            }
-            HubEntry::Ended(record) => {
-                let mut place = self.calls.place(record.call.account(), record.call.call_id());
-                place.put(Entry::Ended(triomphe::Arc::clone(record)));
-                place.bury(record, 0);
-            }
+        self.hub.visit_live(|live| match self.directory.account(live.call.account()) {
+            Some(account) => self.adopt_live(account, &live.call, live.lease),
+            None => lost += 1,
         });
         if lost > 0 {
             tracing::warn!(calls = lost, "live calls of accounts that no longer exist are ignored");
@@ -180,10 +173,26 @@ impl Engine {
             account.organization.in_use.fetch_add(1, Ordering::AcqRel);
         }
         self.counts.live.fetch_add(1, Ordering::Relaxed);
-        self.wheel.add(lease.deadline, call.clone());
         let live = Live { call: call.clone(), account, wallet, lease };
-        let entry = Entry::Live(Box::new(live));
-        self.calls.place(call.account(), call.call_id()).put(entry);
+        let mut place = self.calls.place(call.account(), call.call_id());
+        self.wheel.add(lease.deadline, place.name().hash());
+        place.put_new(Entry::Live(Box::new(live)));
+    }
+
+    /// The receipt of a call that is not live: from its place until its record is flushed, then from
+    /// the hub while it remembers the call.
+    fn ended(
+        &self,
+        account: &Account,
+        place: &mut Place<'_>,
+        now: EpochSeconds,
+    ) -> Option<triomphe::Arc<Record>> {
+        let name = place.name();
+        match place.find() {
+            Some(Entry::Ended(record)) => Some(triomphe::Arc::clone(record)),
+            Some(Entry::Live(_)) => None,
+            None => self.hub.ended(account.organization.shard, name, now),
+        }
     }
 
     /// The wallet on which a call is held and settled, by what it was admitted with.

@@ -13,6 +13,7 @@ use hub::state::request::{Answer, Event, Return, Sync, Want, Wanted};
 use parking_lot::Mutex;
 
 use crate::accounts::{Account, Wallet};
+use crate::admission::calls::{Calls, Flushed};
 use crate::counts::Durations;
 
 /// Units above a floor that are fetched at once, at most.
@@ -20,13 +21,14 @@ const BLOCK_MAX: u32 = 64;
 /// Recalls before a refusal: one suffices unless others take what came back.
 const RECALLS_MAX: u32 = 4;
 
-/// A slot and a refund that are free again once the end of their call is recorded.
+/// What the end of a call gives back once it is recorded.
 #[derive(Debug)]
 pub struct Freed {
-    pub account: Arc<Account>,
+    /// The call, which is the hub's to remember then.
+    pub flushed: Flushed,
+    /// Whose slot; `None` for a correction of a call that had given its slot back already.
+    pub slot: Option<Arc<Account>>,
     pub refund: Option<(Arc<Wallet>, Amount)>,
-    /// False for a correction of a call that had given its slot back already.
-    pub slot: bool,
 }
 
 #[derive(Debug, Default)]
@@ -35,22 +37,32 @@ struct Queue {
     freed: Vec<Freed>,
 }
 
+/// The buffers of a flush, kept for the next.
+#[derive(Debug, Default)]
+struct Flush {
+    dirty: Vec<u8>,
+    syncs: Vec<(u8, Sync)>,
+    freed: Vec<Freed>,
+}
+
 pub struct Node {
     hub: Arc<EmbeddedHub>,
+    calls: Arc<Calls>,
     queues: Box<[Mutex<Queue>]>,
     /// Shards whose queue is not empty.
     dirty: Mutex<Vec<u8>>,
     /// One flush at a time; who waited for it finds its own events recorded.
-    flushing: Mutex<()>,
+    flushing: Mutex<Flush>,
     /// How long flushes took that had something to record.
     pub syncs: Durations,
 }
 
 impl Node {
-    pub fn new(hub: Arc<EmbeddedHub>) -> Self {
+    pub fn new(hub: Arc<EmbeddedHub>, calls: Arc<Calls>) -> Self {
         let queues = (0..SHARDS).map(|_| Mutex::default()).collect();
         Self {
             hub,
+            calls,
             queues,
             dirty: Mutex::default(),
             flushing: Mutex::default(),
@@ -60,15 +72,14 @@ impl Node {
 
     /// Queues what happened to a call. To be called under the lock of the call's table, so that the
     /// hub hears the events of one call in their order.
-    pub fn record(&self, account: &Account, event: Event, freed: Option<Freed>) {
-        self.enqueue(account, |queue| {
+    pub fn record(&self, shard: u8, event: Event, freed: Option<Freed>) {
+        self.enqueue(shard, |queue| {
             queue.sync.events.push(event);
             queue.freed.extend(freed);
         });
     }
 
-    fn enqueue(&self, account: &Account, add: impl FnOnce(&mut Queue)) {
-        let shard = account.organization.id.shard();
+    fn enqueue(&self, shard: u8, add: impl FnOnce(&mut Queue)) {
         let mut queue = self.queues[usize::from(shard)].lock();
         let was_empty = queue.sync.is_empty();
         add(&mut queue);
@@ -79,37 +90,39 @@ impl Node {
 
     /// Records everything queued before the call, by any thread, and frees what may be free then.
     pub fn flush(&self) -> Result<(), HubUnavailable> {
-        let _one = self.flushing.lock();
-        self.flush_locked()
+        self.flush_locked(&mut self.flushing.lock())
     }
 
-    fn flush_locked(&self) -> Result<(), HubUnavailable> {
-        let dirty = std::mem::take(&mut *self.dirty.lock());
-        if dirty.is_empty() {
+    fn flush_locked(&self, flush: &mut Flush) -> Result<(), HubUnavailable> {
+        std::mem::swap(&mut flush.dirty, &mut *self.dirty.lock());
+        if flush.dirty.is_empty() {
             return self.hub.retry();
         }
-        let mut syncs = Vec::with_capacity(dirty.len());
-        let mut freed = Vec::new();
-        for shard in dirty {
-            let queue = std::mem::take(&mut *self.queues[usize::from(shard)].lock());
-            let holder = self.hub.holder();
-            syncs.push((shard, Sync { holder, ..queue.sync }));
-            freed.push(queue.freed);
+        // What is left in `syncs` was emptied by the hub: a queue goes on in the room of the one before.
+        flush.syncs.resize_with(flush.dirty.len(), Default::default);
+        for (shard, (place, sync)) in flush.dirty.drain(..).zip(&mut flush.syncs) {
+            let mut queue = self.queues[usize::from(shard)].lock();
+            *place = shard;
+            sync.holder = self.hub.holder();
+            std::mem::swap(&mut sync.events, &mut queue.sync.events);
+            std::mem::swap(&mut sync.returns, &mut queue.sync.returns);
+            flush.freed.append(&mut queue.freed);
         }
         let began_us = clock::boot_us();
-        let recorded = self.hub.sync(syncs).map(|_answers| ());
+        let recorded = self.hub.sync(&mut flush.syncs).map(|_answers| ());
         self.syncs.add(clock::boot_us() - began_us);
-        freed.into_iter().flatten().for_each(|freed| self.free(freed));
+        flush.freed.drain(..).for_each(|freed| self.free(freed));
         recorded
     }
 
     fn free(&self, freed: Freed) {
+        self.calls.forget(freed.flushed);
         if let Some((wallet, refund)) = freed.refund {
             wallet.funds.free_refund(refund);
         }
-        if freed.slot {
-            self.give_back(&freed.account);
-            freed.account.quarantined.fetch_sub(1, Ordering::AcqRel);
+        if let Some(account) = freed.slot {
+            self.give_back(&account);
+            account.quarantined.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
@@ -119,7 +132,7 @@ impl Node {
         if !account.id.is_shadow() {
             organization.in_use.fetch_sub(1, Ordering::AcqRel);
         }
-        if account.slots.give_back(account.terms.load().cap()) {
+        if account.slots.give_back(account.cap()) {
             self.returned(account, 1);
         }
         organization.freed.fetch_add(1, Ordering::AcqRel);
@@ -128,24 +141,24 @@ impl Node {
     fn returned(&self, account: &Account, units: u32) {
         let returned = account.returned.fetch_add(u64::from(units), Ordering::AcqRel);
         let part = Return { counter: account.id, returned: returned + u64::from(units) };
-        self.enqueue(account, |queue| queue.sync.returns.push(part));
+        self.enqueue(account.organization.shard, |queue| queue.sync.returns.push(part));
     }
 
     /// Leases more units for an account that has no idle slot. `Ok` when there is a slot to be taken
     /// now, which another call may take first; the refusal was true while this ran.
     pub fn fetch_slots(&self, account: &Arc<Account>) -> Result<(), Denial> {
-        let _one = self.flushing.lock();
+        let mut flush = self.flushing.lock();
         let unavailable = |_: HubUnavailable| Denial::from(Reason::HubUnavailable);
         let organization = &account.organization;
         let mut recalled = false;
         for _ in 0..RECALLS_MAX {
-            self.flush_locked().map_err(unavailable)?;
+            self.flush_locked(&mut flush).map_err(unavailable)?;
             let now = account.slots.now();
             if now.used < now.lease {
                 return Ok(());
             }
             let freed = organization.freed.load(Ordering::Acquire);
-            let floor = account.terms.load().floor;
+            let floor = account.terms().floor;
             let within = floor.saturating_sub(now.lease);
             let units = if within > 0 { within } else { (now.lease / 8).clamp(1, BLOCK_MAX) };
             match self
@@ -175,7 +188,7 @@ impl Node {
     fn want(&self, account: &Account, want: Want) -> Result<Wanted, HubUnavailable> {
         let holder = self.hub.holder();
         let sync = Sync { holder, wants: vec![want], ..Sync::default() };
-        let answers = self.hub.sync(vec![(account.organization.id.shard(), sync)])?;
+        let answers = self.hub.sync(&mut [(account.organization.shard, sync)])?;
         let first = answers.first().and_then(|answer: &Answer| answer.wanted.first());
         Ok(first.copied().unwrap_or(Wanted::Unknown))
     }
@@ -187,7 +200,7 @@ impl Node {
 
     /// Remembers an account that may have idle units above its floor.
     pub fn note_above_floor(&self, account: &Arc<Account>) {
-        let above = account.slots.now().lease > account.terms.load().floor;
+        let above = account.slots.now().lease > account.terms().floor;
         if above && !account.id.is_shadow() {
             let mut above_floor = account.organization.above_floor.lock();
             if !account.listed.swap(true, Ordering::Relaxed) {
@@ -199,7 +212,7 @@ impl Node {
     /// Gives back what any account of the organization has idle above its floor.
     pub fn recall(&self, account: &Account) {
         account.organization.above_floor.lock().retain(|sibling| {
-            let terms = sibling.terms.load();
+            let terms = sibling.terms();
             let units = sibling.slots.shrink(terms.floor.min(terms.cap()));
             if units > 0 {
                 self.returned(sibling, units);

@@ -85,8 +85,8 @@ fn write_series(accounts: &[Arc<Account>], hub: &EmbeddedHub, text: &mut String)
     let name = "ringfence_account_limit";
     family(text, name, "gauge", "The most live calls an account may have.");
     for account in accounts {
-        let total = account.organization.terms.load().total;
-        let limit = account.terms.load().cap.unwrap_or(total);
+        let total = account.organization.terms().total;
+        let limit = account.terms().cap.unwrap_or(total);
         sample(text, name, format_args!("account=\"{}\"", account.id), limit);
     }
     let name = "ringfence_account_denials_total";
@@ -111,7 +111,7 @@ fn write_series(accounts: &[Arc<Account>], hub: &EmbeddedHub, text: &mut String)
 
 /// The balance of the account's own wallet, if it has one that was ever filled.
 fn balance(account: &Account, hub: &EmbeddedHub) -> Option<(Amount, Currency)> {
-    let terms = account.terms.load();
+    let terms = account.terms();
     let wallet = terms.wallet.as_ref().filter(|wallet| wallet.owner == account.id)?;
     let counted = (*wallet.counted.lock())?;
     let spent = hub.wallet_use(counted.organization, counted.owner).spent;

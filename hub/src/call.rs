@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use triomphe::{Arc, ThinArc};
 
-use crate::clock::EpochSeconds;
+use crate::clock::{EpochSeconds, Moment};
 use crate::directory::Billing;
 use crate::id::AccountId;
 use crate::money::{Amount, Currency, Rate};
@@ -107,11 +107,11 @@ impl FromStr for Outcome {
 }
 
 /// What a billed call is charged by, whatever is configured later (invariant I12).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pins {
     pub billing: Billing,
     pub currency: Currency,
-    pub rate: Arc<Rate>,
+    pub rate: Rate,
 }
 
 /// What is fixed when a call is admitted, except its texts.
@@ -122,7 +122,7 @@ pub struct Facts {
     /// Unique within the holder that admitted; orders calls.
     pub admission: u64,
     /// `None`: the call is not billed.
-    pub pins: Option<Pins>,
+    pub pins: Option<Arc<Pins>>,
     pub account: AccountId,
     pub direction: Direction,
     /// The lease that the stack asked for because it cannot renew, in seconds; 0 is none: the
@@ -140,9 +140,12 @@ pub struct Texts<'a> {
     pub source: &'a str,
 }
 
-/// Lengths of the texts that lie one after the other in [`Call`]'s tail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lengths([u8; 5]);
+/// Lengths of the texts that lie one after the other in [`Call`]'s tail, in the order of [`Texts`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lengths(pub [u8; 5]);
+
+// A call with a call id of 36 bytes takes 112.
+const _: () = assert!(size_of::<(Facts, Lengths)>() == 56);
 
 /// All texts of a call, one after the other, in bytes.
 const TAIL_MAX: usize = CALL_ID_MAX + 4 * TEXT_MAX;
@@ -206,9 +209,21 @@ impl Call {
         Texts { call_id: text(0), from: text(1), to: text(2), agent_id: text(3), source: text(4) }
     }
 
-    /// The texts in the order of [`Texts`].
-    pub fn text_parts(&self) -> [&[u8]; 5] {
-        std::array::from_fn(|index| self.text_bytes(index))
+    /// All texts, one after the other.
+    pub fn joined_texts(&self) -> (Lengths, &[u8]) {
+        (self.0.header.header.1, &self.0.slice)
+    }
+
+    /// A call from what [`Call::joined_texts`] gave. `None` when the lengths are not those of texts.
+    pub fn from_joined(facts: Facts, lengths: Lengths, joined: &str) -> Option<Self> {
+        let [call_id, ..] = lengths.0;
+        let mut end = 0;
+        for length in lengths.0 {
+            end += usize::from(length);
+            joined.get(..end)?;
+        }
+        (end == joined.len() && usize::from(call_id) <= CALL_ID_MAX)
+            .then(|| Self(ThinArc::from_header_and_slice((facts, lengths), joined.as_bytes())))
     }
 
     fn text_bytes(&self, index: usize) -> &[u8] {
@@ -234,8 +249,8 @@ impl PartialEq for Call {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     pub call: Call,
-    /// Microseconds since 1970; `None`: never reported answered.
-    pub answered_us: Option<i64>,
+    /// `None`: never reported answered.
+    pub answered: Option<Moment>,
     pub ended_us: i64,
     pub outcome: Outcome,
     pub cause: Cause,
@@ -248,12 +263,19 @@ pub struct Record {
     /// How often the record was corrected: 0 at the end of the call, 1 after the release that
     /// followed an expiry. A correction posts the difference.
     pub revision: u32,
-    /// The seconds granted at the end, for the receipt; `None`: unlimited.
-    pub granted_s: Option<u32>,
+    /// The seconds granted at the end, for the receipt; 0: unlimited.
+    pub granted_s: u32,
     /// When a repeated release or renew is no longer answered from memory.
     pub forget_at: EpochSeconds,
     /// The stack's breakdown of costs: JSON, stored as it came.
     pub costs: Option<Box<str>>,
+}
+
+impl Record {
+    /// Microseconds since 1970; `None`: never reported answered.
+    pub fn answered_us(&self) -> Option<i64> {
+        self.answered.map(Moment::us)
+    }
 }
 
 #[cfg(test)]
@@ -263,22 +285,37 @@ mod tests {
     use super::*;
     use crate::id::AccountKind;
 
-    #[test]
-    fn a_call_keeps_its_texts_and_refuses_longer_ones() {
-        let facts = Facts {
+    fn facts() -> Facts {
+        Facts {
             admitted_us: 1,
             admission: 2,
             pins: None,
             account: AccountId::new(AccountKind::SubAccount, Ulid(3)),
             direction: Direction::Inbound,
             lease_s: 0,
-        };
+        }
+    }
+
+    #[test]
+    fn a_call_keeps_its_texts_and_refuses_longer_ones() {
         let texts =
             Texts { call_id: "a/b@c", from: "+91", to: "", agent_id: "ag", source: "kam-1" };
-        let call = Call::new(facts.clone(), texts).expect("short texts");
+        let call = Call::new(facts(), texts).expect("short texts");
         assert_eq!(call.texts(), texts);
         assert_eq!(call.call_id(), b"a/b@c");
         let long = "x".repeat(CALL_ID_MAX + 1);
-        assert!(Call::new(facts, Texts { call_id: &long, ..texts }).is_none());
+        assert!(Call::new(facts(), Texts { call_id: &long, ..texts }).is_none());
+    }
+
+    #[test]
+    fn joined_texts_make_the_same_call_and_wrong_lengths_none() {
+        let texts = Texts { call_id: "a", from: "é", ..Texts::default() };
+        let call = Call::new(facts(), texts).expect("short texts");
+        let (lengths, joined) = call.joined_texts();
+        let joined = std::str::from_utf8(joined).expect("texts");
+        assert_eq!(Call::from_joined(facts(), lengths, joined), Some(call.clone()));
+        for wrong in [[1, 1, 1, 0, 0], [1, 2, 1, 0, 0], [1, 1, 0, 0, 0], [0; 5]] {
+            assert_eq!(Call::from_joined(facts(), Lengths(wrong), joined), None, "{wrong:?}");
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! A table of calls by account and `call_id`: live ones with what their keeper knows of them, ended
-//! ones as tombstones. The gateway and the hub's state keep their calls in such tables.
+//! ones with their record. The gateway and the hub's state keep their calls in such tables.
 
-use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
@@ -10,7 +9,6 @@ use hashbrown::hash_table::Entry as TableEntry;
 use triomphe::Arc;
 
 use crate::call::{Call, Record};
-use crate::clock::EpochSeconds;
 use crate::id::AccountId;
 
 /// What a keeper knows of a live call.
@@ -35,7 +33,8 @@ impl<L: Kept> Entry<L> {
     }
 }
 
-/// Hashes a call's name; seeded at random, so that no tenant can choose where its calls lie.
+/// Hashes a call's name; seeded at random, so that no tenant can choose where its calls lie. Copies
+/// hash alike: the gateway and its hub share one.
 #[derive(Clone, Debug, Default)]
 pub struct CallHasher(RandomState);
 
@@ -53,20 +52,24 @@ impl CallHasher {
     }
 }
 
-/// The hash of a call's name.
-#[derive(Clone, Copy, Debug)]
+/// The hash of a call's name, by which a table finds the call again without its name. Two calls of
+/// one hash are possible: whoever uses it looks at what it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallHash(u64);
 
-fn part_of(hash: u64, count: usize) -> usize {
-    usize::try_from((hash >> 40) & 0xffff).unwrap_or(0).checked_rem(count).unwrap_or(0)
+impl CallHash {
+    /// One of `count` tables, by bits that the table itself does not use. The largest gets twice the
+    /// calls of the smallest, and those between all sizes between: they do not all grow at once, and
+    /// their rooms together are as well filled at any number of calls.
+    pub fn part(self, count: usize) -> usize {
+        let uniform = (self.0 >> 40) & 0xffff;
+        // About log2(1 + uniform), both as parts of 2^16.
+        let bent = (uniform * (88_244 - ((22_708 * uniform) >> 16))) >> 16;
+        usize::try_from((bent * count as u64) >> 16).unwrap_or(0).min(count.saturating_sub(1))
+    }
 }
 
 impl CallName<'_> {
-    /// One of `count` tables, by bits that the table itself does not use.
-    pub fn part(&self, count: usize) -> usize {
-        part_of(self.hash, count)
-    }
-
     pub fn hash(&self) -> CallHash {
         CallHash(self.hash)
     }
@@ -86,6 +89,10 @@ struct Slot<L> {
 impl<L: Kept> Slot<L> {
     fn is(&self, name: CallName<'_>) -> bool {
         self.hash == name.hash && name.names(self.entry.call())
+    }
+
+    fn is_ended(&self, hash: CallHash, is: impl Fn(&Record) -> bool) -> bool {
+        self.hash == hash.0 && matches!(&self.entry, Entry::Ended(record) if is(record))
     }
 }
 
@@ -123,18 +130,33 @@ impl<L: Kept> CallTable<L> {
         }
     }
 
-    /// Drops a tombstone, unless the `call_id` has come again since.
-    pub fn forget(&mut self, tombstone: &Tombstone) {
-        let record = &tombstone.record;
-        let is = |slot: &Slot<L>| {
-            slot.hash == tombstone.hash
-                && matches!(&slot.entry, Entry::Ended(known) if Arc::ptr_eq(known, record)
-                    || known.call.account() == record.call.account()
-                        && same_admission(&known.call, &record.call))
-        };
-        if let Ok(occupied) = self.0.find_entry(tombstone.hash, is) {
-            occupied.remove();
+    /// Puts an entry here whose call is not known: nothing is looked for.
+    pub fn put_new(&mut self, hash: CallHash, entry: Entry<L>) {
+        self.0.insert_unique(hash.0, Slot { hash: hash.0, entry }, |slot| slot.hash);
+    }
+
+    /// The ended call of this hash that `is` names.
+    pub fn ended(&self, hash: CallHash, is: impl Fn(&Record) -> bool) -> Option<&Arc<Record>> {
+        let found = self.0.find(hash.0, |slot| slot.is_ended(hash, &is))?;
+        match &found.entry {
+            Entry::Ended(record) => Some(record),
+            Entry::Live(_) => None,
         }
+    }
+
+    /// Drops the ended call of this hash that `is` names.
+    pub fn forget_ended(&mut self, hash: CallHash, is: impl Fn(&Record) -> bool) {
+        if let Ok(found) = self.0.find_entry(hash.0, |slot| slot.is_ended(hash, &is)) {
+            found.remove();
+        }
+    }
+
+    /// The live calls of one hash: nearly always one or none.
+    pub fn live_of(&self, hash: CallHash) -> impl Iterator<Item = &L> {
+        self.0.iter_hash(hash.0).filter_map(move |slot| match &slot.entry {
+            Entry::Live(live) if slot.hash == hash.0 => Some(&**live),
+            _ => None,
+        })
     }
 
     /// All entries, in no order.
@@ -150,48 +172,19 @@ impl<L: Kept> CallTable<L> {
     }
 }
 
-/// An ended call that is remembered, and where: its call need not be looked at to find it.
-#[derive(Debug)]
-pub struct Tombstone {
-    pub record: Arc<Record>,
-    hash: u64,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Tombstone {
-    /// One of `count` tables, as [`CallName::part`].
-    pub fn part(&self, count: usize) -> usize {
-        part_of(self.hash, count)
-    }
-}
-
-/// Tombstones in the order of their making; one that was corrected stands for its call still.
-#[derive(Debug, Default)]
-pub struct Tombstones(VecDeque<Tombstone>);
-
-impl Tombstones {
-    /// Notes that a call has ended.
-    pub fn add(&mut self, hash: CallHash, record: &Arc<Record>) {
-        self.0.push_back(Tombstone { record: Arc::clone(record), hash: hash.0 });
-    }
-
-    /// When the oldest may go; `None` when there is none.
-    pub fn oldest_goes_at(&self) -> Option<EpochSeconds> {
-        self.0.front().map(|tombstone| tombstone.record.forget_at)
-    }
-
-    pub fn take_oldest(&mut self) -> Option<Tombstone> {
-        self.0.pop_front()
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Record>> {
-        self.0.iter().map(|tombstone| &tombstone.record)
-    }
-
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    #[test]
+    fn tables_are_of_all_sizes_up_to_twice_the_smallest() {
+        const TABLES: usize = 64;
+        let mut calls = [0_u32; TABLES];
+        for high in 0..=0xffff_u64 {
+            calls[CallHash(high << 40).part(TABLES)] += 1;
+        }
+        let (smallest, largest) = (calls[0], calls[TABLES - 1]);
+        assert!(calls.is_sorted_by(|one, next| *one <= next + 2), "{calls:?}");
+        assert!((18..=22).contains(&(largest * 10 / smallest)), "{calls:?}");
     }
 }

@@ -1,4 +1,5 @@
-//! The binary form of what is journaled: little-endian, LEB128 variable-length integers, no padding.
+//! The binary form of what is journaled: little-endian, LEB128 variable-length integers where no width
+//! is fixed, no padding.
 //! Readers refuse what does not fit instead of guessing.
 
 /// Appends values to a buffer.
@@ -94,6 +95,11 @@ impl<'a> Reader<'a> {
 
     pub fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let length = usize::try_from(self.unsigned()?).map_err(|_| Malformed("a length"))?;
+        self.take(length)
+    }
+
+    /// So many bytes, whose number is known.
+    pub fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let (first, rest) = self.0.split_at_checked(length).ok_or(Malformed("it ends early"))?;
         self.0 = rest;
         Ok(first)

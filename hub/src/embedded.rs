@@ -12,13 +12,14 @@ use parking_lot::{Mutex, RwLock};
 use triomphe::Arc;
 
 use crate::call::Record;
-use crate::clock;
+use crate::call_table::{CallHasher, CallName};
+use crate::clock::{self, EpochSeconds};
 use crate::directory::Change;
 use crate::id::{AccountId, HolderId};
 use crate::money::Amount;
 use crate::state::Shard;
-use crate::state::calls::Entry;
-use crate::state::request::{Answer, Request, Sync};
+use crate::state::calls::{Entry, Live};
+use crate::state::request::{Answer, Request, Sync, write_request, write_sync};
 use log::Log;
 
 /// Where and how the hub keeps its state.
@@ -103,6 +104,7 @@ const FORGET_AT_ONCE: u32 = 4_096;
 
 pub struct EmbeddedHub {
     options: Options,
+    hasher: CallHasher,
     holder: HolderId,
     token_key: [u8; 32],
     /// Locked by readers for a look, by the writer for one request.
@@ -120,10 +122,12 @@ impl EmbeddedHub {
     /// Takes over the directory: locks it, recovers what the last process recorded and becomes the
     /// holder of its calls. Blocking.
     pub fn open(options: &Options) -> Result<Self, OpenError> {
-        let recovered = recovery::recover(options)?;
+        let hasher = CallHasher::default();
+        let recovered = recovery::recover(options, &hasher)?;
         let count = |of: fn(&Shard) -> usize| recovered.shards.iter().map(of).sum::<usize>();
         let hub = Self {
             options: options.clone(),
+            hasher,
             holder: HolderId(rand::random()),
             token_key: recovered.token_key,
             backlog: AtomicU64::new(count(Shard::backlog) as u64),
@@ -170,32 +174,38 @@ impl EmbeddedHub {
         if behind && health == Health::Open { Health::Full } else { health }
     }
 
-    /// Records and applies what a holder reports and wants; one answer for each, in order. All of it
-    /// is in the journal when this returns `Ok`. On an error it waits in memory; nothing that admits a
-    /// call may then be answered.
-    pub fn sync(&self, syncs: Vec<(u8, Sync)>) -> Result<Vec<Answer>, HubUnavailable> {
-        self.commit(syncs.into_iter().map(|(shard, sync)| (shard, Request::Sync(sync))).collect())
-    }
-
-    fn commit(&self, requests: Vec<(u8, Request)>) -> Result<Vec<Answer>, HubUnavailable> {
-        if requests.is_empty() {
-            return Ok(Vec::new());
-        }
+    /// Records and applies what a holder reports and wants, and leaves it empty to be filled again;
+    /// one answer for each, in order. All of it is in the journal when this returns `Ok`. On an error
+    /// it waits in memory; nothing that admits a call may then be answered.
+    pub fn sync(&self, syncs: &mut [(u8, Sync)]) -> Result<Vec<Answer>, HubUnavailable> {
         let now_us = clock::now_us();
         let mut log = self.log.lock();
-        let written = log.write(&requests, now_us);
+        let written = log.write(syncs, now_us, write_sync);
         // The log stays locked: requests are applied in the order of the journal.
         let answers =
-            requests.into_iter().map(|(shard, request)| self.apply(shard, request, now_us));
+            syncs.iter_mut().map(|(shard, sync)| self.apply(*shard, |s| s.sync(sync, now_us)));
         let answers = answers.collect();
         self.bound_tombstones(&mut log, now_us);
         written.map(|()| answers)
     }
 
-    fn apply(&self, shard: u8, request: Request, now_us: i64) -> Answer {
+    fn commit(&self, requests: Vec<(u8, Request)>) -> Result<(), HubUnavailable> {
+        if requests.is_empty() {
+            return Ok(());
+        }
+        let now_us = clock::now_us();
+        let mut log = self.log.lock();
+        let written = log.write(&requests, now_us, write_request);
+        for (shard, request) in requests {
+            self.apply(shard, |shard| shard.apply(request, now_us));
+        }
+        written
+    }
+
+    fn apply(&self, shard: u8, change: impl FnOnce(&mut Shard) -> Answer) -> Answer {
         let mut shard = self.shards[usize::from(shard)].lock();
         let (backlog, ended) = (shard.backlog(), shard.calls().ended());
-        let answer = shard.apply(request, now_us);
+        let answer = change(&mut shard);
         // Wrapping: the difference may be negative.
         self.backlog
             .fetch_add((shard.backlog() as u64).wrapping_sub(backlog as u64), Ordering::Relaxed);
@@ -216,10 +226,10 @@ impl EmbeddedHub {
             return;
         };
         let forget = Request::Forget { count: FORGET_AT_ONCE };
-        if log.write(&[(largest, forget.clone())], now_us).is_err() {
+        if log.write(&[(largest, forget.clone())], now_us, write_request).is_err() {
             tracing::debug!("forgetting tombstones waits to be recorded");
         }
-        self.apply(largest, forget, now_us);
+        self.apply(largest, |shard| shard.apply(forget, now_us));
     }
 
     /// Writes what a full disk kept back, if anything. Cheap when there is nothing.
@@ -291,10 +301,28 @@ impl EmbeddedHub {
         self.followers.write().push(Box::new(follower));
     }
 
-    /// Visits all live calls and tombstones, shard by shard.
-    pub fn visit_calls(&self, mut visit: impl FnMut(&Entry)) {
+    /// Visits all live calls, shard by shard.
+    pub fn visit_live(&self, mut visit: impl FnMut(&Live)) {
         for shard in &self.shards {
-            shard.lock().calls().entries().for_each(&mut visit);
+            for entry in shard.lock().calls().entries() {
+                if let Entry::Live(live) = entry {
+                    visit(live);
+                }
+            }
+        }
+    }
+
+    /// What names of calls are hashed with here.
+    pub fn hasher(&self) -> &CallHasher {
+        &self.hasher
+    }
+
+    /// The receipt of a call that has ended and is remembered at `now`. `name` is made by
+    /// [`EmbeddedHub::hasher`], `shard` is its organization's.
+    pub fn ended(&self, shard: u8, name: CallName<'_>, now: EpochSeconds) -> Option<Arc<Record>> {
+        match self.shards[usize::from(shard)].lock().calls().find(name)? {
+            Entry::Ended(record) if record.forget_at > now => Some(Arc::clone(record)),
+            _ => None,
         }
     }
 
@@ -314,7 +342,7 @@ impl EmbeddedHub {
 
     /// The ledger has posted everything up to and including `through`; the hub may forget it.
     pub fn acknowledge(&self, shard: u8, through: u64) -> Result<(), HubUnavailable> {
-        self.commit(vec![(shard, Request::Acknowledge { through })]).map(drop)
+        self.commit(vec![(shard, Request::Acknowledge { through })])
     }
 
     /// Records that the ledger has not acknowledged, over all shards.

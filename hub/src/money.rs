@@ -228,6 +228,14 @@ pub struct Rate {
     minimum: Amount,
 }
 
+/// The longest call at the highest price, before it is divided by sixty, is an `i64`: nothing
+/// saturates in [`Rate::charge`].
+const _: () = {
+    #[expect(clippy::as_conversions, reason = "`From` is not const")]
+    let seconds_max = Rate::SECONDS_MAX as i64 + Rate::INCREMENT_MAX_S as i64;
+    assert!(Rate::AMOUNT_MAX.0 < (i64::MAX - 30) / seconds_max);
+};
+
 /// A part of a rate lies outside its range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidRate {
@@ -311,11 +319,10 @@ impl Rate {
         if seconds == 0 {
             return Amount::ZERO;
         }
-        let billed = i128::from(self.billed_seconds(seconds.min(Self::SECONDS_MAX)));
-        let numerator = i128::from(self.per_minute.0).saturating_mul(billed);
+        let billed = i64::from(self.billed_seconds(seconds.min(Self::SECONDS_MAX)));
+        let numerator = self.per_minute.0.saturating_mul(billed);
         let talk = numerator.saturating_add(30).checked_div(60).unwrap_or(0);
-        let talk = Amount(i64::try_from(talk).unwrap_or(i64::MAX));
-        self.connect_fee.saturating_add(talk).max(self.minimum)
+        self.connect_fee.saturating_add(Amount(talk)).max(self.minimum)
     }
 
     /// The longest call of at most `wanted_s` that `money` pays for: all of `wanted_s`, else whole

@@ -12,15 +12,13 @@ pub mod wallets;
 use triomphe::Arc;
 
 use crate::call::Record;
+use crate::call_table::CallHasher;
 use crate::clock::{EpochSeconds, second_of};
 use crate::id::HolderId;
 use calls::{Admitted, Calls, Entry};
 use counters::Counters;
 use request::{Answer, Event, Request, Sync};
 use wallets::Wallets;
-
-/// Tombstones that one request may drop because their time is over: bounded work per request.
-const FORGET_PER_REQUEST: usize = 64;
 
 /// The state of one logical shard.
 #[derive(Debug, Default)]
@@ -68,10 +66,14 @@ impl RecordStream {
 }
 
 impl Shard {
+    /// Without anything. Where an entry lies depends on `hasher`, what the shard answers does not.
+    pub fn new(hasher: CallHasher) -> Self {
+        Self { calls: Calls::new(hasher), ..Self::default() }
+    }
+
     /// Applies one request at the wall time `now_us`, which only orders deadlines.
     pub fn apply(&mut self, request: Request, now_us: i64) -> Answer {
         let now = second_of(now_us);
-        self.calls.forget_expired(now, FORGET_PER_REQUEST);
         match request {
             Request::Organization { id, version, total } => {
                 self.counters.configure_organization(id, version, total);
@@ -84,23 +86,25 @@ impl Shard {
             Request::TakeOver { holder, call_lease_s } => {
                 self.take_over(holder, now.saturating_add(call_lease_s));
             }
-            Request::Sync(sync) => return self.sync(sync),
+            Request::Sync(mut sync) => return self.sync(&mut sync, now_us),
             Request::Acknowledge { through } => self.records.acknowledge(through),
             Request::Forget { count } => self.calls.forget_oldest(count as usize),
         }
         Answer::default()
     }
 
-    /// As [`Shard::apply`] of a [`Request::Sync`].
-    pub fn sync(&mut self, sync: Sync) -> Answer {
+    /// As [`Shard::apply`] of a [`Request::Sync`], which it leaves empty to be filled again.
+    pub fn sync(&mut self, sync: &mut Sync, now_us: i64) -> Answer {
         let mut answer = Answer::default();
         let holder = self.holder_index(sync.holder);
-        for (position, event) in sync.events.into_iter().enumerate() {
+        let now = second_of(now_us);
+        self.calls.forget_expired(now);
+        for (position, event) in sync.events.drain(..).enumerate() {
             match event {
                 Event::Admitted { call, lease } => {
                     let (hold, account) = (lease.hold, call.account());
                     let owner = wallets::owner_of(&call, &self.counters);
-                    match self.calls.admit(&call, lease, holder) {
+                    match self.calls.admit(call, lease, holder) {
                         Admitted::New => {
                             self.counters.count_live(account, true);
                             self.wallets.hold(owner, hold);
@@ -115,14 +119,17 @@ impl Shard {
                         self.wallets.rehold(owner, before.hold, lease.hold);
                     }
                 }
-                Event::Ended(record) => self.end(record),
+                Event::Ended(record) => {
+                    self.end(record);
+                    self.calls.forget_expired(now);
+                }
             }
         }
-        for part in &sync.returns {
+        for part in sync.returns.drain(..) {
             self.counters.give_back(part.counter, holder, part.returned);
         }
-        for want in &sync.wants {
-            answer.wanted.push(self.counters.lease(*want, holder));
+        for want in sync.wants.drain(..) {
+            answer.wanted.push(self.counters.lease(want, holder));
         }
         answer
     }

@@ -77,7 +77,6 @@ fn engine_settings(settings: &Settings) -> gateway::engine::Settings {
         renew_every_s: settings.renew_every_s,
         grant_max_s: settings.grant_max_s,
         reconcile_gap_s: settings.reconcile_gap_s,
-        tombstones_max: settings.tombstones_max,
         regions: (!serves_all).then(|| settings.serve_regions.clone()),
     }
 }

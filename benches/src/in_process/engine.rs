@@ -14,7 +14,8 @@ use hub::directory::Change;
 use hub::embedded::{EmbeddedHub, Options};
 use tempfile::TempDir;
 
-use super::names;
+use super::{Sequence, names};
+use crate::request::{CALL_ID_LEN, CallIds};
 
 /// Changes published at once.
 const PUBLISH_AT_ONCE: usize = 1_000;
@@ -36,18 +37,21 @@ pub struct World {
     _directory: TempDir,
 }
 
+/// Ended calls that are remembered, where nothing else is said: more than are measured.
+pub const TOMBSTONES_MAX: usize = 2_000_000;
+
 impl World {
-    pub fn open(accounts: Accounts) -> io::Result<Self> {
-        let world = Self::empty()?;
+    pub fn open(accounts: Accounts, tombstones_max: usize) -> io::Result<Self> {
+        let world = Self::empty(tombstones_max)?;
         world.publish(accounts)?;
         world.engine.adopt();
         Ok(world)
     }
 
     /// A world without accounts.
-    pub fn empty() -> io::Result<Self> {
+    pub fn empty(tombstones_max: usize) -> io::Result<Self> {
         let directory = tempfile::tempdir()?;
-        let options = Options::new(directory.path().into());
+        let options = Options { tombstones_max, ..Options::new(directory.path().into()) };
         let hub = Arc::new(EmbeddedHub::open(&options).map_err(io::Error::other)?);
         let engine = Engine::new(Settings::default(), &hub);
         Ok(Self { engine, hub, _directory: directory })
@@ -85,6 +89,18 @@ impl World {
         account.expect("published before")
     }
 
+    /// The accounts numbered from 0.
+    pub fn accounts(&self, count: u64) -> Vec<Arc<Account>> {
+        (0..count).map(|number| self.account(number)).collect()
+    }
+
+    /// A thread of pairs; its call ids start with `seed`.
+    pub fn driver<'a>(&'a self, accounts: &'a [Arc<Account>], seed: u64) -> Driver<'a> {
+        let ids = CallIds::new(u128::from(seed) << 64);
+        let id = Vec::with_capacity(CALL_ID_LEN);
+        Driver { world: self, accounts, ids, id, random: Sequence::new(seed), calls: 0 }
+    }
+
     /// Posts nothing and says all is posted: the hub forgets its records.
     pub fn acknowledge(&self) -> io::Result<()> {
         (0..=u8::MAX)
@@ -114,6 +130,45 @@ impl World {
             costs: None,
         };
         assert!(self.engine.release(account, &release).is_ok(), "the engine refused a release");
+    }
+}
+
+/// One thread that admits and releases calls of random accounts.
+pub struct Driver<'a> {
+    world: &'a World,
+    accounts: &'a [Arc<Account>],
+    ids: CallIds,
+    id: Vec<u8>,
+    random: Sequence,
+    calls: u64,
+}
+
+impl<'a> Driver<'a> {
+    /// Admits and releases as many calls, one after the other.
+    pub fn pairs(&mut self, count: u64) {
+        for _ in 0..count {
+            let account = self.next();
+            let call_id = std::str::from_utf8(&self.id).unwrap_or_default();
+            self.world.admit(account, &Admit { call_id, ..Admit::default() });
+            self.world.release(account, call_id);
+        }
+    }
+
+    /// Admits as many calls, which stay live.
+    pub fn admit(&mut self, count: u64) {
+        for _ in 0..count {
+            let account = self.next();
+            let call_id = std::str::from_utf8(&self.id).unwrap_or_default();
+            self.world.admit(account, &Admit { call_id, ..Admit::default() });
+        }
+    }
+
+    /// Names the next call; the account that it is of.
+    fn next(&mut self) -> &'a Arc<Account> {
+        self.id.clear();
+        self.ids.append(self.calls, &mut self.id);
+        self.calls += 1;
+        &self.accounts[self.random.below(self.accounts.len())]
     }
 }
 

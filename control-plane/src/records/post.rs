@@ -141,7 +141,7 @@ fn row(record: &Record) -> Vec<Value<'_>> {
         Value::OwnedText(facts.account.to_string()),
         Value::Int(facts.admitted_us),
         Value::Text(texts.call_id),
-        Value::OptionalInt(record.answered_us),
+        Value::OptionalInt(record.answered_us()),
         Value::Int(record.ended_us),
         Value::Text(Direction::label(facts.direction)),
         Value::Text(texts.from),

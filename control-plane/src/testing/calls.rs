@@ -1,7 +1,7 @@
 //! Calls as a gateway reports them to the hub, for tests of what becomes of their records.
 
 use hub::call::{Call, Cause, Direction, Facts, Outcome, Pins, Record, Texts};
-use hub::clock::{SECOND_US, now_us, second_of};
+use hub::clock::{Moment, SECOND_US, now_us, second_of};
 use hub::directory::Billing;
 use hub::id::AccountId;
 use hub::money::{Amount, Currency, Rate};
@@ -17,11 +17,10 @@ pub(crate) fn amount(text: &str) -> Amount {
 /// A call on an account; `billing` is none when it is not billed.
 pub(crate) fn call(account: AccountId, call_id: &str, billing: Option<Billing>) -> Call {
     let rate = Rate::new(amount("1.20"), 60, 60, Amount::ZERO, Amount::ZERO).expect("a rate");
-    let rate = Arc::new(rate);
     let facts = Facts {
         admitted_us: now_us() - 90 * SECOND_US,
         admission: 1,
-        pins: billing.map(|billing| Pins { billing, currency: Currency::INR, rate }),
+        pins: billing.map(|billing| Arc::new(Pins { billing, currency: Currency::INR, rate })),
         account,
         direction: Direction::Outbound,
         lease_s: 0,
@@ -36,7 +35,7 @@ pub(crate) fn record(call: &Call, cost: &str, debt: &str, revision: u32) -> Arc<
     let ended_us = now_us();
     Arc::new(Record {
         call: call.clone(),
-        answered_us: Some(ended_us - 60 * SECOND_US),
+        answered: Some(Moment::at(ended_us - 60 * SECOND_US)),
         ended_us,
         outcome: Outcome::Completed,
         cause: if revision == 0 { Cause::Release } else { Cause::Expiry },
@@ -44,7 +43,7 @@ pub(crate) fn record(call: &Call, cost: &str, debt: &str, revision: u32) -> Arc<
         cost: amount(cost),
         debt: amount(debt),
         revision,
-        granted_s: Some(300),
+        granted_s: 300,
         forget_at: second_of(ended_us) + 600,
         costs: Some(r#"{"llm":"0.1"}"#.into()),
     })
@@ -56,7 +55,7 @@ impl Harness {
         let hub = &self.plane.app.hub;
         let organization: AccountId = self.organization_id.parse().expect("an id");
         let sync = Sync { holder: hub.holder(), events, returns: Vec::new(), wants };
-        hub.sync(vec![(organization.shard(), sync)]).expect("recorded");
+        hub.sync(&mut [(organization.shard(), sync)]).expect("recorded");
     }
 
     /// A live call that holds money.

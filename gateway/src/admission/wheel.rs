@@ -1,9 +1,10 @@
 //! The timer wheel that ends calls whose lease has run out: one slot per second, O(1) per call.
-//! A renew does not touch it: a call found alive when its slot comes up moves to its new one.
+//! It keeps no call alive, only what finds one. A renew does not touch it: a call found alive when its
+//! slot comes up moves to its new one.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hub::call::Call;
+use hub::call_table::CallHash;
 use hub::clock::EpochSeconds;
 use parking_lot::Mutex;
 
@@ -12,7 +13,7 @@ const SPAN: u32 = 16_384;
 
 #[derive(Debug)]
 pub struct Wheel {
-    slots: Box<[Mutex<Vec<Call>>]>,
+    slots: Box<[Mutex<Vec<CallHash>>]>,
     /// The first second that has not come up yet.
     next: AtomicU32,
 }
@@ -24,7 +25,7 @@ impl Wheel {
     }
 
     /// `call` comes up in the second `deadline`, or the next one when that is past.
-    pub fn add(&self, deadline: EpochSeconds, call: Call) {
+    pub fn add(&self, deadline: EpochSeconds, call: CallHash) {
         let next = self.next.load(Ordering::Acquire);
         let latest = next.saturating_add(SPAN.saturating_sub(1));
         self.slot(deadline.clamp(next, latest)).lock().push(call);
@@ -32,7 +33,7 @@ impl Wheel {
 
     /// The calls of one second that has passed by `now`; `None` when there is none left. To be called
     /// by one thread.
-    pub fn due(&self, now: EpochSeconds) -> Option<Vec<Call>> {
+    pub fn due(&self, now: EpochSeconds) -> Option<Vec<CallHash>> {
         let second = self.next.load(Ordering::Acquire);
         if second > now {
             return None;
@@ -42,7 +43,7 @@ impl Wheel {
         Some(std::mem::take(&mut *self.slot(second).lock()))
     }
 
-    fn slot(&self, second: EpochSeconds) -> &Mutex<Vec<Call>> {
+    fn slot(&self, second: EpochSeconds) -> &Mutex<Vec<CallHash>> {
         let index = usize::try_from(second.checked_rem(SPAN).unwrap_or(0)).unwrap_or(0);
         &self.slots[index]
     }
@@ -50,23 +51,14 @@ impl Wheel {
 
 #[cfg(test)]
 mod tests {
-    use hub::call::{Direction, Facts, Texts};
-    use hub::id::{AccountId, AccountKind};
+    use hub::call_table::CallHasher;
+    use hub::id::AccountId;
 
     use super::*;
 
-    fn call() -> Call {
+    fn call() -> CallHash {
         let account = AccountId::from_bytes(&[0; AccountId::LEN]).expect("an id");
-        assert_eq!(account.kind(), AccountKind::Organization);
-        let facts = Facts {
-            admitted_us: 0,
-            admission: 1,
-            pins: None,
-            account,
-            direction: Direction::Outbound,
-            lease_s: 0,
-        };
-        Call::new(facts, Texts { call_id: "c", ..Texts::default() }).expect("short")
+        CallHasher::default().name(account, b"c").hash()
     }
 
     fn drain(wheel: &Wheel, now: EpochSeconds) -> usize {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hub::call::{Call, Facts, Texts};
-use hub::call_table::CallName;
 use hub::clock::{self, second_after, second_of};
 use hub::denial::{Denial, Reason, Scope};
 use hub::directory::Status;
@@ -14,9 +13,9 @@ use hub::state::request::{Event, Granted, Lease};
 
 use super::{Engine, Refusal};
 use crate::accounts::{Account, Terms};
-use crate::admission::calls::{Entry, Live};
+use crate::admission::calls::{Entry, Live, Place};
 use crate::admission::grant::Bounds;
-use crate::answer::{CallView, Grant};
+use crate::answer::Grant;
 use crate::node::refusal;
 use crate::request::Admit;
 
@@ -48,7 +47,7 @@ impl Engine {
             Err(stop) => Box::pin(self.decide_after_flush(account, call, stop)).await,
         };
         match &result {
-            Ok(grant) if must_be_durable(account, call) && !grant.duplicate => {
+            Ok(grant) if must_be_durable(&grant.call) && !grant.duplicate => {
                 self.flush().map_err(|_| Refusal::from(Reason::HubUnavailable))?;
                 let durable = Box::pin(self.hub.durable());
                 durable.await.map_err(|_| Refusal::from(Reason::HubUnavailable))?;
@@ -97,14 +96,15 @@ impl Engine {
         })
     }
 
-    /// One pass through the decision; `first` spends the calls-per-second token.
+    /// One pass through the decision; `first` spends the calls-per-second token. The call's place is
+    /// held from the look for it to its entry: of two equal admits the second finds the first.
     fn decide(&self, account: &Arc<Account>, call: &Admit<'_>, first: bool) -> Result<Grant, Stop> {
         let now_us = clock::now_us();
-        let name = self.calls.name(account.id, call.call_id.as_bytes());
-        if let Some(known) = self.known(account, name, now_us) {
+        let mut place = self.calls.place(account.id, call.call_id.as_bytes());
+        if let Some(known) = self.known(account, &mut place, now_us) {
             return known.map_err(Stop::Refused);
         }
-        let terms = account.terms.load();
+        let terms = account.terms();
         self.may_start(account, &terms)?;
         if first && let Some(limiter) = &terms.limiter {
             limiter.spend()?;
@@ -116,32 +116,26 @@ impl Engine {
             self.undo(account, &terms, &lease);
             return Err(reason.into());
         }
-        self.enter(account, &terms, (call, name), lease, in_use)
+        self.enter(account, &terms, (call, place), lease, in_use)
     }
 
     /// A `call_id` that is live is answered the same again; one that has ended says so.
     fn known(
         &self,
         account: &Account,
-        name: CallName<'_>,
+        place: &mut Place<'_>,
         now_us: i64,
     ) -> Option<Result<Grant, Refusal>> {
-        let mut place = self.calls.place_of(name);
-        match place.find(second_of(now_us))? {
-            Entry::Live(live) => {
-                let grant = self.grant(account, &live.call, &live.lease, true, now_us);
-                Some(Ok(grant))
-            }
-            Entry::Ended(record) => {
-                Some(Err(Refusal::Ended(CallView::Ended(triomphe::Arc::clone(record)))))
-            }
+        if let Some(Entry::Live(live)) = place.find() {
+            return Some(Ok(self.grant(account, &live.call, &live.lease, true, now_us)));
         }
+        let ended = self.ended(account, place, second_of(now_us))?;
+        Some(Err(Refusal::ended(ended)))
     }
 
     fn may_start(&self, account: &Account, terms: &Terms) -> Result<(), Reason> {
         self.admits()?;
-        let organization = account.organization.terms.load();
-        if terms.status != Status::Active || organization.status != Status::Active {
+        if terms.status != Status::Active || !account.organization.is_active() {
             return Err(Reason::Suspended);
         }
         if !terms.served {
@@ -194,12 +188,12 @@ impl Engine {
         Ok(lease)
     }
 
-    /// Enters the call into its table and tells the hub; the loser of two equal admits is undone.
+    /// Enters the call at its place and tells the hub.
     fn enter(
         &self,
         account: &Arc<Account>,
         terms: &Terms,
-        (call, name): (&Admit<'_>, CallName<'_>),
+        (call, mut place): (&Admit<'_>, Place<'_>),
         lease: Lease,
         in_use: u32,
     ) -> Result<Grant, Stop> {
@@ -225,19 +219,14 @@ impl Engine {
         };
         let wallet = terms.pins.as_ref().and(terms.wallet.clone());
         let live = Live { call: entered.clone(), account: Arc::clone(account), wallet, lease };
-        {
-            let mut place = self.calls.place_of(name);
-            if place.find(second_of(now_us)).is_some() {
-                drop(place);
-                self.undo(account, terms, &lease);
-                return self
-                    .known(account, name, now_us)
-                    .map_or(Err(Stop::Slot), |known| known.map_err(Stop::Refused));
-            }
-            place.put(Entry::Live(Box::new(live)));
-            self.node.record(account, Event::Admitted { call: entered.clone(), lease }, None);
-        }
-        self.wheel.add(lease.deadline, entered.clone());
+        place.put_new(Entry::Live(Box::new(live)));
+        self.node.record(
+            account.organization.shard,
+            Event::Admitted { call: entered.clone(), lease },
+            None,
+        );
+        self.wheel.add(lease.deadline, place.name().hash());
+        drop(place);
         self.counts.admitted();
         Ok(Grant {
             call: entered,
@@ -266,14 +255,14 @@ impl Engine {
             renew_every_s: self.settings.renew_every_s,
             expires_in_s: lease.deadline.saturating_sub(second_after(now_us)),
             in_use: account.slots.now().used,
-            limit: account.terms.load().cap,
+            limit: Some(account.cap()).filter(|cap| *cap < u32::MAX),
         }
     }
 }
 
 /// Whether the call outlives what a crash of the machine may take.
-fn must_be_durable(account: &Account, call: &Admit<'_>) -> bool {
-    call.lease_s.or(account.terms.load().lease_s).is_some()
+fn must_be_durable(call: &Call) -> bool {
+    call.facts().lease_s > 0
 }
 
 /// One compare-and-swap; the number of slots in use with this one.
@@ -296,7 +285,7 @@ fn take_slot(account: &Account, terms: &Terms) -> Result<u32, Stop> {
             let organization = &account.organization;
             let beyond = now.lease >= terms.floor && !account.id.is_shadow();
             if beyond && !quarantined && organization.is_exhausted() {
-                let total = organization.terms.load().total;
+                let total = organization.terms().total;
                 return Err(refusal(account, Scope::Organization, total).into());
             }
             Err(Stop::Slot)

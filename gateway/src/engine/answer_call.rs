@@ -18,22 +18,18 @@ impl Engine {
         self.records()?;
         let now_us = clock::now_us();
         let mut place = self.calls.place(account.id, call_id.as_bytes());
-        match place.find(second_of(now_us)) {
-            None => Err(Reason::UnknownCall.into()),
-            Some(Entry::Ended(record)) => {
-                Err(Refusal::Ended(CallView::Ended(triomphe::Arc::clone(record))))
-            }
-            Some(Entry::Live(live)) => {
-                if live.lease.answered_us().is_none() {
-                    let latest = second_after(now_us).saturating_add(self.settings.call_lease_s);
-                    live.lease.answered = Some(Moment::at(now_us));
-                    live.lease.renewed_us = now_us;
-                    live.lease.deadline = live.lease.deadline.max(latest);
-                    let event = Event::Renewed { call: live.call.clone(), lease: live.lease };
-                    self.node.record(account, event, None);
-                }
-                Ok(view(live))
-            }
+        let Some(Entry::Live(live)) = place.find() else {
+            let ended = self.ended(account, &mut place, second_of(now_us));
+            return Err(ended.map_or(Reason::UnknownCall.into(), Refusal::ended));
+        };
+        if live.lease.answered.is_none() {
+            let latest = second_after(now_us).saturating_add(self.settings.call_lease_s);
+            live.lease.answered = Some(Moment::at(now_us));
+            live.lease.renewed_us = now_us;
+            live.lease.deadline = live.lease.deadline.max(latest);
+            let event = Event::Renewed { call: live.call.clone(), lease: live.lease };
+            self.node.record(account.organization.shard, event, None);
         }
+        Ok(view(live))
     }
 }

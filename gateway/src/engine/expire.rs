@@ -1,4 +1,4 @@
-//! Expiry: ends calls whose lease has run out, and drops tombstones whose time is over.
+//! Expiry: ends calls whose lease has run out.
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
@@ -6,10 +6,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hub::call::Cause;
+use hub::call_table::CallHash;
 use hub::clock::{self, second_of};
 
 use super::Engine;
-use crate::admission::calls::{Entry, TABLES};
 
 /// Calls looked at between two flushes.
 const CHUNK: usize = 256;
@@ -53,13 +53,11 @@ impl Engine {
         let now = second_of(now_us);
         while let Some(due) = self.wheel.due(now) {
             for chunk in due.chunks(CHUNK) {
-                for call in chunk {
-                    self.expire_one(call, now_us);
+                for hash in chunk {
+                    self.expire_those_of(*hash, now_us);
                 }
                 self.flush_quietly();
             }
-            // One table per second: each is swept every few minutes.
-            self.calls.sweep(now as usize % TABLES, now);
         }
         // Returns and what a full disk kept back go out even when no call comes by.
         self.flush_quietly();
@@ -72,17 +70,18 @@ impl Engine {
         }
     }
 
-    fn expire_one(&self, call: &hub::call::Call, now_us: i64) {
-        let deadline = match self.calls.place(call.account(), call.call_id()).find(0) {
-            Some(Entry::Live(live)) if live.call.facts().admission == call.facts().admission => {
-                live.lease.deadline
+    /// Calls of one hash that are due end; those that were renewed come up again.
+    fn expire_those_of(&self, hash: CallHash, now_us: i64) {
+        let mut due = None;
+        self.calls.visit_live_of(hash, |live| {
+            if live.lease.deadline > second_of(now_us) {
+                self.wheel.add(live.lease.deadline, hash);
+            } else {
+                due = Some(live.call.clone());
             }
-            _ => return,
-        };
-        if deadline > second_of(now_us) {
-            self.wheel.add(deadline, call.clone());
-        } else {
-            self.end(call, Cause::Expiry, now_us);
+        });
+        if let Some(call) = due {
+            self.end(&call, Cause::Expiry, now_us);
         }
     }
 }

@@ -41,11 +41,11 @@ impl Engine {
     pub fn look_up(&self, account: &Arc<Account>, call_id: &str) -> Result<CallView, Denial> {
         let now = second_of(clock::now_us());
         let mut place = self.calls.place(account.id, call_id.as_bytes());
-        match place.find(now) {
-            None => Err(Reason::UnknownCall.into()),
-            Some(Entry::Live(live)) => Ok(view(live)),
-            Some(Entry::Ended(record)) => Ok(CallView::Ended(triomphe::Arc::clone(record))),
+        if let Some(Entry::Live(live)) = place.find() {
+            return Ok(view(live));
         }
+        let ended = self.ended(account, &mut place, now).ok_or(Reason::UnknownCall)?;
+        Ok(CallView::Ended(ended))
     }
 
     /// A page of the account's live calls. Walks all tables, one lock at a time, and lets others run
@@ -82,8 +82,8 @@ impl Engine {
     }
 
     pub fn concurrency(&self, account: &Arc<Account>) -> Concurrency {
-        let terms = account.terms.load();
-        let organization = account.organization.terms.load();
+        let terms = account.terms();
+        let organization = account.organization.terms();
         let in_use = account.slots.now().used;
         let organization_in_use = account.organization.in_use.load(Ordering::Acquire);
         let spare = organization.total.saturating_sub(organization_in_use);

@@ -4,18 +4,27 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hub::call::{Cause, Record};
-use hub::clock::{self, Moment, second_of};
+use hub::call_table::same_admission;
+use hub::clock::{self, second_of};
 use hub::denial::{Denial, Reason};
 use hub::money::Amount;
 use hub::state::request::{Event, Granted, Lease};
 
 use super::{Engine, TOKEN_LIFE_S};
 use crate::accounts::{Account, Wallet};
-use crate::admission::calls::{Entry, Live};
+use crate::admission::calls::{Entry, Live, Place};
 use crate::admission::grant::{Ending, billable};
 use crate::answer::CallView;
 use crate::node::Freed;
 use crate::request::Release;
+
+/// A live call that was just turned into its record.
+struct Ended {
+    record: triomphe::Arc<Record>,
+    live: Live,
+    /// What of the hold comes back.
+    refund: Option<Amount>,
+}
 
 impl Engine {
     /// The receipt; the same when repeated.
@@ -28,89 +37,69 @@ impl Engine {
             outcome: call.outcome,
             billable_s: call.billable_s,
         };
-        let now = second_of(now_us);
         let mut place = self.calls.place(account.id, call.call_id.as_bytes());
-        let entry = place.find(now).ok_or(Reason::UnknownCall)?;
-        self.check_token(call.token, entry.call())?;
-        let record = match entry {
-            Entry::Live(live) => {
-                let (record, freed) = end_live(live, ending, call.costs);
-                *entry = Entry::Ended(triomphe::Arc::clone(&record));
-                place.bury(&record, now);
-                self.node.record(account, ended(&record), Some(freed));
-                self.counts.released(Cause::Release);
-                record
-            }
-            Entry::Ended(earlier) if earlier.cause == Cause::Expiry => {
-                let (record, freed) = self.correct(account, earlier, ending, call.costs);
-                *entry = Entry::Ended(triomphe::Arc::clone(&record));
-                self.node.record(account, ended(&record), freed);
-                record
-            }
-            Entry::Ended(record) => triomphe::Arc::clone(record),
-        };
-        Ok(CallView::Ended(record))
+        if let Some(entry) = place.find()
+            && let Entry::Live(live) = &*entry
+        {
+            self.check_token(call.token, &live.call)?;
+            let ended = end_entry(entry, ending, call.costs);
+            return ended
+                .map(|ended| CallView::Ended(self.record_end(place, ended)))
+                .ok_or_else(|| Reason::UnknownCall.into());
+        }
+        let known = self.ended(account, &mut place, second_of(now_us));
+        let known = known.ok_or(Reason::UnknownCall)?;
+        self.check_token(call.token, &known.call)?;
+        Ok(CallView::Ended(match known.cause {
+            Cause::Expiry => self.correct(account, place, &known, (ending, call.costs)),
+            _ => known,
+        }))
     }
 
     /// Ends a live call otherwise than by a release; false when it is not live any more.
     pub(super) fn end(&self, call: &hub::call::Call, cause: Cause, ended_us: i64) -> bool {
         let ending = Ending { cause, ended_us, outcome: None, billable_s: None };
-        let now = second_of(ended_us);
         let mut place = self.calls.place(call.account(), call.call_id());
-        let Some(entry) = place.find(now) else {
-            return false;
-        };
-        let Entry::Live(live) = entry else {
-            return false;
-        };
-        if live.call.facts().admission != call.facts().admission {
-            return false;
-        }
-        let account = Arc::clone(&live.account);
-        let (record, freed) = end_live(live, ending, None);
-        *entry = Entry::Ended(triomphe::Arc::clone(&record));
-        place.bury(&record, now);
-        self.node.record(&account, ended(&record), Some(freed));
-        self.counts.released(cause);
-        true
+        let entry = place.find().filter(|entry| same_admission(entry.call(), call));
+        let ended = entry.and_then(|entry| end_entry(entry, ending, None));
+        ended.map(|ended| self.record_end(place, ended)).is_some()
+    }
+
+    /// Tells the hub of an end. Slot and refund are quarantined until it is flushed.
+    fn record_end(&self, place: Place<'_>, ended: Ended) -> triomphe::Arc<Record> {
+        let Ended { record, live: Live { account, wallet, .. }, refund } = ended;
+        let shard = account.organization.shard;
+        account.quarantined.fetch_add(1, Ordering::AcqRel);
+        let flushed = place.flushed(&record);
+        let freed = Freed { flushed, slot: Some(account), refund: wallet.zip(refund) };
+        self.node.record(shard, Event::Ended(triomphe::Arc::clone(&record)), Some(freed));
+        drop(place);
+        self.counts.released(record.cause);
+        record
     }
 
     /// The one release that may follow an expiry: what the stack says counts, the difference is
     /// posted.
     fn correct(
         &self,
-        account: &Arc<Account>,
+        account: &Account,
+        mut place: Place<'_>,
         earlier: &Record,
-        ending: Ending,
-        costs: Option<&str>,
-    ) -> (triomphe::Arc<Record>, Option<Freed>) {
+        (ending, costs): (Ending, Option<&str>),
+    ) -> triomphe::Arc<Record> {
         let lease = Lease {
             deadline: earlier.forget_at.saturating_sub(TOKEN_LIFE_S),
-            granted: Granted::new(earlier.granted_s.unwrap_or(0), false),
+            granted: Granted::new(earlier.granted_s, false),
             hold: Amount::ZERO,
-            answered: earlier.answered_us.map(Moment::at),
+            answered: earlier.answered,
             renewed_us: earlier.ended_us,
         };
-        let call = &earlier.call;
-        let (outcome, billable_s) = billable(call.facts().admitted_us, &lease, ending);
-        let cost =
-            call.facts().pins.as_ref().map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
-        let wallet = self.wallet_of(account, call);
-        let more = cost.saturating_sub(earlier.cost);
-        let (debt, refund) = match &wallet {
-            Some(wallet) if more > Amount::ZERO => {
-                (earlier.debt.saturating_add(wallet.funds.charge(more)), Amount::ZERO)
-            }
-            // What was charged too much pays the debt first.
-            _ => {
-                let less = more.negated().max(Amount::ZERO);
-                let debt = earlier.debt.saturating_sub(less).max(Amount::ZERO);
-                (debt, less.saturating_sub(earlier.debt.saturating_sub(debt)))
-            }
-        };
-        let record = Record {
-            call: call.clone(),
-            answered_us: earlier.answered_us,
+        let facts = earlier.call.facts();
+        let (outcome, billable_s) = billable(facts.admitted_us, &lease, ending);
+        let cost = facts.pins.as_ref().map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
+        let wallet = self.wallet_of(account, &earlier.call);
+        let (debt, refund) = settle_difference(wallet.as_deref(), earlier, cost);
+        let record = triomphe::Arc::new(Record {
             ended_us: ending.ended_us,
             outcome,
             cause: Cause::Release,
@@ -118,15 +107,15 @@ impl Engine {
             cost,
             debt,
             revision: earlier.revision.saturating_add(1),
-            granted_s: earlier.granted_s,
-            forget_at: earlier.forget_at,
             costs: costs.map(Into::into),
-        };
-        let freed = wallet.filter(|_| refund > Amount::ZERO).map(|wallet| {
-            wallet.funds.quarantine(refund);
-            Freed { account: Arc::clone(account), refund: Some((wallet, refund)), slot: false }
+            ..earlier.clone()
         });
-        (triomphe::Arc::new(record), freed)
+        place.put(Entry::Ended(triomphe::Arc::clone(&record)));
+        let freed =
+            Freed { flushed: place.flushed(&record), slot: None, refund: wallet.zip(refund) };
+        let event = Event::Ended(triomphe::Arc::clone(&record));
+        self.node.record(account.organization.shard, event, Some(freed));
+        record
     }
 
     /// Ends every live call of an account.
@@ -147,13 +136,12 @@ impl Engine {
     }
 }
 
-fn ended(record: &triomphe::Arc<Record>) -> Event {
-    Event::Ended(triomphe::Arc::clone(record))
-}
-
-/// Settles a live call: first the hold pays, then the wallet down to zero, the rest is debt. Slot and
-/// refund are quarantined until the record is flushed.
-fn end_live(live: &Live, ending: Ending, costs: Option<&str>) -> (triomphe::Arc<Record>, Freed) {
+/// Turns a live call into its record: first the hold pays, then the wallet down to zero, the rest is
+/// debt. `None` when it is not live.
+fn end_entry(entry: &mut Entry, ending: Ending, costs: Option<&str>) -> Option<Ended> {
+    let Entry::Live(live) = &*entry else {
+        return None;
+    };
     let facts = live.call.facts();
     let (outcome, billable_s) = billable(facts.admitted_us, &live.lease, ending);
     let cost = facts.pins.as_ref().map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
@@ -161,10 +149,9 @@ fn end_live(live: &Live, ending: Ending, costs: Option<&str>) -> (triomphe::Arc<
         Some(wallet) => settle(wallet, live.lease.hold, cost),
         None => (Amount::ZERO, None),
     };
-    live.account.quarantined.fetch_add(1, Ordering::AcqRel);
-    let record = Record {
+    let record = triomphe::Arc::new(Record {
         call: live.call.clone(),
-        answered_us: live.lease.answered_us(),
+        answered: live.lease.answered,
         ended_us: ending.ended_us,
         outcome,
         cause: ending.cause,
@@ -172,13 +159,14 @@ fn end_live(live: &Live, ending: Ending, costs: Option<&str>) -> (triomphe::Arc<
         cost,
         debt,
         revision: 0,
-        granted_s: (live.lease.granted_s() > 0).then_some(live.lease.granted_s()),
+        granted_s: live.lease.granted_s(),
         forget_at: live.lease.deadline.saturating_add(TOKEN_LIFE_S),
         costs: costs.map(Into::into),
-    };
-    let refund = refund.and_then(|refund| Some((live.wallet.clone()?, refund)));
-    let freed = Freed { account: Arc::clone(&live.account), refund, slot: true };
-    (triomphe::Arc::new(record), freed)
+    });
+    match std::mem::replace(entry, Entry::Ended(triomphe::Arc::clone(&record))) {
+        Entry::Live(live) => Some(Ended { record, live: *live, refund }),
+        Entry::Ended(_) => None,
+    }
 }
 
 /// Debt, and what of the hold comes back.
@@ -192,4 +180,28 @@ fn settle(wallet: &Wallet, hold: Amount, cost: Amount) -> (Amount, Option<Amount
     }
     wallet.funds.quarantine(refund);
     (Amount::ZERO, Some(refund))
+}
+
+/// Debt after a correction to `cost`, and what comes back of what was charged too much: that pays the
+/// debt first.
+fn settle_difference(
+    wallet: Option<&Wallet>,
+    earlier: &Record,
+    cost: Amount,
+) -> (Amount, Option<Amount>) {
+    let more = cost.saturating_sub(earlier.cost);
+    let Some(wallet) = wallet else {
+        return (earlier.debt, None);
+    };
+    if more > Amount::ZERO {
+        return (earlier.debt.saturating_add(wallet.funds.charge(more)), None);
+    }
+    let less = more.negated();
+    let debt = earlier.debt.saturating_sub(less).max(Amount::ZERO);
+    let refund = less.saturating_sub(earlier.debt.saturating_sub(debt));
+    if refund == Amount::ZERO {
+        return (debt, None);
+    }
+    wallet.funds.quarantine(refund);
+    (debt, Some(refund))
 }

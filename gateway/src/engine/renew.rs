@@ -12,7 +12,7 @@ use super::{Engine, Refusal};
 use crate::accounts::{Account, Wallet};
 use crate::admission::calls::{Entry, Live};
 use crate::admission::grant::{Bounds, elapsed_s};
-use crate::answer::{CallView, Grant};
+use crate::answer::Grant;
 use crate::request::Renew;
 
 impl Engine {
@@ -20,12 +20,9 @@ impl Engine {
         self.records()?;
         let now_us = clock::now_us();
         let mut place = self.calls.place(account.id, call.call_id.as_bytes());
-        let live = match place.find(second_of(now_us)) {
-            None => return Err(Reason::UnknownCall.into()),
-            Some(Entry::Ended(record)) => {
-                return Err(Refusal::Ended(CallView::Ended(triomphe::Arc::clone(record))));
-            }
-            Some(Entry::Live(live)) => live,
+        let Some(Entry::Live(live)) = place.find() else {
+            let ended = self.ended(account, &mut place, second_of(now_us));
+            return Err(ended.map_or(Reason::UnknownCall.into(), Refusal::ended));
         };
         self.check_token(call.token, &live.call)?;
         let lease = self.extended(live, call.requested_s, now_us);
@@ -35,7 +32,7 @@ impl Engine {
         }
         live.lease = lease;
         let (renewed, event) = (live.call.clone(), live.call.clone());
-        self.node.record(account, Event::Renewed { call: event, lease }, None);
+        self.node.record(account.organization.shard, Event::Renewed { call: event, lease }, None);
         drop(place);
         Ok(self.grant(account, &renewed, &lease, false, now_us))
     }
@@ -55,7 +52,7 @@ impl Engine {
     /// The lease from `now_us` on, its money held as far as it goes. A hold once given is never
     /// lowered by a renew.
     fn extended(&self, live: &Live, requested_s: Option<u32>, now_us: i64) -> Lease {
-        let terms = live.account.terms.load();
+        let terms = live.account.terms();
         let facts = live.call.facts();
         let asked_s = (facts.lease_s > 0).then_some(facts.lease_s);
         let lives_s = self.settings.call_lease_s;

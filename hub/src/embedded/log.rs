@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::{Health, HubUnavailable};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::journal::{Frame, Journal};
-use crate::state::request::{Request, read_request, write_request};
+use crate::state::request::{Request, read_request};
 
 /// Bytes that may wait in memory for a full disk before nothing more is accepted.
 const WAITING_BYTES_MAX: usize = 64 << 20;
@@ -45,18 +45,19 @@ impl Log {
         Watch { journal: Arc::clone(&self.journal), waiting_bytes: Arc::clone(&self.waiting_bytes) }
     }
 
-    /// Writes the requests as one frame. On a full disk the frame waits; the next write or
-    /// [`Log::retry`] goes on with it.
-    pub(super) fn write(
+    /// Writes the requests as one frame, each by `write`. On a full disk the frame waits; the next
+    /// write or [`Log::retry`] goes on with it.
+    pub(super) fn write<R>(
         &mut self,
-        requests: &[(u8, Request)],
+        requests: &[(u8, R)],
         now_us: i64,
+        write: fn(&mut Writer<'_>, &R),
     ) -> Result<(), HubUnavailable> {
         let mut writer = Writer(self.frame.payload_mut());
         writer.signed(now_us);
         for (shard, request) in requests {
             writer.byte(*shard);
-            write_request(&mut writer, request);
+            write(&mut writer, request);
         }
         if self.waiting.is_empty() && self.journal.append(&mut self.frame).is_ok() {
             return Ok(());

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use super::log::{Log, read_frame};
 use super::{OpenError, Options};
+use crate::call_table::CallHasher;
 use crate::clock::{self, EpochSeconds};
 use crate::codec::Malformed;
 use crate::id::SHARDS;
@@ -27,8 +28,8 @@ struct Shards {
 }
 
 impl Shards {
-    fn fresh() -> Self {
-        let shards = (0..SHARDS).map(|_| Shard::default()).collect();
+    fn fresh(hasher: &CallHasher) -> Self {
+        let shards = (0..SHARDS).map(|_| Shard::new(hasher.clone())).collect();
         Self { shards, now: clock::second_of(clock::now_us()) }
     }
 }
@@ -53,9 +54,9 @@ impl Image for Shards {
     }
 }
 
-pub(super) fn recover(options: &Options) -> Result<Recovered, OpenError> {
+pub(super) fn recover(options: &Options, hasher: &CallHasher) -> Result<Recovered, OpenError> {
     let recovery = Journal::open(&options.directory, Settings::default())?;
-    let mut image = Shards::fresh();
+    let mut image = Shards::fresh(hasher);
     let (journal, found) = recovery.replay(&mut image)?;
     tracing::info!(
         snapshot = %found.snapshot,
@@ -64,7 +65,7 @@ pub(super) fn recover(options: &Options) -> Result<Recovered, OpenError> {
         "the hub's journal is recovered"
     );
     let token_key = token_key(&options.directory.join("token.key"))?;
-    journal.compact_in_background(Shards::fresh)?;
+    journal.compact_in_background(|| Shards::fresh(&CallHasher::default()))?;
     Ok(Recovered { shards: image.shards, log: Log::new(journal), token_key })
 }
 

@@ -1,16 +1,20 @@
 //! Calls of one shard: live ones with their lease and holder, ended ones as tombstones. A call only
 //! moves forward: New, Live, Ended (rule 7).
 
+use std::collections::VecDeque;
+
 use triomphe::Arc;
 
 use crate::call::{Call, Record};
-use crate::call_table::{CallHasher, CallName, CallTable, Kept, Tombstones, same_admission};
+use crate::call_table::{CallHash, CallHasher, CallName, CallTable, Kept, same_admission};
 use crate::clock::{EpochSeconds, second_of};
-use crate::id::AccountId;
 use crate::state::request::Lease;
 
 /// Tables per shard: growing one moves this fraction of the calls, never all at once.
 const TABLES: usize = 64;
+/// Tombstones that one end of a call may drop because their time is over: bounded work, and more than
+/// it adds.
+const FORGET_PER_END: usize = 2;
 
 /// What the hub knows of a live call.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,43 +44,76 @@ pub(super) enum Admitted {
     Rejected,
 }
 
+/// An ended call in the order of the ends: when it may go, and what it takes to find it then.
+#[derive(Clone, Copy, Debug)]
+struct Tombstone {
+    hash: CallHash,
+    /// The low half of the admission: tells calls of one name apart.
+    admission: u32,
+    forget_at: EpochSeconds,
+}
+
+impl Tombstone {
+    fn new(hash: CallHash, record: &Record) -> Self {
+        Self { hash, admission: low_half(record), forget_at: record.forget_at }
+    }
+
+    /// The record, as last corrected.
+    fn of<'a>(&self, tables: &'a [CallTable<Live>]) -> Option<&'a Arc<Record>> {
+        let admission = self.admission;
+        tables[self.hash.part(TABLES)].ended(self.hash, |record| low_half(record) == admission)
+    }
+}
+
+fn low_half(record: &Record) -> u32 {
+    let half = record.call.facts().admission & u64::from(u32::MAX);
+    u32::try_from(half).unwrap_or(u32::MAX)
+}
+
 #[derive(Debug, Default)]
 pub struct Calls {
     /// Not part of the state: only where an entry lies depends on it.
     hasher: CallHasher,
     /// [`TABLES`] of them once there is a call.
     tables: Vec<CallTable<Live>>,
-    tombstones: Tombstones,
+    tombstones: VecDeque<Tombstone>,
     live: usize,
 }
 
 /// The table of a call, and its name there.
-struct Place<'a> {
+struct Place<'a, 'n> {
     table: &'a mut CallTable<Live>,
-    name: CallName<'a>,
+    name: CallName<'n>,
 }
 
 impl Calls {
-    fn place<'a>(&'a mut self, call: &'a Call) -> Place<'a> {
+    pub(super) fn new(hasher: CallHasher) -> Self {
+        Self { hasher, ..Self::default() }
+    }
+
+    fn place<'n>(&mut self, call: &'n Call) -> Place<'_, 'n> {
         if self.tables.is_empty() {
             self.tables.resize_with(TABLES, CallTable::default);
         }
         let name = self.hasher.name(call.account(), call.call_id());
-        Place { table: &mut self.tables[name.part(TABLES)], name }
+        Place { table: &mut self.tables[name.hash().part(TABLES)], name }
     }
 
     /// An expired tombstone does not stand in the way; one admission reported twice is one.
-    pub(super) fn admit(&mut self, call: &Call, lease: Lease, holder: u32) -> Admitted {
+    pub(super) fn admit(&mut self, call: Call, lease: Lease, holder: u32) -> Admitted {
         let now = second_of(call.facts().admitted_us);
-        let place = self.place(call);
-        match place.table.find(place.name) {
-            Some(Entry::Ended(record)) if record.forget_at <= now => {}
-            Some(known) if same_admission(known.call(), call) => return Admitted::Repeated,
-            Some(_) => return Admitted::Rejected,
-            None => {}
+        let Place { table, name } = self.place(&call);
+        let hash = name.hash();
+        let known = table.find_mut(name);
+        let live = |call| Entry::Live(Box::new(Live { call, lease, holder }));
+        match known {
+            None => table.put_new(hash, live(call)),
+            Some(entry) => match entry {
+                Entry::Ended(record) if record.forget_at <= now => *entry = live(call),
+                known if same_admission(known.call(), &call) => return Admitted::Repeated,
+                _ => return Admitted::Rejected,
+            },
         }
-        let live = Live { call: call.clone(), lease, holder };
-        place.table.put(place.name, Entry::Live(Box::new(live)));
         self.live += 1;
         Admitted::New
     }
@@ -106,16 +143,16 @@ impl Calls {
         let hash = place.name.hash();
         if matches!(before, Entry::Live(_)) {
             self.live -= 1;
-            self.tombstones.add(hash, record);
+            self.tombstones.push_back(Tombstone::new(hash, record));
         }
         Some(before)
     }
 
-    /// Drops at most `count_max` of the oldest tombstones if their time is over.
-    pub(super) fn forget_expired(&mut self, now: EpochSeconds, count_max: usize) {
-        for _ in 0..count_max {
-            match self.tombstones.oldest_goes_at() {
-                Some(forget_at) if forget_at <= now => self.forget_oldest(1),
+    /// Drops a few of the oldest tombstones if their time is over.
+    pub(super) fn forget_expired(&mut self, now: EpochSeconds) {
+        for _ in 0..FORGET_PER_END {
+            match self.tombstones.front() {
+                Some(oldest) if oldest.forget_at <= now => self.forget_oldest(1),
                 _ => return,
             }
         }
@@ -123,10 +160,11 @@ impl Calls {
 
     pub(super) fn forget_oldest(&mut self, count: usize) {
         for _ in 0..count {
-            let Some(tombstone) = self.tombstones.take_oldest() else {
+            let Some(Tombstone { hash, admission, .. }) = self.tombstones.pop_front() else {
                 return;
             };
-            self.tables[tombstone.part(TABLES)].forget(&tombstone);
+            let table = &mut self.tables[hash.part(TABLES)];
+            table.forget_ended(hash, |record| low_half(record) == admission);
         }
     }
 
@@ -150,7 +188,7 @@ impl Calls {
         let hash = self.hasher.name(call.account(), call.call_id()).hash();
         match &entry {
             Entry::Live(_) => self.live += 1,
-            Entry::Ended(record) => self.tombstones.add(hash, record),
+            Entry::Ended(record) => self.tombstones.push_back(Tombstone::new(hash, record)),
         }
         let place = self.place(&call);
         place.table.put(place.name, entry);
@@ -163,19 +201,17 @@ impl Calls {
 
     /// Tombstones in the order of their making, as last corrected.
     pub(super) fn tombstones(&self) -> impl Iterator<Item = &Arc<Record>> {
-        self.tombstones.iter().filter_map(|record| {
-            match self.find(record.call.account(), record.call.call_id()) {
-                Some(Entry::Ended(known)) if same_admission(&known.call, &record.call) => {
-                    Some(known)
-                }
-                _ => None,
-            }
-        })
+        self.tombstones.iter().filter_map(|tombstone| tombstone.of(&self.tables))
     }
 
-    pub fn find(&self, account: AccountId, call_id: &[u8]) -> Option<&Entry> {
-        let name = self.hasher.name(account, call_id);
-        self.tables.get(name.part(TABLES))?.find(name)
+    /// What is known of a call; the name is one of this shard's hasher.
+    pub fn find(&self, name: CallName<'_>) -> Option<&Entry> {
+        self.tables.get(name.hash().part(TABLES))?.find(name)
+    }
+
+    /// As [`Calls::find`], of the call itself.
+    pub(super) fn entry_of(&self, call: &Call) -> Option<&Entry> {
+        self.find(self.hasher.name(call.account(), call.call_id()))
     }
 
     pub fn live(&self) -> usize {

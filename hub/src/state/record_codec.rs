@@ -1,115 +1,194 @@
-//! The binary form of calls and their records.
+//! The binary form of calls, leases and records: parts of fixed width, each written at once, then the
+//! texts. Little endian. This is most of what a busy journal holds.
 
 use triomphe::Arc;
 
-use crate::call::{Call, Cause, Direction, Facts, Outcome, Pins, Record, Texts};
+use crate::call::{Call, Cause, Direction, Facts, Lengths, Outcome, Pins, Record};
+use crate::clock::Moment;
 use crate::codec::{Malformed, Reader, Writer};
 use crate::directory::Billing;
+use crate::id::AccountId;
 use crate::money::{Amount, Currency, Rate};
-use crate::state::request::{read_account, write_account};
+use crate::state::request::{Granted, Lease, read_account};
 
-pub fn write_call(writer: &mut Writer<'_>, call: &Call) {
-    let facts = call.facts();
-    write_account(writer, facts.account);
-    writer.unsigned(facts.admission);
-    writer.signed(facts.admitted_us);
-    writer.byte(facts.direction as u8);
-    writer.unsigned(u64::from(facts.lease_s));
-    writer.optional(facts.pins.as_ref(), |writer, pins| {
-        writer.byte(match pins.billing {
-            Billing::Isolated => 0,
-            Billing::Consolidated => 1,
-        });
-        writer.fixed(pins.currency.to_bytes());
-        write_rate(writer, &pins.rate);
-    });
-    for part in call.text_parts() {
-        writer.bytes(part);
+/// Bytes of fixed number, filled from the front.
+struct Fixed<const N: usize> {
+    bytes: [u8; N],
+    at: usize,
+}
+
+impl<const N: usize> Fixed<N> {
+    const fn new() -> Self {
+        Self { bytes: [0; N], at: 0 }
+    }
+
+    #[inline]
+    fn put<const M: usize>(&mut self, field: [u8; M]) {
+        self.bytes[self.at..self.at + M].copy_from_slice(&field);
+        self.at += M;
+    }
+
+    #[inline]
+    fn finish(self) -> [u8; N] {
+        debug_assert_eq!(self.at, N, "every byte is somebody's");
+        self.bytes
     }
 }
 
+/// Account, admission, `admitted_us`, `lease_s`, direction, whether billed, lengths of the texts.
+const FACTS: usize = AccountId::LEN + 8 + 8 + 4 + 1 + 1 + 5;
+/// Billing, currency, per minute, initial and further increment, connect fee, minimum.
+const PINS: usize = 1 + 3 + 8 + 4 + 4 + 8 + 8;
+/// Deadline, grant, hold, answered (0: not yet), renewed.
+const LEASE: usize = 4 + 4 + 8 + 8 + 8;
+/// Answered (0: never), ended, cost, debt, billable, revision, granted (0: unlimited), forget at,
+/// outcome, cause, whether costs follow.
+const ENDING: usize = 4 * 8 + 4 * 4 + 3;
+
+pub fn write_call(writer: &mut Writer<'_>, call: &Call) {
+    let facts = call.facts();
+    let (lengths, texts) = call.joined_texts();
+    let mut fixed = Fixed::<FACTS>::new();
+    fixed.put(facts.account.to_bytes());
+    fixed.put(facts.admission.to_le_bytes());
+    fixed.put(facts.admitted_us.to_le_bytes());
+    fixed.put(facts.lease_s.to_le_bytes());
+    fixed.put([facts.direction as u8, u8::from(facts.pins.is_some())]);
+    fixed.put(lengths.0);
+    writer.fixed(fixed.finish());
+    if let Some(pins) = &facts.pins {
+        write_pins(writer, pins);
+    }
+    writer.0.extend_from_slice(texts);
+}
+
+fn write_pins(writer: &mut Writer<'_>, pins: &Pins) {
+    let rate = &pins.rate;
+    let mut fixed = Fixed::<PINS>::new();
+    fixed.put([match pins.billing {
+        Billing::Isolated => 0,
+        Billing::Consolidated => 1,
+    }]);
+    fixed.put(pins.currency.to_bytes());
+    fixed.put(rate.per_minute().micros().to_le_bytes());
+    fixed.put(rate.initial_s().to_le_bytes());
+    fixed.put(rate.increment_s().to_le_bytes());
+    fixed.put(rate.connect_fee().micros().to_le_bytes());
+    fixed.put(rate.minimum().micros().to_le_bytes());
+    writer.fixed(fixed.finish());
+}
+
+fn read_pins(reader: &mut Reader<'_>) -> Result<Pins, Malformed> {
+    let billing = match reader.byte()? {
+        0 => Billing::Isolated,
+        1 => Billing::Consolidated,
+        _ => return Err(Malformed("a billing mode")),
+    };
+    let currency = Currency::from_bytes(reader.fixed()?).ok_or(Malformed("a currency"))?;
+    let per_minute = amount(reader)?;
+    let (initial_s, increment_s) = (half(reader)?, half(reader)?);
+    let (connect_fee, minimum) = (amount(reader)?, amount(reader)?);
+    let rate = Rate::new(per_minute, initial_s, increment_s, connect_fee, minimum);
+    Ok(Pins { billing, currency, rate: rate.map_err(|_| Malformed("a rate"))? })
+}
+
+fn amount(reader: &mut Reader<'_>) -> Result<Amount, Malformed> {
+    word(reader).map(Amount::from_micros)
+}
+
+fn word(reader: &mut Reader<'_>) -> Result<i64, Malformed> {
+    reader.fixed().map(i64::from_le_bytes)
+}
+
+fn half(reader: &mut Reader<'_>) -> Result<u32, Malformed> {
+    reader.fixed().map(u32::from_le_bytes)
+}
+
 pub fn read_call(reader: &mut Reader<'_>) -> Result<Call, Malformed> {
-    let facts = Facts {
-        account: read_account(reader)?,
-        admission: reader.unsigned()?,
-        admitted_us: reader.signed()?,
-        direction: *Direction::ALL
-            .get(usize::from(reader.byte()?))
-            .ok_or(Malformed("a direction"))?,
-        lease_s: reader.small()?,
-        pins: reader.optional(|reader| {
-            Ok(Pins {
-                billing: match reader.byte()? {
-                    0 => Billing::Isolated,
-                    1 => Billing::Consolidated,
-                    _ => return Err(Malformed("a billing mode")),
-                },
-                currency: Currency::from_bytes(reader.fixed()?).ok_or(Malformed("a currency"))?,
-                rate: Arc::new(read_rate(reader)?),
-            })
-        })?,
+    let account = read_account(reader)?;
+    let admission = word(reader)?.cast_unsigned();
+    let admitted_us = word(reader)?;
+    let lease_s = half(reader)?;
+    let direction =
+        *Direction::ALL.get(usize::from(reader.byte()?)).ok_or(Malformed("a direction"))?;
+    let billed = reader.byte()?;
+    let lengths = Lengths(reader.fixed()?);
+    let pins = match billed {
+        0 => None,
+        1 => Some(Arc::new(read_pins(reader)?)),
+        _ => return Err(Malformed("an optional value")),
     };
-    let texts = Texts {
-        call_id: reader.text()?,
-        from: reader.text()?,
-        to: reader.text()?,
-        agent_id: reader.text()?,
-        source: reader.text()?,
-    };
-    Call::new(facts, texts).ok_or(Malformed("a text is too long"))
+    let bytes = lengths.0.iter().map(|length| usize::from(*length)).sum();
+    let texts = std::str::from_utf8(reader.take(bytes)?).map_err(|_| Malformed("a text"))?;
+    let facts = Facts { admitted_us, admission, pins, account, direction, lease_s };
+    Call::from_joined(facts, lengths, texts).ok_or(Malformed("the texts of a call"))
+}
+
+pub fn write_lease(writer: &mut Writer<'_>, lease: &Lease) {
+    let mut fixed = Fixed::<LEASE>::new();
+    fixed.put(lease.deadline.to_le_bytes());
+    fixed.put(lease.granted.to_bits().to_le_bytes());
+    fixed.put(lease.hold.micros().to_le_bytes());
+    fixed.put(lease.answered_us().unwrap_or(0).to_le_bytes());
+    fixed.put(lease.renewed_us.to_le_bytes());
+    writer.fixed(fixed.finish());
+}
+
+pub fn read_lease(reader: &mut Reader<'_>) -> Result<Lease, Malformed> {
+    Ok(Lease {
+        deadline: half(reader)?,
+        granted: Granted::from_bits(half(reader)?),
+        hold: amount(reader)?,
+        answered: moment(reader)?,
+        renewed_us: word(reader)?,
+    })
+}
+
+fn moment(reader: &mut Reader<'_>) -> Result<Option<Moment>, Malformed> {
+    let us = word(reader)?;
+    Ok((us != 0).then(|| Moment::at(us)))
 }
 
 pub fn write_record(writer: &mut Writer<'_>, record: &Record) {
     write_call(writer, &record.call);
-    writer.optional(record.answered_us, Writer::signed);
-    writer.signed(record.ended_us);
-    writer.byte(record.outcome as u8);
-    writer.byte(record.cause as u8);
-    writer.unsigned(u64::from(record.billable_s));
-    writer.signed(record.cost.micros());
-    writer.signed(record.debt.micros());
-    writer.unsigned(u64::from(record.revision));
-    writer.optional(record.granted_s, |writer, granted_s| {
-        writer.unsigned(u64::from(granted_s));
-    });
-    writer.unsigned(u64::from(record.forget_at));
-    writer.optional(record.costs.as_deref(), |writer, costs| {
+    let mut fixed = Fixed::<ENDING>::new();
+    fixed.put(record.answered.map_or(0, Moment::us).to_le_bytes());
+    fixed.put(record.ended_us.to_le_bytes());
+    fixed.put(record.cost.micros().to_le_bytes());
+    fixed.put(record.debt.micros().to_le_bytes());
+    fixed.put(record.billable_s.to_le_bytes());
+    fixed.put(record.revision.to_le_bytes());
+    fixed.put(record.granted_s.to_le_bytes());
+    fixed.put(record.forget_at.to_le_bytes());
+    fixed.put([record.outcome as u8, record.cause as u8, u8::from(record.costs.is_some())]);
+    writer.fixed(fixed.finish());
+    if let Some(costs) = &record.costs {
         writer.bytes(costs.as_bytes());
-    });
+    }
 }
 
 pub fn read_record(reader: &mut Reader<'_>) -> Result<Record, Malformed> {
+    let call = read_call(reader)?;
+    let answered = moment(reader)?;
+    let ended_us = word(reader)?;
+    let (cost, debt) = (amount(reader)?, amount(reader)?);
+    let (billable_s, revision) = (half(reader)?, half(reader)?);
+    let (granted_s, forget_at) = (half(reader)?, half(reader)?);
+    let outcome = *Outcome::ALL.get(usize::from(reader.byte()?)).ok_or(Malformed("an outcome"))?;
+    let cause = *Cause::ALL.get(usize::from(reader.byte()?)).ok_or(Malformed("a cause"))?;
+    let costs = reader.optional(|reader| Ok(reader.text()?.into()))?;
     Ok(Record {
-        call: read_call(reader)?,
-        answered_us: reader.optional(Reader::signed)?,
-        ended_us: reader.signed()?,
-        outcome: *Outcome::ALL.get(usize::from(reader.byte()?)).ok_or(Malformed("an outcome"))?,
-        cause: *Cause::ALL.get(usize::from(reader.byte()?)).ok_or(Malformed("a cause"))?,
-        billable_s: reader.small()?,
-        cost: Amount::from_micros(reader.signed()?),
-        debt: Amount::from_micros(reader.signed()?),
-        revision: reader.small()?,
-        granted_s: reader.optional(Reader::small)?,
-        forget_at: reader.small()?,
-        costs: reader.optional(|reader| Ok(reader.text()?.into()))?,
+        call,
+        answered,
+        ended_us,
+        outcome,
+        cause,
+        billable_s,
+        cost,
+        debt,
+        revision,
+        granted_s,
+        forget_at,
+        costs,
     })
-}
-
-fn write_rate(writer: &mut Writer<'_>, rate: &Rate) {
-    writer.signed(rate.per_minute().micros());
-    writer.unsigned(u64::from(rate.initial_s()));
-    writer.unsigned(u64::from(rate.increment_s()));
-    writer.signed(rate.connect_fee().micros());
-    writer.signed(rate.minimum().micros());
-}
-
-fn read_rate(reader: &mut Reader<'_>) -> Result<Rate, Malformed> {
-    Rate::new(
-        Amount::from_micros(reader.signed()?),
-        reader.small()?,
-        reader.small()?,
-        Amount::from_micros(reader.signed()?),
-        Amount::from_micros(reader.signed()?),
-    )
-    .map_err(|_| Malformed("a rate"))
 }

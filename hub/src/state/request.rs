@@ -10,7 +10,9 @@ use crate::denial::Scope;
 use crate::directory::WalletConfig;
 use crate::id::{AccountId, HolderId};
 use crate::money::{Amount, Currency};
-use crate::state::record_codec::{read_call, read_record, write_call, write_record};
+use crate::state::record_codec::{
+    read_call, read_lease, read_record, write_call, write_lease, write_record,
+};
 
 /// One request to a shard. Repeating one changes nothing more.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,6 +126,14 @@ impl Granted {
     pub const fn new(seconds: u32, is_final: bool) -> Self {
         let seconds = if seconds > Self::SECONDS { Self::SECONDS } else { seconds };
         Self(if is_final { seconds | !Self::SECONDS } else { seconds })
+    }
+
+    pub(super) const fn to_bits(self) -> u32 {
+        self.0
+    }
+
+    pub(super) const fn from_bits(bits: u32) -> Self {
+        Self(bits)
     }
 }
 
@@ -309,25 +319,6 @@ fn read_sync(reader: &mut Reader<'_>) -> Result<Sync, Malformed> {
         });
     }
     Ok(sync)
-}
-
-pub(super) fn write_lease(writer: &mut Writer<'_>, lease: &Lease) {
-    writer.unsigned(u64::from(lease.deadline));
-    writer.unsigned(u64::from(lease.granted_s()));
-    writer.signed(lease.hold.micros());
-    writer.optional(lease.answered_us(), Writer::signed);
-    writer.signed(lease.renewed_us);
-    writer.byte(u8::from(lease.is_final()));
-}
-
-pub(super) fn read_lease(reader: &mut Reader<'_>) -> Result<Lease, Malformed> {
-    let deadline = reader.small()?;
-    let granted_s = reader.small()?;
-    let hold = Amount::from_micros(reader.signed()?);
-    let answered = reader.optional(Reader::signed)?.map(Moment::at);
-    let renewed_us = reader.signed()?;
-    let granted = Granted::new(granted_s, reader.byte()? != 0);
-    Ok(Lease { deadline, granted, hold, answered, renewed_us })
 }
 
 pub(super) fn write_wallet(writer: &mut Writer<'_>, wallet: &WalletConfig) {

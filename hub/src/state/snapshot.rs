@@ -11,10 +11,10 @@ use crate::money::Amount;
 use crate::state::Shard;
 use crate::state::calls::{Entry, Live};
 use crate::state::counters::{Counter, Leased, Organization};
-use crate::state::record_codec::{read_call, read_record, write_call, write_record};
-use crate::state::request::{
-    read_account, read_lease, read_wallet, write_account, write_lease, write_wallet,
+use crate::state::record_codec::{
+    read_call, read_lease, read_record, write_call, write_lease, write_record,
 };
+use crate::state::request::{read_account, read_wallet, write_account, write_wallet};
 use crate::state::wallets::Wallet;
 
 /// A chunk is handed over once it has passed this size.
@@ -165,7 +165,7 @@ impl Shard {
 
     /// A record is one allocation, shared with its tombstone while that is kept.
     fn restore_record(&mut self, record: Record) {
-        let tombstone = match self.calls.find(record.call.account(), record.call.call_id()) {
+        let tombstone = match self.calls.entry_of(&record.call) {
             Some(Entry::Ended(known)) if **known == record => Some(Arc::clone(known)),
             _ => None,
         };

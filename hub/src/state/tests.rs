@@ -24,7 +24,7 @@ fn account(number: u8) -> AccountId {
     AccountId::new(AccountKind::SubAccount, Ulid(u128::from(number) + 10))
 }
 
-fn call(number: u8, admission: u64, pins: Option<Pins>) -> Call {
+fn call(number: u8, admission: u64, pins: Option<Arc<Pins>>) -> Call {
     let facts = Facts {
         admitted_us: START_US,
         admission,
@@ -37,13 +37,13 @@ fn call(number: u8, admission: u64, pins: Option<Pins>) -> Call {
     Call::new(facts, Texts { call_id: &call_id, to: "+911", ..Texts::default() }).expect("short")
 }
 
-fn pins() -> Pins {
+fn pins() -> Arc<Pins> {
     let rate = Rate::new(Amount::from_micros(60), 60, 60, Amount::ZERO, Amount::ZERO);
-    Pins {
+    Arc::new(Pins {
         billing: Billing::Consolidated,
         currency: Currency::INR,
-        rate: Arc::new(rate.expect("a rate")),
-    }
+        rate: rate.expect("a rate"),
+    })
 }
 
 fn lease(hold: i64) -> Lease {
@@ -59,7 +59,7 @@ fn lease(hold: i64) -> Lease {
 fn record(call: Call, cost: i64, revision: u32) -> Arc<Record> {
     Arc::new(Record {
         call,
-        answered_us: None,
+        answered: Some(Moment::at(START_US + 9)).filter(|_| revision > 0),
         ended_us: START_US + 1_000,
         outcome: Outcome::Busy,
         cause: if revision == 0 { Cause::Expiry } else { Cause::Release },
@@ -67,7 +67,7 @@ fn record(call: Call, cost: i64, revision: u32) -> Arc<Record> {
         cost: Amount::from_micros(cost),
         debt: Amount::from_micros(cost / 4),
         revision,
-        granted_s: Some(60),
+        granted_s: 60,
         forget_at: second_of(START_US) + 600,
         costs: Some(r#"{"llm":"0.1"}"#.into()),
     })

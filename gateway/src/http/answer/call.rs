@@ -59,13 +59,13 @@ fn live_members(writer: &mut Writer, live: &LiveCall) {
 
 fn receipt_members(writer: &mut Writer, record: &Record) {
     let facts = record.call.facts();
-    let began_us = record.answered_us.unwrap_or(facts.admitted_us);
-    let granted_until_us =
-        record.granted_s.map(|seconds| began_us.saturating_add(i64::from(seconds) * SECOND_US));
+    let began_us = record.answered_us().unwrap_or(facts.admitted_us);
+    let granted_until_us = (record.granted_s > 0)
+        .then(|| began_us.saturating_add(i64::from(record.granted_s) * SECOND_US));
     let texts = record.call.texts();
     identity(writer, &record.call, &texts, "ended");
     writer.time("admitted_at", facts.admitted_us);
-    writer.time_or_null("answered_at", record.answered_us);
+    writer.time_or_null("answered_at", record.answered_us());
     writer.time_or_null("granted_until", granted_until_us);
     writer.null("expires_at");
     parties(writer, &record.call, &texts);
@@ -111,6 +111,7 @@ fn parties(writer: &mut Writer, call: &Call, texts: &Texts<'_>) {
 #[cfg(test)]
 mod tests {
     use hub::call::{Cause, Direction, Facts, Outcome, Pins};
+    use hub::clock::Moment;
     use hub::directory::Billing;
     use hub::id::{AccountId, AccountKind};
     use hub::money::{Currency, Rate};
@@ -124,12 +125,11 @@ mod tests {
     fn call(billed: bool) -> Call {
         let amount = |text: &str| text.parse().expect("an amount");
         let rate = Rate::new(amount("1.20"), 60, 60, Amount::ZERO, Amount::ZERO).expect("a rate");
-        let pins =
-            Pins { billing: Billing::Isolated, currency: Currency::INR, rate: Arc::new(rate) };
+        let pins = Pins { billing: Billing::Isolated, currency: Currency::INR, rate };
         let facts = Facts {
             admitted_us: ADMITTED_US,
             admission: 1,
-            pins: billed.then_some(pins),
+            pins: billed.then(|| Arc::new(pins)),
             account: AccountId::new(AccountKind::SubAccount, 1u128.into()),
             direction: Direction::Outbound,
             lease_s: 0,
@@ -141,7 +141,7 @@ mod tests {
     fn receipt(billed: bool) -> CallView {
         CallView::Ended(Arc::new(Record {
             call: call(billed),
-            answered_us: Some(ADMITTED_US + 4 * SECOND_US),
+            answered: Some(Moment::at(ADMITTED_US + 4 * SECOND_US)),
             ended_us: ADMITTED_US + 70 * SECOND_US,
             outcome: Outcome::Completed,
             cause: Cause::Release,
@@ -149,7 +149,7 @@ mod tests {
             cost: "2.4".parse().expect("an amount"),
             debt: Amount::ZERO,
             revision: 0,
-            granted_s: Some(300),
+            granted_s: 300,
             forget_at: 0,
             costs: None,
         }))

@@ -45,12 +45,11 @@ mod tests {
 
     fn call(billed: bool) -> Call {
         let rate = Rate::new(Amount::ZERO, 60, 60, Amount::ZERO, Amount::ZERO).expect("a rate");
-        let pins =
-            Pins { billing: Billing::Isolated, currency: Currency::INR, rate: Arc::new(rate) };
+        let pins = Pins { billing: Billing::Isolated, currency: Currency::INR, rate };
         let facts = Facts {
             admitted_us: 951_782_100_500_000,
             admission: 1,
-            pins: Some(pins).filter(|_| billed),
+            pins: billed.then(|| Arc::new(pins)),
             account: AccountId::new(AccountKind::SubAccount, 1u128.into()),
             direction: Direction::Outbound,
             lease_s: 0,
