@@ -10,9 +10,9 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use hub::call::Pins;
 use hub::denial::{Denial, Reason};
-use hub::directory::{Billing, Status, WalletConfig};
+use hub::directory::{Billing, Status};
 use hub::id::AccountId;
-use hub::money::{Currency, Rate};
+use hub::money::{Amount, Currency, Rate};
 use parking_lot::Mutex;
 
 use crate::admission::funds::Funds;
@@ -191,8 +191,15 @@ impl Account {
 pub struct Wallet {
     pub owner: AccountId,
     pub funds: Funds,
-    /// The configuration already counted into the funds.
-    pub counted: Mutex<Option<WalletConfig>>,
+    /// What of the ledger's money is already counted into the funds.
+    pub counted: Mutex<Option<Counted>>,
+}
+
+/// The money of one [`WalletConfig`](hub::directory::WalletConfig).
+#[derive(Clone, Copy, Debug)]
+pub struct Counted {
+    pub sequence: u64,
+    pub escrow: Amount,
 }
 
 impl Wallet {

@@ -30,7 +30,8 @@ pub(super) struct Counter {
     pub(super) version: u64,
     pub(super) floor: u32,
     pub(super) cap: u32,
-    pub(super) leases: Vec<Leased>,
+    /// One per holder; most have none or one.
+    pub(super) leases: Box<[Leased]>,
     /// Live calls.
     pub(super) live: u32,
 }
@@ -48,7 +49,9 @@ impl Counter {
     fn lease_of(&mut self, holder: u32) -> &mut Leased {
         let position = self.leases.iter().position(|lease| lease.holder == holder);
         let position = position.unwrap_or_else(|| {
-            self.leases.push(Leased { holder, ..Leased::default() });
+            let mut leases = std::mem::take(&mut self.leases).into_vec();
+            leases.push(Leased { holder, ..Leased::default() });
+            self.leases = leases.into();
             self.leases.len() - 1
         });
         &mut self.leases[position]
@@ -87,7 +90,7 @@ impl Counters {
         cap: u32,
     ) {
         let fresh =
-            Counter { organization, version: 0, floor: 0, cap: 0, leases: Vec::new(), live: 0 };
+            Counter { organization, version: 0, floor: 0, cap: 0, leases: Box::default(), live: 0 };
         let counter = self.counters.entry(id).or_insert(fresh);
         if version < counter.version {
             return;
@@ -179,7 +182,7 @@ impl Counters {
     /// No holder has anything any more.
     pub(super) fn reap_all(&mut self) {
         for counter in self.counters.values_mut() {
-            counter.leases = Vec::new();
+            counter.leases = Box::default();
         }
         for organization in self.organizations.values_mut() {
             organization.sums = Sums::default();
@@ -197,7 +200,7 @@ impl Counters {
         if id.is_shadow() {
             let account = self.counters.get(&id.real())?.clone();
             let shadow = self.counters.entry(id).or_insert(Counter {
-                leases: Vec::new(),
+                leases: Box::default(),
                 live: 0,
                 ..account
             });

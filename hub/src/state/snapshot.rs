@@ -203,9 +203,10 @@ fn read_counter(reader: &mut Reader<'_>) -> Result<Counter, Malformed> {
         version: reader.unsigned()?,
         floor: reader.small()?,
         cap: reader.small()?,
-        leases: Vec::new(),
+        leases: Box::default(),
         live: 0,
     };
+    let mut leases = Vec::new();
     for _ in 0..reader.unsigned()? {
         let lease = Leased {
             holder: reader.small()?,
@@ -215,7 +216,8 @@ fn read_counter(reader: &mut Reader<'_>) -> Result<Counter, Malformed> {
         if lease.returned > lease.granted {
             return Err(Malformed("a lease returned more than it got"));
         }
-        counter.leases.push(lease);
+        leases.push(lease);
     }
+    counter.leases = leases.into();
     Ok(counter)
 }
