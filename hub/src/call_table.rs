@@ -1,7 +1,7 @@
 //! A table of calls by account and `call_id`: live ones with what their keeper knows of them, ended
 //! ones with their record. The gateway and the hub's state keep their calls in such tables.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -48,16 +48,7 @@ pub struct CallName<'a> {
 
 impl CallHasher {
     pub fn name<'a>(&self, account: AccountId, call_id: &'a [u8]) -> CallName<'a> {
-        let mut state = self.0.build_hasher();
-        account.hash(&mut state);
-        // Word by word: half of what hashing the slice costs.
-        let (words, rest) = call_id.as_chunks::<8>();
-        words.iter().for_each(|word| state.write_u64(u64::from_le_bytes(*word)));
-        let mut last = [0; 8];
-        last[..rest.len()].copy_from_slice(rest);
-        state.write_u64(u64::from_le_bytes(last));
-        state.write_usize(call_id.len());
-        CallName { account, call_id, hash: state.finish() }
+        CallName { account, call_id, hash: self.0.hash_one((account, call_id)) }
     }
 }
 
