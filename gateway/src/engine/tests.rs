@@ -1,5 +1,7 @@
 //! The engine with a real hub in a temporary directory: what stacks see, without sockets.
 
+mod ends;
+
 use std::sync::Arc;
 
 use hub::call::Cause;
