@@ -10,9 +10,9 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use hub::call::Pins;
 use hub::denial::{Denial, Reason};
-use hub::directory::{Billing, Status};
+use hub::directory::{Billing, Status, WalletConfig};
 use hub::id::AccountId;
-use hub::money::{Amount, Currency, Rate};
+use hub::money::{Currency, Rate};
 use parking_lot::Mutex;
 
 use crate::admission::funds::Funds;
@@ -191,15 +191,8 @@ impl Account {
 pub struct Wallet {
     pub owner: AccountId,
     pub funds: Funds,
-    /// What of the ledger's money is already counted into the funds.
-    pub counted: Mutex<Option<Counted>>,
-}
-
-/// The money of one [`WalletConfig`](hub::directory::WalletConfig).
-#[derive(Clone, Copy, Debug)]
-pub struct Counted {
-    pub sequence: u64,
-    pub escrow: Amount,
+    /// The configuration already counted into the funds.
+    pub counted: Mutex<Option<WalletConfig>>,
 }
 
 impl Wallet {

@@ -12,7 +12,7 @@ use hub::id::AccountId;
 use hub::key::{KeyHash, KeyScope};
 use hub::money::{Amount, Currency, Rate};
 
-use crate::accounts::{Account, Counted, Limiter, Organization, OrganizationTerms, Terms, Wallet};
+use crate::accounts::{Account, Limiter, Organization, OrganizationTerms, Terms, Wallet};
 
 type Map<K, V> = DashMap<K, V, RandomState>;
 
@@ -241,7 +241,7 @@ impl Directory {
             Some(known) => wallet.funds.add(config.escrow.saturating_sub(known.escrow)),
             None => wallet.funds.add(config.escrow.saturating_sub(spent(config))),
         }
-        *counted = Some(Counted { sequence: config.sequence, escrow: config.escrow });
+        *counted = Some(*config);
     }
 }
 

@@ -114,6 +114,6 @@ fn balance(account: &Account, hub: &EmbeddedHub) -> Option<(Amount, Currency)> {
     let terms = account.terms();
     let wallet = terms.wallet.as_ref().filter(|wallet| wallet.owner == account.id)?;
     let counted = (*wallet.counted.lock())?;
-    let spent = hub.wallet_use(account.organization.id, wallet.owner).spent;
-    Some((counted.escrow.saturating_sub(spent), account.organization.terms().currency))
+    let spent = hub.wallet_use(counted.organization, counted.owner).spent;
+    Some((counted.escrow.saturating_sub(spent), counted.currency))
 }
