@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 
 use benches::in_process::core::{Core, Size};
 use benches::in_process::engine::{Accounts, World};
+use benches::in_process::lines::Batch;
 use benches::request::CallIds;
 use clap::{Parser, ValueEnum};
 use gateway::request::Admit;
@@ -40,6 +41,11 @@ enum Subject {
     Core,
     /// With hub and journal, flushed every 64 pairs
     Engine,
+    /// Reading the lines of a batch and writing its answers, around the engine
+    Http,
+    /// The token of a grant. Valgrind has no SHA instructions: a block counts many times what it
+    /// costs
+    Token,
 }
 
 impl Subject {
@@ -48,6 +54,8 @@ impl Subject {
         match self {
             Self::Core => 2_850.0,
             Self::Engine => 6_900.0,
+            Self::Http => 13_300.0,
+            Self::Token => 11_600.0,
         }
     }
 
@@ -137,6 +145,12 @@ fn run(subject: Subject) -> io::Result<()> {
             counted_pairs(|| counted = turns(&world, &ids, 20_000..20_000 + PAIRS));
             counted?;
         }
+        Subject::Http => {
+            let batch = Batch::default();
+            batch.answer(PAIRS);
+            counted_pairs(|| batch.answer(PAIRS));
+        }
+        Subject::Token => counted_pairs(|| Batch::default().issue(PAIRS)),
     }
     Ok(())
 }

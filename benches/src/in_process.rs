@@ -3,6 +3,7 @@
 
 pub mod core;
 pub mod engine;
+pub mod lines;
 pub mod names;
 
 use crate::clock::thread_cpu_ns;

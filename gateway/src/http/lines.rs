@@ -1,0 +1,43 @@
+//! The lines of a batch. Must never look into one.
+
+/// Lines that are not blank.
+pub fn count(body: &[u8]) -> usize {
+    body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count()
+}
+
+/// The next line that is not blank, without the blanks around it. Moves `at` to where the line after
+/// it begins.
+pub fn next<'b>(body: &'b [u8], at: &mut usize) -> Option<&'b [u8]> {
+    while let Some(rest) = body.get(*at..).filter(|rest| !rest.is_empty()) {
+        let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        *at += end + 1;
+        let line = rest[..end].trim_ascii();
+        if !line.is_empty() {
+            return Some(line);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blank_lines_are_no_lines_and_the_last_needs_no_end() {
+        for (body, expected) in [
+            (&b""[..], &[][..]),
+            (b"\n \r\n\n", &[]),
+            (b"a", &["a"]),
+            (b" a \r\n\n\tb c\n", &["a", "b c"]),
+            (b"\na\n \nb", &["a", "b"]),
+        ] {
+            let mut at = 0;
+            let lines: Vec<_> = std::iter::from_fn(|| next(body, &mut at)).collect();
+            let expected: Vec<_> = expected.iter().map(|line| line.as_bytes()).collect();
+            assert_eq!(lines, expected);
+            assert_eq!(count(body), lines.len());
+            assert_eq!(next(body, &mut at), None);
+        }
+    }
+}
