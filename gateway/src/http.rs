@@ -4,6 +4,7 @@
 pub mod answer;
 mod batch;
 mod body;
+mod bytes;
 mod check;
 mod connection;
 mod desk;

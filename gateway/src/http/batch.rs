@@ -20,8 +20,8 @@ use super::{lines, operation};
 /// Lines carried out without a break.
 const LINES_AT_ONCE: usize = 256;
 
-/// Room for the answer to one line.
-const LINE_LEN: usize = 400;
+/// Room for the answer to one line: a receipt's with all its times and without texts.
+const LINE_LEN: usize = 512;
 
 /// A batch and how far it has come.
 struct Batch {
@@ -92,17 +92,13 @@ impl Batch {
                 let reason = outcome.as_ref().err().map(Refused::reason);
                 worker.tally.answered(operation, reason);
                 match outcome {
-                    Ok(()) => {
-                        writer.reopen();
-                        writer.number("status", 200);
-                        writer.close();
-                    }
+                    Ok(()) => writer.end_line_with_status(),
                     Err(refused) => {
                         writer.restart();
                         answer::problem(&mut writer, &refused, Some(self.scope));
+                        writer.end_line();
                     }
                 }
-                writer.end_line();
             }
         }
         let more = lines::next(&self.read.bytes, &mut { self.at }).is_some();

@@ -9,6 +9,7 @@ use hub::denial::{BadField, Denial};
 use hub::id::AccountId;
 use serde_json::value::RawValue;
 
+use super::bytes;
 use super::field::{Field, FieldSet};
 use super::parameters::{Given, Parameters, shortened};
 
@@ -224,18 +225,14 @@ impl<'p, 'a> Check<'p, 'a> {
     }
 }
 
-// Counted rather than searched, here and below: many bytes are looked at at once.
 fn is_call_id(text: &str) -> bool {
-    let visible = text.bytes().filter(u8::is_ascii_graphic).count();
-    (1..=CALL_ID_MAX).contains(&text.len()) && visible == text.len()
+    (1..=CALL_ID_MAX).contains(&text.len()) && bytes::are_visible(text.as_bytes())
 }
 
 fn is_short_text(text: &str) -> bool {
-    let printable = |byte: &u8| (0x20..0x7f).contains(byte);
-    // In UTF-8 the controls above ASCII (U+0080 to U+009F) need a look at characters.
+    // Blanks and what lies above ASCII need a look at characters.
     text.len() <= TEXT_MAX
-        && (text.bytes().filter(printable).count() == text.len()
-            || !text.chars().any(char::is_control))
+        && (bytes::are_visible(text.as_bytes()) || !text.chars().any(char::is_control))
 }
 
 /// A value as an error shows it, shortened.

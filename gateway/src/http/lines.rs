@@ -1,15 +1,18 @@
 //! The lines of a batch. Must never look into one.
 
+use memchr::memchr;
+
 /// Lines that are not blank.
 pub fn count(body: &[u8]) -> usize {
-    body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count()
+    let mut at = 0;
+    std::iter::from_fn(|| next(body, &mut at)).count()
 }
 
 /// The next line that is not blank, without the blanks around it. Moves `at` to where the line after
 /// it begins.
 pub fn next<'b>(body: &'b [u8], at: &mut usize) -> Option<&'b [u8]> {
     while let Some(rest) = body.get(*at..).filter(|rest| !rest.is_empty()) {
-        let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
+        let end = memchr(b'\n', rest).unwrap_or(rest.len());
         *at += end + 1;
         let line = rest[..end].trim_ascii();
         if !line.is_empty() {
