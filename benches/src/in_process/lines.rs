@@ -74,7 +74,8 @@ impl Batch {
     pub fn answer(&self, pairs: u64) {
         let mut parameters = Parameters::default();
         for _ in 0..pairs.div_ceil(PAIRS_AT_ONCE) {
-            let mut writer = Writer::with_room(Format::Json, lines::count(&self.body) * LINE_LEN);
+            let mut writer =
+                Writer::with_room(Format::Json, lines::count_max(&self.body) * LINE_LEN);
             let mut at = 0;
             while let Some(line) = lines::next(&self.body, &mut at) {
                 parameters.clear();

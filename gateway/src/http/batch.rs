@@ -49,13 +49,14 @@ pub(super) async fn begin(
     scope: KeyScope,
     read: Read,
 ) -> Result<(Writer, Option<Box<BatchBody>>), Refused> {
-    let lines = lines::count(&read.bytes);
-    if lines == 0 {
+    if lines::next(&read.bytes, &mut 0).is_none() {
         let problem = "is empty; expected one JSON object per line".to_owned();
         let bad = BadField { field: "body".to_owned(), problem };
         return Err(Denial::InvalidRequest(vec![bad]).into());
     }
-    if lines > connection.worker.settings.batch_operations_max {
+    let lines = lines::count_max(&read.bytes);
+    let lines_max = connection.worker.settings.batch_operations_max;
+    if lines > lines_max && lines::count(&read.bytes) > lines_max {
         return Err(Reason::TooLarge.into());
     }
     let batch = Batch { connection: Arc::clone(connection), scope, read, at: 0 };

@@ -24,13 +24,19 @@ pub(super) fn read<'a>(parameters: &mut Parameters<'a>, body: &'a [u8]) {
         Some(_) => return parameters.fail("body", "is not a JSON object".to_owned()),
     }
     let mut reader = serde_json::Deserializer::from_str(text);
-    let outcome = Object(parameters).deserialize(&mut reader).and_then(|()| reader.end());
+    let escapes = memchr::memchr(b'\\', body).is_some();
+    let object = Object { parameters, escapes };
+    let outcome = object.deserialize(&mut reader).and_then(|()| reader.end());
     if let Err(error) = outcome {
         parameters.fail("body", format!("is not valid JSON: {error}"));
     }
 }
 
-struct Object<'p, 'a>(&'p mut Parameters<'a>);
+struct Object<'p, 'a> {
+    parameters: &'p mut Parameters<'a>,
+    /// Whether any text of the body may be escaped.
+    escapes: bool,
+}
 
 impl<'de> DeserializeSeed<'de> for Object<'_, 'de> {
     type Value = ();
@@ -50,11 +56,16 @@ impl<'de> Visitor<'de> for Object<'_, 'de> {
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
         while let Some(Name(name)) = map.next_key()? {
             let raw = map.next_value::<&'de RawValue>()?.get();
-            match name {
-                Ok(Field::Live) => give_live(self.0, raw),
-                Ok(Field::Costs) if raw != "null" => self.0.give(name, Given::Json(raw)),
-                name => self.0.give(name, value_of(raw)),
-            }
+            let value = match name {
+                Ok(Field::Live) => {
+                    give_live(self.parameters, raw);
+                    continue;
+                }
+                Ok(Field::Costs) if raw != "null" => Given::Json(raw),
+                _ if self.escapes => value_of(raw),
+                _ => plain_value_of(raw),
+            };
+            self.parameters.give(name, value);
         }
         Ok(())
     }
@@ -83,23 +94,23 @@ impl<'de> Deserialize<'de> for Name {
 }
 
 fn value_of(raw: &str) -> Given<'_> {
-    match raw.as_bytes() {
-        b"null" => Given::Null,
-        [b'"', .., b'"'] => match unescaped(raw) {
-            Some(text) => Given::Text(text),
-            None => Given::Json(raw),
-        },
-        _ => Given::Json(raw),
+    if raw.starts_with('"') && raw.contains('\\') {
+        // Raw when it stands for no text, such as half a surrogate pair.
+        return match serde_json::from_str(raw) {
+            Ok(text) => Given::Text(Cow::Owned(text)),
+            Err(_) => Given::Json(raw),
+        };
     }
+    plain_value_of(raw)
 }
 
-/// The text of a JSON string; `None` for one that stands for no text, such as half a surrogate pair.
-fn unescaped(raw: &str) -> Option<Cow<'_, str>> {
-    let inner = &raw[1..raw.len() - 1];
-    if inner.as_bytes().contains(&b'\\') {
-        return serde_json::from_str(raw).ok().map(Cow::Owned);
+/// The value of a JSON text in which nothing is escaped.
+fn plain_value_of(raw: &str) -> Given<'_> {
+    match raw.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        Some(text) => Given::Text(Cow::Borrowed(text)),
+        None if raw == "null" => Given::Null,
+        None => Given::Json(raw),
     }
-    Some(Cow::Borrowed(inner))
 }
 
 fn give_live<'a>(parameters: &mut Parameters<'a>, raw: &'a str) {
