@@ -54,7 +54,7 @@ impl Subject {
         match self {
             Self::Core => 2_850.0,
             Self::Engine => 6_900.0,
-            Self::Http => 5_630.0,
+            Self::Http => 5_300.0,
             Self::Token => 11_600.0,
         }
     }
