@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use benches::in_process::engine::{Accounts, TOMBSTONES_MAX, World};
+use benches::in_process::lines::Batch;
 use clap::{Parser, ValueEnum};
 
 // As in the binary that is served from.
@@ -41,6 +42,11 @@ enum Subject {
     Admission,
     /// With hub and journal, flushed every 64 pairs
     Engine,
+    /// Reading the lines of a batch and writing its answers, around the engine
+    Http,
+    /// The token of a grant. Valgrind has no SHA instructions: a block counts many times what it
+    /// costs
+    Token,
 }
 
 impl Subject {
@@ -49,6 +55,8 @@ impl Subject {
         match self {
             Self::Admission => 2_850.0,
             Self::Engine => 6_900.0,
+            Self::Http => 5_300.0,
+            Self::Token => 11_600.0,
         }
     }
 
@@ -115,6 +123,23 @@ fn count(subject: Subject, directory: &Path) -> io::Result<u64> {
 }
 
 fn run(subject: Subject) -> io::Result<()> {
+    match subject {
+        Subject::Admission | Subject::Engine => return turns(subject == Subject::Engine),
+        Subject::Http => {
+            let batch = Batch::default();
+            batch.answer(PAIRS);
+            counted_pairs(|| batch.answer(PAIRS));
+        }
+        Subject::Token => {
+            let batch = Batch::default();
+            counted_pairs(|| batch.issue(PAIRS));
+        }
+    }
+    Ok(())
+}
+
+/// Pairs and flushes in turn; `all`: the flushes count too.
+fn turns(all: bool) -> io::Result<()> {
     let accounts = Accounts { count: ACCOUNTS, slots: Some(100), billed: true, keys: false };
     let world = World::open(accounts, TOMBSTONES_MAX)?;
     let accounts = world.accounts(ACCOUNTS);
@@ -127,7 +152,7 @@ fn run(subject: Subject) -> io::Result<()> {
     world.acknowledge()?;
     for _ in 0..TURNS {
         counted_pairs(|| driver.pairs(TURN));
-        if subject == Subject::Engine {
+        if all {
             let mut flushed = Ok(());
             counted_pairs(|| flushed = flush());
             flushed?;

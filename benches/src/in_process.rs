@@ -2,6 +2,7 @@
 //! instruction counts and the memory figures are measured on.
 
 pub mod engine;
+pub mod lines;
 pub mod names;
 
 use crate::clock::thread_cpu_ns;

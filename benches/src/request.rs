@@ -94,7 +94,7 @@ impl Template {
     }
 
     /// One line of a batch. Batches carry no numbers dialled: they replay what a queue kept.
-    fn line(operation: Operation) -> Self {
+    pub fn line(operation: Operation) -> Self {
         let name = operation.name();
         Self { before: format!(r#"{{"op":"{name}","call_id":""#).into_bytes(), after: b"\"}\n" }
     }

@@ -1,17 +1,19 @@
 //! The gateway's HTTP/1.1 side: sockets, requests, answers. Decides nothing about calls, and lets no
 //! byte of an answer leave before the journal holds what it tells (`turn`).
 
-mod answer;
+pub mod answer;
 mod batch;
 mod body;
+mod bytes;
 mod check;
 mod connection;
 mod desk;
 mod exchange;
 mod field;
 mod key;
+pub mod lines;
 mod listener;
-mod operation;
+pub mod operation;
 mod outbox;
 pub mod parameters;
 mod router;

@@ -209,6 +209,11 @@ impl Call {
         Texts { call_id: text(0), from: text(1), to: text(2), agent_id: text(3), source: text(4) }
     }
 
+    /// The texts in the order of [`Texts`].
+    pub fn text_parts(&self) -> [&[u8]; 5] {
+        std::array::from_fn(|index| self.text_bytes(index))
+    }
+
     /// All texts, one after the other.
     pub fn joined_texts(&self) -> (Lengths, &[u8]) {
         (self.0.header.header.1, &self.0.slice)

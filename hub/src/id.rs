@@ -52,6 +52,8 @@ pub struct AccountId {
 impl AccountId {
     /// Bytes of the binary form.
     pub const LEN: usize = 17;
+    /// Bytes of the longest wire form.
+    pub const TEXT_MAX: usize = 30;
     const SHADOW_BIT: u8 = 0x80;
 
     pub fn new(kind: AccountKind, ulid: Ulid) -> Self {
@@ -106,14 +108,11 @@ impl AccountId {
     }
 
     /// Writes the wire form into `text` and returns it; no allocation.
-    pub fn write(self, text: &mut [u8; 30]) -> &str {
+    pub fn write(self, text: &mut [u8; Self::TEXT_MAX]) -> &str {
         let prefix = self.kind.prefix();
+        let end = prefix.len() + ulid::ULID_LEN;
         text[..prefix.len()].copy_from_slice(prefix.as_bytes());
-        let mut digits = [0u8; ulid::ULID_LEN];
-        let written = self.ulid().array_to_str(&mut digits).len();
-        let end = prefix.len() + written;
-        text[prefix.len()..end].copy_from_slice(&digits[..written]);
-        text[..end].make_ascii_lowercase();
+        write_digits(self.ulid, &mut text[prefix.len()..end]);
         std::str::from_utf8(&text[..end]).unwrap_or_default()
     }
 }
@@ -123,6 +122,22 @@ impl Hash for AccountId {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u128(u128::from_le_bytes(self.ulid));
         state.write_u8(self.kind as u8 | if self.shadow { Self::SHADOW_BIT } else { 0 });
+    }
+}
+
+/// Writes a ULID in lower case: five bits a digit, the first digit three.
+fn write_digits(ulid: [u8; 16], text: &mut [u8]) {
+    const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+    /// Bits and digits of a word.
+    const WORD: (u32, usize) = (60, 12);
+    let mut number = u128::from_be_bytes(ulid);
+    for digits in text.rchunks_mut(WORD.1) {
+        let mut word = u64::try_from(number & ((1 << WORD.0) - 1)).unwrap_or(0);
+        number >>= WORD.0;
+        for digit in digits.iter_mut().rev() {
+            *digit = DIGITS[(word & 0x1f) as usize];
+            word >>= 5;
+        }
     }
 }
 

@@ -53,10 +53,10 @@ pub struct MajorUnits {
 
 impl MajorUnits {
     /// Digits of the largest amount with sign and point.
-    const LEN_MAX: usize = 24;
+    pub const LEN_MAX: usize = 24;
 
-    /// Writes the text from the back of `text` and returns it; no allocation.
-    fn write(self, text: &mut [u8; Self::LEN_MAX]) -> &str {
+    /// Writes the text, which is ASCII, from the back of `text` and returns it; no allocation.
+    pub fn write(self, text: &mut [u8; Self::LEN_MAX]) -> &[u8] {
         let micros = self.amount.0.unsigned_abs();
         let unit = Amount::MICROS_PER_UNIT.unsigned_abs();
         let mut start = text.len();
@@ -86,7 +86,7 @@ impl MajorUnits {
         if self.amount.0 < 0 {
             put(b'-');
         }
-        std::str::from_utf8(&text[start..]).unwrap_or_default()
+        &text[start..]
     }
 }
 
@@ -99,7 +99,8 @@ fn digit_of(number: &mut u64) -> u8 {
 
 impl fmt::Display for MajorUnits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.write(&mut [0; Self::LEN_MAX]))
+        let mut text = [0; Self::LEN_MAX];
+        f.write_str(std::str::from_utf8(self.write(&mut text)).unwrap_or_default())
     }
 }
 
@@ -150,10 +151,6 @@ impl Currency {
         MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG \
         QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT \
         TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWG";
-    const WITHOUT_DECIMALS: &'static str =
-        "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF";
-    const WITH_THREE_DECIMALS: &'static str = "BHD IQD JOD KWD LYD OMR TND";
-
     pub fn code(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or("XXX")
     }
@@ -168,12 +165,11 @@ impl Currency {
 
     /// Decimals of the minor unit: 2 for INR, 0 for JPY, 3 for KWD.
     pub const fn decimals(self) -> usize {
-        if listed(Self::WITHOUT_DECIMALS, self.0) {
-            0
-        } else if listed(Self::WITH_THREE_DECIMALS, self.0) {
-            3
-        } else {
-            2
+        match &self.0 {
+            b"BIF" | b"CLP" | b"DJF" | b"GNF" | b"ISK" | b"JPY" | b"KMF" | b"KRW" | b"PYG"
+            | b"RWF" | b"UGX" | b"VND" | b"VUV" | b"XAF" | b"XOF" | b"XPF" => 0,
+            b"BHD" | b"IQD" | b"JOD" | b"KWD" | b"LYD" | b"OMR" | b"TND" => 3,
+            _ => 2,
         }
     }
 }

@@ -13,16 +13,15 @@ use super::answer::{self, Format, Refused, Writer};
 use super::body::Read;
 use super::connection::{Connection, Phase};
 use super::desk::Desk;
-use super::field::Field;
-use super::operation;
-use super::parameters::{Given, Parameters};
+use super::parameters::Parameters;
 use super::router::Operation;
+use super::{lines, operation};
 
 /// Lines carried out without a break.
 const LINES_AT_ONCE: usize = 256;
 
-/// Room for the answer to one line.
-const LINE_LEN: usize = 400;
+/// Room for the answer to one line: a receipt's with all its times and without texts.
+const LINE_LEN: usize = 512;
 
 /// A batch and how far it has come.
 struct Batch {
@@ -50,13 +49,14 @@ pub(super) async fn begin(
     scope: KeyScope,
     read: Read,
 ) -> Result<(Writer, Option<Box<BatchBody>>), Refused> {
-    let lines = lines_of(&read.bytes);
-    if lines == 0 {
+    if lines::next(&read.bytes, &mut 0).is_none() {
         let problem = "is empty; expected one JSON object per line".to_owned();
         let bad = BadField { field: "body".to_owned(), problem };
         return Err(Denial::InvalidRequest(vec![bad]).into());
     }
-    if lines > connection.worker.settings.batch_operations_max {
+    let lines = lines::count_max(&read.bytes);
+    let lines_max = connection.worker.settings.batch_operations_max;
+    if lines > lines_max && lines::count(&read.bytes) > lines_max {
         return Err(Reason::TooLarge.into());
     }
     let batch = Batch { connection: Arc::clone(connection), scope, read, at: 0 };
@@ -74,11 +74,6 @@ fn ready(first: Writer, rest: Batch) -> NextLines {
     Box::pin(std::future::ready((first, Some(rest))))
 }
 
-/// Lines that are not blank.
-fn lines_of(body: &[u8]) -> usize {
-    body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).count()
-}
-
 impl Batch {
     /// Carries out the next lines and writes their answers. Returns what is left, if anything.
     async fn some_lines(mut self, expected: usize) -> (Writer, Option<Self>) {
@@ -88,14 +83,9 @@ impl Batch {
             let worker = &*self.connection.worker;
             let mut desk = Desk::new(worker, self.scope, true);
             let mut parameters = Parameters::default();
-            while lines_left > 0 && self.at < self.read.bytes.len() {
-                let rest = &self.read.bytes[self.at..];
-                let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(rest.len());
-                self.at += end + 1;
-                let line = rest[..end].trim_ascii();
-                if line.is_empty() {
-                    continue;
-                }
+            while lines_left > 0
+                && let Some(line) = lines::next(&self.read.bytes, &mut self.at)
+            {
                 lines_left -= 1;
                 parameters.clear();
                 parameters.read_json(line);
@@ -103,20 +93,16 @@ impl Batch {
                 let reason = outcome.as_ref().err().map(Refused::reason);
                 worker.tally.answered(operation, reason);
                 match outcome {
-                    Ok(()) => {
-                        writer.reopen();
-                        writer.number("status", 200);
-                        writer.close();
-                    }
+                    Ok(()) => writer.end_line_with_status(),
                     Err(refused) => {
                         writer.restart();
                         answer::problem(&mut writer, &refused, Some(self.scope));
+                        writer.end_line();
                     }
                 }
-                writer.end_line();
             }
         }
-        let more = !self.read.bytes[self.at.min(self.read.bytes.len())..].trim_ascii().is_empty();
+        let more = lines::next(&self.read.bytes, &mut { self.at }).is_some();
         (writer, more.then_some(self))
     }
 
@@ -132,11 +118,7 @@ async fn carry_out(
     parameters: &Parameters<'_>,
     writer: &mut Writer,
 ) -> (Operation, Result<(), Refused>) {
-    let operation = match parameters.given(Field::Op) {
-        Given::Text(name) => Operation::in_batch(name),
-        _ => None,
-    };
-    match operation {
+    match operation::of_line(parameters) {
         Some(operation) => (operation, desk.perform(operation, parameters, writer).await),
         None => (Operation::Batch, Err(operation::unknown_op(parameters).into())),
     }

@@ -9,6 +9,7 @@ use hub::denial::{BadField, Denial};
 use hub::id::AccountId;
 use serde_json::value::RawValue;
 
+use super::bytes;
 use super::field::{Field, FieldSet};
 use super::parameters::{Given, Parameters, shortened};
 
@@ -80,8 +81,14 @@ impl<'p, 'a> Check<'p, 'a> {
         }
     }
 
+    // Inlined, here and below: most parameters are not given.
     /// A short text; empty when not given.
+    #[inline]
     pub fn text(&mut self, field: Field) -> &'p str {
+        if self.has(field) { self.given_text(field) } else { "" }
+    }
+
+    fn given_text(&mut self, field: Field) -> &'p str {
         match self.parameters.given(field) {
             Given::Text(text) if is_short_text(text) => text,
             Given::Absent | Given::Null => "",
@@ -108,12 +115,22 @@ impl<'p, 'a> Check<'p, 'a> {
         (!token.is_empty()).then_some(token)
     }
 
+    #[inline]
     pub fn account(&mut self) -> Option<AccountId> {
         self.word(Field::Account, "is not an account id")
     }
 
     /// A value that has a closed set of texts.
+    #[inline]
     pub fn word<T: FromStr<Err: std::fmt::Display>>(
+        &mut self,
+        field: Field,
+        problem: &str,
+    ) -> Option<T> {
+        if self.has(field) { self.given_word(field, problem) } else { None }
+    }
+
+    fn given_word<T: FromStr<Err: std::fmt::Display>>(
         &mut self,
         field: Field,
         problem: &str,
@@ -133,7 +150,12 @@ impl<'p, 'a> Check<'p, 'a> {
     }
 
     /// A whole number within `range`: a JSON number or digits.
+    #[inline]
     pub fn whole(&mut self, field: Field, range: &RangeInclusive<u32>) -> Option<u32> {
+        if self.has(field) { self.given_whole(field, range) } else { None }
+    }
+
+    fn given_whole(&mut self, field: Field, range: &RangeInclusive<u32>) -> Option<u32> {
         let number: &str = match self.parameters.given(field) {
             Given::Absent | Given::Null => return None,
             Given::Text(text) => text,
@@ -169,7 +191,12 @@ impl<'p, 'a> Check<'p, 'a> {
     }
 
     /// A JSON value of at most [`COSTS_MAX`] bytes, as it came.
+    #[inline]
     pub fn costs(&mut self) -> Option<&'p str> {
+        if self.has(Field::Costs) { self.given_costs() } else { None }
+    }
+
+    fn given_costs(&mut self) -> Option<&'p str> {
         const EXPECTED: &str = "expected a JSON value of at most 4096 bytes";
         let costs: &str = match self.parameters.given(Field::Costs) {
             Given::Absent | Given::Null => return None,
@@ -206,6 +233,10 @@ impl<'p, 'a> Check<'p, 'a> {
         ids
     }
 
+    fn has(&self, field: Field) -> bool {
+        !matches!(self.parameters.given(field), Given::Absent)
+    }
+
     fn missing(&mut self, field: Field, expected: &str) -> &'static str {
         self.refuse(field.label(), format!("is missing; {expected}"));
         ""
@@ -224,18 +255,14 @@ impl<'p, 'a> Check<'p, 'a> {
     }
 }
 
-// Counted rather than searched, here and below: many bytes are looked at at once.
 fn is_call_id(text: &str) -> bool {
-    let visible = text.bytes().filter(u8::is_ascii_graphic).count();
-    (1..=CALL_ID_MAX).contains(&text.len()) && visible == text.len()
+    (1..=CALL_ID_MAX).contains(&text.len()) && bytes::are_visible(text.as_bytes())
 }
 
 fn is_short_text(text: &str) -> bool {
-    let printable = |byte: &u8| (0x20..0x7f).contains(byte);
-    // In UTF-8 the controls above ASCII (U+0080 to U+009F) need a look at characters.
+    // Blanks and what lies above ASCII need a look at characters.
     text.len() <= TEXT_MAX
-        && (text.bytes().filter(printable).count() == text.len()
-            || !text.chars().any(char::is_control))
+        && (bytes::are_visible(text.as_bytes()) || !text.chars().any(char::is_control))
 }
 
 /// A value as an error shows it, shortened.

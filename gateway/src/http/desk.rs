@@ -109,10 +109,9 @@ impl<'w> Desk<'w> {
     }
 
     fn account(&mut self, named: Option<AccountId>) -> Result<&Arc<Account>, Denial> {
-        let known = self.last.take().filter(|(last, _)| *last == named);
-        let found = match known {
-            Some(found) => found,
-            None => (named, self.worker.engine.account(self.scope, named)?),
+        let found = match self.last.take() {
+            Some(last) if last.0 == named => last,
+            _ => (named, self.worker.engine.account(self.scope, named)?),
         };
         Ok(&self.last.insert(found).1)
     }

@@ -10,6 +10,7 @@ use hub::money::Rate;
 use super::check::Check;
 use super::field::{Field, FieldSet};
 use super::parameters::{Given, Parameters};
+use super::router::Operation;
 use crate::request::{Admit, ListLive, Reconcile, Release, Renew};
 
 /// `requested_s`, in seconds.
@@ -171,6 +172,14 @@ pub fn concurrency(parameters: &Parameters<'_>) -> Asked<()> {
 /// Checks the query of a batch, which takes none of the parameters of its lines.
 pub fn batch(parameters: &Parameters<'_>) -> Result<(), Denial> {
     Check::new(parameters, BATCH).done()
+}
+
+/// What a line of a batch asks for; `None`: it does not say.
+pub fn of_line(parameters: &Parameters<'_>) -> Option<Operation> {
+    match parameters.given(Field::Op) {
+        Given::Text(name) => Operation::in_batch(name),
+        _ => None,
+    }
 }
 
 /// Refuses a line that names no operation.

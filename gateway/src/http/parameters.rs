@@ -43,6 +43,14 @@ pub struct Unreadable {
     pub problem: String,
 }
 
+/// A point in the reading of parameters.
+#[derive(Clone, Copy, Default)]
+struct Mark {
+    seen: FieldSet,
+    repeated: FieldSet,
+    unknown: usize,
+}
+
 /// More unknown names than these are not named.
 const UNKNOWN_MAX: usize = 20;
 
@@ -52,13 +60,7 @@ const SHOWN_MAX: usize = 64;
 impl<'a> Parameters<'a> {
     /// Forgets everything, to be used for the next line of a batch.
     pub fn clear(&mut self) {
-        for field in self.seen.iter() {
-            self.given[field as usize] = Given::Absent;
-        }
-        self.seen = FieldSet::EMPTY;
-        self.repeated = FieldSet::EMPTY;
-        self.unknown.clear();
-        self.live.clear();
+        self.back_to(Mark::default());
         self.unreadable.clear();
     }
 
@@ -114,6 +116,24 @@ impl<'a> Parameters<'a> {
 
     pub fn unreadable(&self) -> &[Unreadable] {
         &self.unreadable
+    }
+
+    /// How much has been given by now.
+    fn mark(&self) -> Mark {
+        Mark { seen: self.seen, repeated: self.repeated, unknown: self.unknown.len() }
+    }
+
+    /// Forgets what was given since.
+    fn back_to(&mut self, mark: Mark) {
+        for field in self.seen.without(mark.seen).iter() {
+            self.given[field as usize] = Given::Absent;
+        }
+        if !mark.seen.has(Field::Live) {
+            self.live.clear();
+        }
+        self.seen = mark.seen;
+        self.repeated = mark.repeated;
+        self.unknown.truncate(mark.unknown);
     }
 
     /// Takes one parameter; `name` is the field or the text that names none.

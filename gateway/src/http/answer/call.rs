@@ -1,6 +1,6 @@
 //! Calls as they are looked up: live ones, receipts, and pages of who holds the slots.
 
-use hub::call::{Call, Record, Texts};
+use hub::call::{Call, Record};
 use hub::clock::SECOND_US;
 use hub::money::Amount;
 
@@ -28,8 +28,11 @@ pub fn live_page(writer: &mut Writer, page: &LivePage, now_us: i64) {
     let write = |writer: &mut Writer, live: &LiveCall| {
         writer.open("live");
         live_members(writer, live);
-        writer.time("renewed_at", live.renewed_us);
-        writer.number("renewal_age_s", now_us.saturating_sub(live.renewed_us).max(0) / SECOND_US);
+        writer.time(r#","renewed_at":"#, live.renewed_us);
+        writer.number(
+            r#","renewal_age_s":"#,
+            now_us.saturating_sub(live.renewed_us).max(0) / SECOND_US,
+        );
         writer.close();
     };
     if writer.format() != super::Format::Json {
@@ -39,22 +42,23 @@ pub fn live_page(writer: &mut Writer, page: &LivePage, now_us: i64) {
         return;
     }
     writer.open("live");
-    writer.list("calls", &page.calls, write);
+    writer.list(r#"{"calls":"#, &page.calls, write);
     match page.next {
-        Some(after) => writer.word("next_cursor", &operation::cursor(after)),
-        None => writer.null("next_cursor"),
+        Some(after) => writer.word(r#","next_cursor":"#, operation::cursor(after)),
+        None => writer.null(r#","next_cursor":"#),
     }
     writer.close();
 }
 
 fn live_members(writer: &mut Writer, live: &LiveCall) {
-    let texts = live.call.texts();
-    identity(writer, &live.call, &texts, "live");
-    writer.time("admitted_at", live.call.facts().admitted_us);
-    writer.time_or_null("answered_at", live.answered_us);
-    writer.time_or_null("granted_until", live.granted_until_us);
-    writer.time("expires_at", live.expires_at_us);
-    parties(writer, &live.call, &texts);
+    let call = &live.call;
+    identity(writer, call);
+    writer.constants(r#","state":"live""#);
+    writer.time(r#","admitted_at":"#, call.facts().admitted_us);
+    writer.time_or_null(r#","answered_at":"#, live.answered_us);
+    writer.time_or_null(r#","granted_until":"#, live.granted_until_us);
+    writer.time(r#","expires_at":"#, live.expires_at_us);
+    parties(writer, call);
 }
 
 fn receipt_members(writer: &mut Writer, record: &Record) {
@@ -62,44 +66,42 @@ fn receipt_members(writer: &mut Writer, record: &Record) {
     let began_us = record.answered_us().unwrap_or(facts.admitted_us);
     let granted_until_us = (record.granted_s > 0)
         .then(|| began_us.saturating_add(i64::from(record.granted_s) * SECOND_US));
-    let texts = record.call.texts();
-    identity(writer, &record.call, &texts, "ended");
-    writer.time("admitted_at", facts.admitted_us);
-    writer.time_or_null("answered_at", record.answered_us());
-    writer.time_or_null("granted_until", granted_until_us);
-    writer.null("expires_at");
-    parties(writer, &record.call, &texts);
-    writer.time("ended_at", record.ended_us);
-    writer.word("outcome", record.outcome.label());
-    writer.word("cause", record.cause.label());
-    writer.number("billable_s", record.billable_s);
+    identity(writer, &record.call);
+    writer.constants(r#","state":"ended""#);
+    writer.time(r#","admitted_at":"#, facts.admitted_us);
+    writer.time_or_null(r#","answered_at":"#, record.answered_us());
+    writer.time_or_null(r#","granted_until":"#, granted_until_us);
+    writer.constants(r#","expires_at":null"#);
+    parties(writer, &record.call);
+    writer.time(r#","ended_at":"#, record.ended_us);
+    writer.word(r#","outcome":"#, record.outcome.label());
+    writer.word(r#","cause":"#, record.cause.label());
+    writer.number(r#","billable_s":"#, record.billable_s);
     if let Some(pins) = &facts.pins {
-        writer.printed("cost", record.cost.in_currency(pins.currency));
+        writer.amount(r#","cost":"#, record.cost.in_currency(pins.currency));
         if record.debt > Amount::ZERO {
-            writer.printed("debt", record.debt.in_currency(pins.currency));
+            writer.amount(r#","debt":"#, record.debt.in_currency(pins.currency));
         }
-        writer.word("currency", pins.currency.code());
+        writer.word(r#","currency":"#, pins.currency.to_bytes());
     } else {
-        writer.word("cost", "0");
-        writer.null("currency");
-        writer.flag("billed", false);
+        writer.constants(r#","cost":"0","currency":null,"billed":false"#);
     }
 }
 
-fn identity(writer: &mut Writer, call: &Call, texts: &Texts<'_>, state: &str) {
-    writer.text("call_id", texts.call_id);
-    writer.word("account", call.account().write(&mut [0; 30]));
-    writer.word("state", state);
+fn identity(writer: &mut Writer, call: &Call) {
+    writer.text(r#"{"call_id":"#, call.call_id());
+    writer.account(r#","account":"#, call.account());
 }
 
-fn parties(writer: &mut Writer, call: &Call, texts: &Texts<'_>) {
-    writer.word("direction", call.facts().direction.label());
-    for (name, text) in [
-        ("from", texts.from),
-        ("to", texts.to),
-        ("agent_id", texts.agent_id),
-        ("source", texts.source),
-    ] {
+fn parties(writer: &mut Writer, call: &Call) {
+    writer.word(r#","direction":"#, call.facts().direction.label());
+    let [_, texts @ ..] = call.text_parts();
+    if texts.iter().all(|text| text.is_empty()) {
+        writer.constants(r#","from":null,"to":null,"agent_id":null,"source":null"#);
+        return;
+    }
+    let names = [r#","from":"#, r#","to":"#, r#","agent_id":"#, r#","source":"#];
+    for (name, text) in names.into_iter().zip(texts) {
         if text.is_empty() {
             writer.null(name);
         } else {
@@ -110,7 +112,7 @@ fn parties(writer: &mut Writer, call: &Call, texts: &Texts<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use hub::call::{Cause, Direction, Facts, Outcome, Pins};
+    use hub::call::{Cause, Direction, Facts, Outcome, Pins, Texts};
     use hub::clock::Moment;
     use hub::directory::Billing;
     use hub::id::{AccountId, AccountKind};

@@ -9,25 +9,25 @@ pub fn grant(writer: &mut Writer, call_id: &str, grant: &Grant, token: &Token) {
     writer.open("allowed");
     let json = writer.format() == Format::Json;
     if json {
-        writer.flag("admitted", true);
+        writer.verbatim(r#"{"admitted":true"#);
     } else {
-        writer.number_or_null("granted_s", grant.granted_s());
+        writer.number_or_null(r#","granted_s":"#, grant.granted_s());
     }
-    writer.text("call_id", call_id);
-    writer.word("account", grant.call.account().write(&mut [0; 30]));
-    writer.flag("duplicate", grant.duplicate);
+    writer.text(r#","call_id":"#, call_id);
+    writer.account(r#","account":"#, grant.call.account());
+    writer.flag(r#","duplicate":"#, grant.duplicate);
     if json {
-        writer.number_or_null("granted_s", grant.granted_s());
+        writer.number_or_null(r#","granted_s":"#, grant.granted_s());
     }
-    writer.time_or_null("granted_until", grant.granted_until_us());
-    writer.flag("final", grant.lease.is_final());
-    writer.number("renew_every_s", grant.renew_every_s);
-    writer.number("expires_in_s", grant.expires_in_s);
-    writer.word("token", token.as_str());
-    writer.number("in_use", grant.in_use);
-    writer.number_or_null("limit", grant.limit);
+    writer.time_or_null(r#","granted_until":"#, grant.granted_until_us());
+    writer.flag(r#","final":"#, grant.lease.is_final());
+    writer.number(r#","renew_every_s":"#, grant.renew_every_s);
+    writer.number(r#","expires_in_s":"#, grant.expires_in_s);
+    writer.word(r#","token":"#, token.text);
+    writer.number(r#","in_use":"#, grant.in_use);
+    writer.number_or_null(r#","limit":"#, grant.limit);
     if !grant.is_billed() {
-        writer.flag("billed", false);
+        writer.flag(r#","billed":"#, false);
     }
     writer.close();
 }

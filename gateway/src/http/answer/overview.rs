@@ -8,24 +8,24 @@ use crate::answer::{Concurrency, Reconciled};
 /// An account's own key is not told what the organization has or uses.
 pub fn concurrency(writer: &mut Writer, concurrency: &Concurrency, scope: KeyScope) {
     writer.open("ok");
-    writer.word("account", concurrency.account.write(&mut [0; 30]));
-    writer.number_or_null("limit", concurrency.limit);
-    writer.number("floor", concurrency.floor);
-    writer.number("in_use", concurrency.in_use);
-    writer.number("remaining", concurrency.remaining);
+    writer.account(r#"{"account":"#, concurrency.account);
+    writer.number_or_null(r#","limit":"#, concurrency.limit);
+    writer.number(r#","floor":"#, concurrency.floor);
+    writer.number(r#","in_use":"#, concurrency.in_use);
+    writer.number(r#","remaining":"#, concurrency.remaining);
     if !matches!(scope, KeyScope::Account(_)) {
-        writer.number("organization_total", concurrency.organization_total);
-        writer.number("organization_in_use", concurrency.organization_in_use);
+        writer.number(r#","organization_total":"#, concurrency.organization_total);
+        writer.number(r#","organization_in_use":"#, concurrency.organization_in_use);
     }
     writer.close();
 }
 
 pub fn reconciled(writer: &mut Writer, reconciled: Reconciled) {
     writer.open("ok");
-    writer.number("renewed", reconciled.renewed);
-    writer.number("freed", reconciled.freed);
-    writer.number("missing", reconciled.missing);
-    writer.number("unknown", reconciled.unknown);
+    writer.number(r#"{"renewed":"#, reconciled.renewed);
+    writer.number(r#","freed":"#, reconciled.freed);
+    writer.number(r#","missing":"#, reconciled.missing);
+    writer.number(r#","unknown":"#, reconciled.unknown);
     writer.close();
 }
 

@@ -124,23 +124,23 @@ pub fn problem(writer: &mut Writer, refused: &Refused, scope: Option<KeyScope>) 
     let json = writer.format() == Format::Json;
     writer.open("denied");
     if json {
-        writer.printed("type", format_args!("urn:ringfence:reason:{}", reason.label()));
-        writer.word("title", reason.message());
-        writer.number("status", status.as_u16());
-        writer.text("detail", &detail);
+        writer.printed(r#"{"type":"#, format_args!("urn:ringfence:reason:{}", reason.label()));
+        writer.word(r#","title":"#, reason.message());
+        writer.number(r#","status":"#, status.as_u16());
+        writer.text(r#","detail":"#, detail.as_bytes());
     }
-    writer.word("reason", reason.label());
-    writer.number("sip_code", reason.sip_code());
-    writer.text("sip_reason", reason.sip_reason());
+    writer.word(r#","reason":"#, reason.label());
+    writer.number(r#","sip_code":"#, reason.sip_code());
+    writer.text(r#","sip_reason":"#, reason.sip_reason());
     if let Refused::Denied(denial) = refused {
         limits(writer, denial, numbers);
     }
     if let Some(retry_after_s) = refused.retry_after_s() {
-        writer.number("retry_after_s", retry_after_s);
+        writer.number(r#","retry_after_s":"#, retry_after_s);
     }
-    writer.number("statusCode", status.as_u16());
-    writer.text("message", &detail);
-    writer.text("error", status.canonical_reason().unwrap_or_default());
+    writer.number(r#","statusCode":"#, status.as_u16());
+    writer.text(r#","message":"#, detail.as_bytes());
+    writer.text(r#","error":"#, status.canonical_reason().unwrap_or_default());
     if json {
         details(writer, refused);
     }
@@ -152,22 +152,22 @@ fn limits(writer: &mut Writer, denial: &Denial, numbers: Numbers) {
     match denial {
         Denial::NoSlot { scope, limit, in_use } => {
             if numbers.shown(*scope) {
-                writer.number("limit", *limit);
-                writer.number("in_use", *in_use);
+                writer.number(r#","limit":"#, *limit);
+                writer.number(r#","in_use":"#, *in_use);
             }
-            writer.word("scope", scope.label());
+            writer.word(r#","scope":"#, scope.label());
         }
         Denial::RateLimited { limit, .. } => {
-            writer.number("limit", *limit);
-            writer.word("scope", Scope::Account.label());
+            writer.number(r#","limit":"#, *limit);
+            writer.word(r#","scope":"#, Scope::Account.label());
         }
         Denial::InsufficientBalance { available, required, currency } => {
             // The wallet may be the organization's: what it holds is not an account's to know.
             if numbers.of_organization {
-                writer.printed("available", available.in_currency(*currency));
+                writer.amount(r#","available":"#, available.in_currency(*currency));
             }
-            writer.printed("required", required.in_currency(*currency));
-            writer.word("currency", currency.code());
+            writer.amount(r#","required":"#, required.in_currency(*currency));
+            writer.word(r#","currency":"#, currency.code());
         }
         Denial::Plain(_) | Denial::InvalidRequest(_) => {}
     }
@@ -176,14 +176,14 @@ fn limits(writer: &mut Writer, denial: &Denial, numbers: Numbers) {
 fn details(writer: &mut Writer, refused: &Refused) {
     match refused {
         Refused::Ended(view) => {
-            writer.name("receipt");
+            writer.name(r#","receipt":"#);
             call_view(writer, view);
         }
         Refused::Denied(Denial::InvalidRequest(bad)) => {
-            writer.list("errors", bad, |writer, BadField { field, problem }| {
+            writer.list(r#","errors":"#, bad, |writer, BadField { field, problem }| {
                 writer.open("");
-                writer.text("field", field);
-                writer.text("problem", problem);
+                writer.text(r#"{"field":"#, field);
+                writer.text(r#","problem":"#, problem);
                 writer.close();
             });
         }

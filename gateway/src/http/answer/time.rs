@@ -4,30 +4,72 @@
 const SECOND: u64 = 1_000_000;
 const DAY_S: u64 = 86_400;
 
-/// `2026-11-22T16:05:00.123Z`. Times before 1970 or after 9999 are written as the nearest of these.
-pub(super) fn rfc3339(out: &mut Vec<u8>, at_us: i64) {
-    const LAST_S: u64 = 253_402_300_799;
-    let at_us = u64::try_from(at_us).unwrap_or(0).min(LAST_S * SECOND);
-    let (seconds, micros) = (at_us / SECOND, at_us % SECOND);
-    // In range: the last day is number 2,932,896.
-    let day = u32::try_from(seconds / DAY_S).unwrap_or(0);
-    let second = u32::try_from(seconds % DAY_S).unwrap_or(0);
-    let millis = u32::try_from(micros / 1_000).unwrap_or(0);
-    let (year, month, day) = civil(day);
-    let mut text = *b"0000-00-00T00:00:00.000Z";
-    two(&mut text, 0, year / 100);
-    two(&mut text, 2, year % 100);
-    two(&mut text, 5, month);
-    two(&mut text, 8, day);
-    two(&mut text, 11, second / 3_600);
-    two(&mut text, 14, second / 60 % 60);
-    two(&mut text, 17, second % 60);
-    // The point is written after the digit that lies on it.
-    two(&mut text, 19, millis / 100);
-    text[19] = b'.';
-    two(&mut text, 21, millis % 100);
-    out.extend_from_slice(&text);
+/// Writes times and remembers the last date: those of an answer lie on one day or two.
+#[derive(Debug)]
+pub(super) struct Times {
+    day: u32,
+    text: [u8; Self::LEN],
 }
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { day: 0, text: *b"1970-01-01T00:00:00.000Z" }
+    }
+}
+
+impl Times {
+    pub(super) const LEN: usize = 24;
+
+    /// `2026-11-22T16:05:00.123Z`. Times before 1970 or after 9999 are written as the nearest of
+    /// these.
+    pub(super) fn rfc3339(&mut self, at_us: i64) -> &[u8; Self::LEN] {
+        const LAST_S: u64 = 253_402_300_799;
+        let at_us = u64::try_from(at_us).unwrap_or(0).min(LAST_S * SECOND);
+        let (seconds, micros) = (at_us / SECOND, at_us % SECOND);
+        // In range: the last day is number 2,932,896.
+        let day = u32::try_from(seconds / DAY_S).unwrap_or(0);
+        let second = u32::try_from(seconds % DAY_S).unwrap_or(0);
+        let millis = u32::try_from(micros / 1_000).unwrap_or(0);
+        if day != self.day {
+            self.day = day;
+            self.write_date();
+        }
+        self.two(11, second / 3_600);
+        self.two(14, second / 60 % 60);
+        self.two(17, second % 60);
+        // The point is written after the digit that lies on it.
+        self.two(19, millis / 100);
+        self.text[19] = b'.';
+        self.two(21, millis % 100);
+        &self.text
+    }
+
+    #[cold]
+    fn write_date(&mut self) {
+        let (year, month, day) = civil(self.day);
+        self.two(0, year / 100);
+        self.two(2, year % 100);
+        self.two(5, month);
+        self.two(8, day);
+    }
+
+    /// Writes a number below 100 with two digits.
+    fn two(&mut self, at: usize, value: u32) {
+        let digits = PAIRS.get(value as usize).unwrap_or(b"99");
+        self.text[at..at + 2].copy_from_slice(digits);
+    }
+}
+
+/// `00` to `99`
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut value = 0;
+    while value < 100 {
+        pairs[value as usize] = [b'0' + value / 10, b'0' + value % 10];
+        value += 1;
+    }
+    pairs
+};
 
 /// The date of a day counted from 1970-01-01, after Howard Hinnant's `civil_from_days`; years begin
 /// in March, so that the leap day is the last.
@@ -45,18 +87,6 @@ const fn civil(day: u32) -> (u32, u32, u32) {
     (year, month, day_of_month)
 }
 
-/// Writes a number below 100 with two digits.
-fn two(text: &mut [u8; 24], at: usize, value: u32) {
-    const PAIRS: &[u8; 200] = b"0001020304050607080910111213141516171819\
-        2021222324252627282930313233343536373839\
-        4041424344454647484950515253545556575859\
-        6061626364656667686970717273747576777879\
-        8081828384858687888990919293949596979899";
-    let pair = value as usize % 100 * 2;
-    text[at] = PAIRS[pair];
-    text[at + 1] = PAIRS[pair + 1];
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -64,9 +94,10 @@ mod tests {
     use super::*;
 
     fn written(at_us: i64) -> String {
-        let mut out = Vec::new();
-        rfc3339(&mut out, at_us);
-        String::from_utf8(out).expect("ASCII")
+        let mut times = Times::default();
+        // Another time before it leaves nothing behind.
+        times.rfc3339(951_782_399_999_999);
+        String::from_utf8(times.rfc3339(at_us).to_vec()).expect("ASCII")
     }
 
     #[test]

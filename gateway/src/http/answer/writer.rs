@@ -1,12 +1,18 @@
 //! Writes named values in the form of the answer, into one buffer, without a tree between.
+//!
+//! A member's name is given as JSON has it, with all that stands before the value: `,"in_use":`, or
+//! `{"in_use":` of the first one. So it is stored in one piece; the other forms take the bare name out.
 
 use std::fmt::Display;
 use std::io::Write as _;
 
+use hub::id::AccountId;
+use hub::money::MajorUnits;
 use itoa::Integer;
 
 use super::format::Format;
-use super::time;
+use super::time::Times;
+use crate::http::bytes;
 
 /// Room for an ordinary answer, so that it is written without growing.
 const ANSWER_LEN: usize = 512;
@@ -18,6 +24,24 @@ pub struct Writer {
     out: Vec<u8>,
     /// Where the answer that is being written begins.
     start: usize,
+    times: Times,
+    account: AccountText,
+}
+
+/// The text of the account that was written last: the answers of a batch name the same one.
+#[derive(Clone, Copy, Debug, Default)]
+struct AccountText {
+    id: Option<AccountId>,
+    digits: [u8; AccountId::TEXT_MAX],
+    len: usize,
+}
+
+impl AccountText {
+    fn of(id: AccountId) -> Self {
+        let mut digits = [0; AccountId::TEXT_MAX];
+        let len = id.write(&mut digits).len();
+        Self { id: Some(id), digits, len }
+    }
 }
 
 impl Writer {
@@ -26,7 +50,13 @@ impl Writer {
     }
 
     pub fn with_room(format: Format, bytes: usize) -> Self {
-        Self { format, out: Vec::with_capacity(bytes), start: 0 }
+        Self {
+            format,
+            out: Vec::with_capacity(bytes),
+            start: 0,
+            times: Times::default(),
+            account: AccountText::default(),
+        }
     }
 
     pub fn format(&self) -> Format {
@@ -43,12 +73,21 @@ impl Writer {
         self.start = self.out.len();
     }
 
+    /// As [`Writer::end_line`], of an answer that is no problem: those have their status already.
+    pub fn end_line_with_status(&mut self) {
+        debug_assert!(self.format == Format::Json && self.out.last() == Some(&b'}'));
+        self.out.pop();
+        self.out.extend_from_slice(b",\"status\":200}\n");
+        self.start = self.out.len();
+    }
+
     /// Takes back what was written of the current answer.
     pub fn restart(&mut self) {
         self.out.truncate(self.start);
     }
 
     /// An answer that has a form of its own.
+    #[inline]
     pub fn verbatim(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
@@ -56,7 +95,8 @@ impl Writer {
     /// Begins an answer. `verdict` is its first word where it is not JSON.
     pub fn open(&mut self, verdict: &str) {
         match self.format {
-            Format::Json => self.out.push(b'{'),
+            // The brace stands in the name of the first member.
+            Format::Json => {}
             Format::Text => self.out.extend_from_slice(verdict.as_bytes()),
             Format::Form => {
                 self.out.extend_from_slice(b"result=");
@@ -73,37 +113,50 @@ impl Writer {
         }
     }
 
-    /// Adds a member to an answer that is already closed; JSON only.
-    pub fn reopen(&mut self) {
-        debug_assert!(self.format == Format::Json && self.out.last() == Some(&b'}'));
-        self.out.pop();
-    }
-
     /// Any text.
     #[inline]
-    pub fn text(&mut self, name: &str, value: &str) {
+    pub fn text(&mut self, name: &str, value: impl AsRef<[u8]>) {
         self.name(name);
+        let value = value.as_ref();
         match self.format {
             Format::Json => json_string(&mut self.out, value),
             Format::Text => text_word(&mut self.out, value),
             Format::Form => {
-                let encoded = form_urlencoded::byte_serialize(value.as_bytes());
+                let encoded = form_urlencoded::byte_serialize(value);
                 encoded.for_each(|part| self.out.extend_from_slice(part.as_bytes()));
             }
         }
     }
 
-    /// Text that is the same in every form: ids, words, amounts, base64url.
+    /// Text that is the same in every form: ids, words, base64url.
     #[inline]
-    pub fn word(&mut self, name: &str, value: &str) {
+    pub fn word(&mut self, name: &str, value: impl AsRef<[u8]>) {
         self.name(name);
-        let quote = self.format == Format::Json;
-        if quote {
-            self.out.push(b'"');
+        self.quoted(value.as_ref());
+    }
+
+    /// The account that a call belongs to.
+    pub fn account(&mut self, name: &str, account: AccountId) {
+        self.name(name);
+        if self.account.id != Some(account) {
+            self.account = AccountText::of(account);
         }
-        self.out.extend_from_slice(value.as_bytes());
-        if quote {
+        let text = self.account;
+        self.quoted(&text.digits[..text.len]);
+    }
+
+    pub fn amount(&mut self, name: &str, amount: MajorUnits) {
+        self.word(name, amount.write(&mut [0; MajorUnits::LEN_MAX]));
+    }
+
+    #[inline]
+    fn quoted(&mut self, value: &[u8]) {
+        if self.format == Format::Json {
             self.out.push(b'"');
+            self.out.extend_from_slice(value);
+            self.out.push(b'"');
+        } else {
+            self.out.extend_from_slice(value);
         }
     }
 
@@ -147,14 +200,33 @@ impl Writer {
         }
     }
 
+    /// Members whose values never change: `,"state":"live"`. No name and no value has a comma.
+    #[inline]
+    pub fn constants(&mut self, members: &str) {
+        if self.format == Format::Json {
+            self.verbatim(members);
+        } else {
+            self.line_constants(members);
+        }
+    }
+
+    #[cold]
+    fn line_constants(&mut self, members: &str) {
+        for member in members.split(',').skip(1) {
+            self.line_name(member);
+            let value = member.split_once(':').map_or("", |(_, value)| value);
+            if value != "null" {
+                self.verbatim(value.trim_matches('"'));
+            }
+        }
+    }
+
     /// A moment, in microseconds since 1970.
     #[inline]
     pub fn time(&mut self, name: &str, at_us: i64) {
         self.name(name);
-        let quote = if self.format == Format::Json { "\"" } else { "" };
-        self.out.extend_from_slice(quote.as_bytes());
-        time::rfc3339(&mut self.out, at_us);
-        self.out.extend_from_slice(quote.as_bytes());
+        let text = *self.times.rfc3339(at_us);
+        self.quoted(&text);
     }
 
     #[inline]
@@ -184,15 +256,11 @@ impl Writer {
         self.out.push(b']');
     }
 
-    /// The name of a member whose value is written next.
-    // Inlined, so that names of known length are stored without a call.
+    /// What JSON has before the value that is written next, such as `,"in_use":`.
     #[inline]
     pub fn name(&mut self, name: &str) {
         if self.format == Format::Json {
-            let separator: &[u8] = if self.out.last() == Some(&b'{') { b"\"" } else { b",\"" };
-            self.out.extend_from_slice(separator);
             self.out.extend_from_slice(name.as_bytes());
-            self.out.extend_from_slice(b"\":");
         } else {
             self.line_name(name);
         }
@@ -202,31 +270,30 @@ impl Writer {
     fn line_name(&mut self, name: &str) {
         let separator = if self.format == Format::Text { b' ' } else { b'&' };
         self.out.push(separator);
-        self.out.extend_from_slice(name.as_bytes());
+        let bare = name.split('"').nth(1).unwrap_or_default();
+        self.out.extend_from_slice(bare.as_bytes());
         self.out.push(b'=');
     }
 }
 
-fn json_string(out: &mut Vec<u8>, value: &str) {
+fn json_string(out: &mut Vec<u8>, value: &[u8]) {
     out.push(b'"');
-    // Counted rather than searched: many bytes are looked at at once.
-    let special = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
-    if value.bytes().filter(special).count() > 0 {
-        escaped(out, value);
+    if bytes::stand_for_themselves(value) {
+        out.extend_from_slice(value);
     } else {
-        out.extend_from_slice(value.as_bytes());
+        escaped(out, value);
     }
     out.push(b'"');
 }
 
 #[cold]
-fn escaped(out: &mut Vec<u8>, value: &str) {
+fn escaped(out: &mut Vec<u8>, value: &[u8]) {
     let mut plain_from = 0;
-    for (index, byte) in value.bytes().enumerate() {
+    for (index, byte) in value.iter().copied().enumerate() {
         if byte >= 0x20 && byte != b'"' && byte != b'\\' {
             continue;
         }
-        out.extend_from_slice(&value.as_bytes()[plain_from..index]);
+        out.extend_from_slice(&value[plain_from..index]);
         plain_from = index + 1;
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
@@ -235,14 +302,14 @@ fn escaped(out: &mut Vec<u8>, value: &str) {
             control => out.extend_from_slice(format!("\\u{control:04x}").as_bytes()),
         }
     }
-    out.extend_from_slice(&value.as_bytes()[plain_from..]);
+    out.extend_from_slice(&value[plain_from..]);
 }
 
 /// A word of the one-line form: in quotes when it would not be read as one.
-fn text_word(out: &mut Vec<u8>, value: &str) {
-    let plain = |byte: u8| byte > b' ' && byte != b'"' && byte != b'\\';
-    if value.bytes().all(plain) {
-        out.extend_from_slice(value.as_bytes());
+fn text_word(out: &mut Vec<u8>, value: &[u8]) {
+    let plain = |byte: &u8| *byte > b' ' && *byte != b'"' && *byte != b'\\';
+    if value.iter().all(plain) {
+        out.extend_from_slice(value);
     } else {
         json_string(out, value);
     }
@@ -255,10 +322,10 @@ mod tests {
     fn written(format: Format) -> String {
         let mut writer = Writer::new(format);
         writer.open("allowed");
-        writer.text("call_id", "a\"b\\c\n\u{1} é");
-        writer.number("in_use", 7);
-        writer.number_or_null("limit", None::<u32>);
-        writer.flag("final", false);
+        writer.text(r#"{"call_id":"#, "a\"b\\c\n\u{1} é");
+        writer.number(r#","in_use":"#, 7);
+        writer.number_or_null(r#","limit":"#, None::<u32>);
+        writer.flag(r#","final":"#, false);
         writer.close();
         String::from_utf8(writer.into_bytes()).expect("utf-8")
     }

@@ -23,14 +23,27 @@ pub(super) fn read<'a>(parameters: &mut Parameters<'a>, body: &'a [u8]) {
         Some(b'{') => {}
         Some(_) => return parameters.fail("body", "is not a JSON object".to_owned()),
     }
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let outcome = Object(parameters).deserialize(&mut reader).and_then(|()| reader.end());
-    if let Err(error) = outcome {
+    let before = parameters.mark();
+    if read_object(Object { parameters, closely: false }, text).is_ok() {
+        return;
+    }
+    // What is wrong or unusual is looked at closely.
+    parameters.back_to(before);
+    if let Err(error) = read_object(Object { parameters, closely: true }, text) {
         parameters.fail("body", format!("is not valid JSON: {error}"));
     }
 }
 
-struct Object<'p, 'a>(&'p mut Parameters<'a>);
+fn read_object<'a>(object: Object<'_, 'a>, text: &'a str) -> serde_json::Result<()> {
+    let mut reader = serde_json::Deserializer::from_str(text);
+    object.deserialize(&mut reader).and_then(|()| reader.end())
+}
+
+struct Object<'p, 'a> {
+    parameters: &'p mut Parameters<'a>,
+    /// Whether to keep every value raw first. Otherwise a field that is a text has to be one.
+    closely: bool,
+}
 
 impl<'de> DeserializeSeed<'de> for Object<'_, 'de> {
     type Value = ();
@@ -49,14 +62,49 @@ impl<'de> Visitor<'de> for Object<'_, 'de> {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
         while let Some(Name(name)) = map.next_key()? {
+            if !self.closely && name.as_ref().is_ok_and(|field| field.is_text()) {
+                let Text(value) = map.next_value()?;
+                self.parameters.give(name, value);
+                continue;
+            }
             let raw = map.next_value::<&'de RawValue>()?.get();
             match name {
-                Ok(Field::Live) => give_live(self.0, raw),
-                Ok(Field::Costs) if raw != "null" => self.0.give(name, Given::Json(raw)),
-                name => self.0.give(name, value_of(raw)),
+                Ok(Field::Live) => give_live(self.parameters, raw),
+                Ok(Field::Costs) if raw != "null" => self.parameters.give(name, Given::Json(raw)),
+                name => self.parameters.give(name, value_of(raw)),
             }
         }
         Ok(())
+    }
+}
+
+/// A text or nothing.
+struct Text<'a>(Given<'a>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Given::Text(Cow::Borrowed(text))))
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Given::Text(Cow::Owned(text.to_owned()))))
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Text<'de>, E> {
+                Ok(Text(Given::Null))
+            }
+        }
+        deserializer.deserialize_any(TextVisitor)
     }
 }
 
@@ -83,23 +131,16 @@ impl<'de> Deserialize<'de> for Name {
 }
 
 fn value_of(raw: &str) -> Given<'_> {
-    match raw.as_bytes() {
-        b"null" => Given::Null,
-        [b'"', .., b'"'] => match unescaped(raw) {
-            Some(text) => Given::Text(text),
-            None => Given::Json(raw),
+    match raw.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        Some(text) if !text.contains('\\') => Given::Text(Cow::Borrowed(text)),
+        // Raw when it stands for no text, such as half a surrogate pair.
+        Some(_) => match serde_json::from_str(raw) {
+            Ok(text) => Given::Text(Cow::Owned(text)),
+            Err(_) => Given::Json(raw),
         },
-        _ => Given::Json(raw),
+        None if raw == "null" => Given::Null,
+        None => Given::Json(raw),
     }
-}
-
-/// The text of a JSON string; `None` for one that stands for no text, such as half a surrogate pair.
-fn unescaped(raw: &str) -> Option<Cow<'_, str>> {
-    let inner = &raw[1..raw.len() - 1];
-    if inner.as_bytes().contains(&b'\\') {
-        return serde_json::from_str(raw).ok().map(Cow::Owned);
-    }
-    Some(Cow::Borrowed(inner))
 }
 
 fn give_live<'a>(parameters: &mut Parameters<'a>, raw: &'a str) {
@@ -115,6 +156,8 @@ fn give_live<'a>(parameters: &mut Parameters<'a>, raw: &'a str) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read_text(body: &str) -> Parameters<'_> {
@@ -146,6 +189,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_looked_at_twice_is_given_once() {
+        let mut parameters = Parameters::default();
+        parameters.read_query("source=q");
+        parameters.read_json(br#"{"colour":1,"to":"+91","live":["a"],"from":null,"call_id":[1]}"#);
+        assert!(parameters.repeated().is_empty() && parameters.unreadable().is_empty());
+        assert_eq!(parameters.unknown(), ["colour"]);
+        assert_eq!(parameters.live(), [Given::Text("a".into())]);
+        assert_eq!(parameters.given(Field::CallId), &Given::Json("[1]"));
+        assert_eq!(parameters.given(Field::From), &Given::Null);
+        assert_eq!(parameters.given(Field::To), &Given::Text("+91".into()));
+        assert_eq!(parameters.given(Field::Source), &Given::Text("q".into()));
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_no_text() {
+        let parameters = read_text(r#"{"op":"\u0061dmit","call_id":"\ud800"}"#);
+        assert_eq!(parameters.given(Field::Op), &Given::Text("admit".into()));
+        assert_eq!(parameters.given(Field::CallId), &Given::Json(r#""\ud800""#));
+    }
+
+    #[test]
     fn a_list_of_live_calls_keeps_what_is_no_text_for_the_error() {
         let parameters = read_text(r#"{"live":["a","b\/c",3]}"#);
         let expected = [Given::Text("a".into()), Given::Text("b/c".into()), Given::Json("3")];
@@ -173,4 +237,24 @@ mod tests {
         let body = format!("{{\"costs\":{}{}}}", "[".repeat(8_000), "]".repeat(8_000));
         assert!(read_text(&body).unreadable().is_empty());
     }
+
+    proptest! {
+        #[test]
+        fn a_quick_look_takes_what_a_close_one_takes(
+            members in proptest::collection::vec((NAME, VALUE), 0..4)
+        ) {
+            let members: Vec<_> =
+                members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+            let body = format!("{{{}}}", members.join(","));
+            let mut close = Parameters::default();
+            if let Err(error) = read_object(Object { parameters: &mut close, closely: true }, &body) {
+                close.fail("body", format!("is not valid JSON: {error}"));
+            }
+            prop_assert_eq!(format!("{:?}", read_text(&body)), format!("{close:?}"));
+        }
+    }
+
+    const NAME: &str =
+        "call_id|to|from|source|t\\\\u006f|billable_s|costs|live|complete|status|x|y";
+    const VALUE: &str = "null|true|-?[0-9]{1,2}([.][0-9])?|\"([a-zé{\"]|\\\\[nu]|\\\\u00e9|\\\\ud800|\t){0,3}\"|\\[(\"a\"|1)?\\]|\\{\\}";
 }

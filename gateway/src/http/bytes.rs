@@ -1,0 +1,72 @@
+//! Looks at text eight bytes at a time. Must never decide what a text is for.
+
+/// Every byte of a word.
+const EACH: u64 = 0x0101_0101_0101_0101;
+/// The high bit of every byte of a word.
+const HIGH: u64 = 0x80 * EACH;
+
+/// Whether there is nothing but visible ASCII, `!` to `~`.
+pub(super) fn are_visible(text: &[u8]) -> bool {
+    all(text, |word| {
+        let not_below = (word | HIGH) - u64::from(b'!') * EACH;
+        let above = word.wrapping_add(EACH) | word;
+        not_below & !above
+    })
+}
+
+/// Whether JSON has nothing to escape: no control below the blank, no quote and no backslash.
+pub(super) fn stand_for_themselves(text: &[u8]) -> bool {
+    all(text, |word| {
+        let differs = |byte: u8| ((word ^ (u64::from(byte) * EACH)) | HIGH) - EACH;
+        let not_below = (word | HIGH) - u64::from(b' ') * EACH;
+        (not_below & differs(b'"') & differs(b'\\')) | word
+    })
+}
+
+/// Whether `judged` leaves the high bit of every byte of the text set. It is asked about a byte among
+/// any others.
+#[inline]
+fn all(text: &[u8], judged: impl Fn(u64) -> u64) -> bool {
+    let (words, rest) = text.as_chunks();
+    let of = |word: &[u8; 8]| judged(u64::from_le_bytes(*word));
+    let whole = words.iter().fold(HIGH, |sum, word| sum & of(word));
+    // The last word overlaps the one before it.
+    let last = match text.last_chunk() {
+        Some(last) => of(last),
+        None => rest.iter().fold(HIGH, |sum, byte| sum & judged(u64::from(*byte) * EACH)),
+    };
+    whole & last & HIGH == HIGH
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_judged_alike_wherever_it_stands() {
+        for length in [1, 7, 8, 9, 16, 36] {
+            for place in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut text = vec![b'a'; length];
+                    text[place] = byte;
+                    assert_eq!(are_visible(&text), byte.is_ascii_graphic(), "{text:?}");
+                    let plain = byte >= b' ' && byte != b'"' && byte != b'\\';
+                    assert_eq!(stand_for_themselves(&text), plain, "{text:?}");
+                }
+            }
+        }
+        assert!(are_visible(b"") && stand_for_themselves(b""));
+    }
+
+    #[test]
+    fn a_bad_byte_hides_no_other() {
+        for text in
+            [b"\x7f\x80aaaaaa", b"\xff\xffaaaa\xff\x1f", b"\x01\x00aaaaaa", b"aaaaa\x80\xff\""]
+        {
+            assert!(!are_visible(text));
+        }
+        assert!(!stand_for_themselves(b"\xff\xffaaaa\xff\x1f"));
+        assert!(!stand_for_themselves(b"aaaaa\x80\xff\""));
+        assert!(stand_for_themselves("éééé é".as_bytes()));
+    }
+}
