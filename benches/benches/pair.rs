@@ -43,6 +43,7 @@ fn pair(criterion: &mut Criterion) {
         let accounts = Accounts { count, slots: Some(SLOTS), billed: true, keys: false };
         let world = World::open(accounts, tombstones_max).expect("a world");
         let accounts = world.accounts(count);
+        world.lease_slots(&accounts).expect("recorded");
         keep_live(&world, &accounts, live);
         let mut seed = 1;
         for (part, threads) in [(Part::Admission, 1), (Part::Admission, 2), (Part::Engine, 1)] {

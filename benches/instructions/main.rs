@@ -143,6 +143,7 @@ fn turns(all: bool) -> io::Result<()> {
     let accounts = Accounts { count: ACCOUNTS, slots: Some(100), billed: true, keys: false };
     let world = World::open(accounts, TOMBSTONES_MAX)?;
     let accounts = world.accounts(ACCOUNTS);
+    world.lease_slots(&accounts)?;
     let mut driver = world.driver(&accounts, 1);
     let flush = || world.engine.flush().map_err(io::Error::other);
     for _ in 0..WARMUP {

@@ -94,6 +94,16 @@ impl World {
         (0..count).map(|number| self.account(number)).collect()
     }
 
+    /// One call of each account: what its first call fetches from the hub is here afterwards.
+    pub fn lease_slots(&self, accounts: &[Arc<Account>]) -> io::Result<()> {
+        for account in accounts {
+            self.admit(account, &Admit { call_id: "first", ..Admit::default() });
+            self.release(account, "first");
+        }
+        self.engine.flush().map_err(io::Error::other)?;
+        self.acknowledge()
+    }
+
     /// A thread of pairs; its call ids start with `seed`.
     pub fn driver<'a>(&'a self, accounts: &'a [Arc<Account>], seed: u64) -> Driver<'a> {
         let ids = CallIds::new(u128::from(seed) << 64);
