@@ -30,7 +30,7 @@ pub struct Arguments {
     /// The part of a processor, in percent, that posting to the ledger may take meanwhile
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=100))]
     pub posting_cpu_percent: u8,
-    /// Seconds that the posting of what was measured is watched at most
+    /// Seconds that the posting of what a round left may take at most
     #[arg(long, default_value_t = 60)]
     pub drain_limit_s: u32,
     /// Run only the cases whose name holds this

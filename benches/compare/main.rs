@@ -16,7 +16,7 @@ use benches::machine::Machine;
 use clap::Parser;
 
 use arguments::Arguments;
-use backlog::{Backlog, Posting};
+use backlog::Backlog;
 use installation::Installation;
 use report::Report;
 use rounds::Rounds;
@@ -42,18 +42,15 @@ fn run(arguments: &Arguments) -> io::Result<Report> {
     let installation = Installation::start(arguments, &processors, directory.path())?;
     let bare = installation.start_bare(arguments, &processors, directory.path())?;
     let rounds = Rounds::new(arguments, &processors, &installation, &bare)?;
-    let backlog = Backlog::of(&installation)?;
+    let backlog = Backlog::of(&installation, arguments.drain_limit_s)?;
     let mut results = Vec::new();
     for case in cases::all().into_iter().filter(|case| arguments.runs(case.name)) {
-        let before = backlog.read()?;
-        let result = rounds.run(&case, before, || backlog.read())?;
+        let result = rounds.run(&case, &backlog)?;
         write!(io::stdout(), "{result}")?;
         results.push(result);
     }
     let resident_bytes = benches::processor::resident_bytes(installation.server.pid())?;
-    let posting = Posting::drain(&backlog, installation.server.pid(), arguments.drain_limit_s)?;
-    let report =
-        Report { machine, settings: arguments.settings(), results, resident_bytes, posting };
+    let report = Report { machine, settings: arguments.settings(), results, resident_bytes };
     write!(io::stdout(), "{}", report.closing())?;
     if let Some(path) = &arguments.json {
         fs::write(path, serde_json::to_vec_pretty(&report)?)?;

@@ -19,13 +19,13 @@ pub struct Report {
     pub results: Vec<CaseResult>,
     /// Of the gateway's process after the last round.
     pub resident_bytes: u64,
-    pub posting: Posting,
 }
 
 /// Both servers under the same load, one after the other.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Round {
     pub gateway: Figures,
+    pub posting: Posting,
     pub bare: Option<Figures>,
 }
 
@@ -46,13 +46,11 @@ pub struct CaseResult {
     pub target: Target,
     /// `None`: there is no target.
     pub met: Option<bool>,
-    /// Records that waited to be posted, before and after.
-    pub backlog: [f64; 2],
     pub rounds: Vec<Round>,
 }
 
 impl CaseResult {
-    pub fn new(case: &Case, rounds: Vec<Round>, backlog: [f64; 2]) -> Self {
+    pub fn new(case: &Case, rounds: Vec<Round>) -> Self {
         let measure = case.measure;
         let gateway = median(rounds.iter().map(|round| measure.of(&round.gateway)));
         let bare = median(rounds.iter().filter_map(|round| Some(measure.of(round.bare.as_ref()?))));
@@ -85,7 +83,6 @@ impl CaseResult {
             bare_cpu_us,
             target: case.target,
             met,
-            backlog,
             rounds,
         }
     }
@@ -128,8 +125,18 @@ impl fmt::Display for CaseResult {
             let bare = bare.map(|bare| format!(" ({bare:.0})")).unwrap_or_default();
             write!(f, "   {name} {gateway:.0}{bare}")?;
         }
-        let [before, after] = self.backlog;
-        writeln!(f, "\n  backlog    {before:.0} records before, {after:.0} after")?;
+        let posting = |of: fn(&Posting) -> f64| {
+            median(self.rounds.iter().map(|round| of(&round.posting))).unwrap_or(0.0)
+        };
+        writeln!(
+            f,
+            "\n  posting    {:.0} records left by a round, {:.0} of them after {:.1} s ({:.0}/s, {:.2} processors busy)",
+            posting(|posting| posting.backlog),
+            posting(|posting| posting.left),
+            posting(|posting| posting.watched_s),
+            posting(|posting| posting.per_s()),
+            posting(|posting| posting.busy),
+        )?;
         let wanted = match self.target {
             Target::Ratio(least) => format!("a ratio of {least:.2} or more"),
             Target::OperationsPerS(least) => format!("{least:.0} operations/s or more"),
@@ -148,17 +155,11 @@ impl Report {
     /// What is said after the cases.
     #[expect(clippy::cast_precision_loss, reason = "shown in mebibytes")]
     pub fn closing(&self) -> String {
-        let posting = self.posting;
         let mebibytes = self.resident_bytes as f64 / 1_048_576.0;
         format!(
-            "\nposting, allowed {} % of a processor: {:.0} records waited; {:.0} left after {:.1} s ({:.0}/s, {:.2} processors busy)\n\
+            "\nposting was allowed {} % of a processor during a round\n\
              resident memory of ringfence: {mebibytes:.0} MiB\n",
             self.settings.posting_cpu_percent,
-            posting.backlog,
-            posting.left,
-            posting.watched_s,
-            posting.per_s(),
-            posting.busy,
         )
     }
 }

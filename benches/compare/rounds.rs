@@ -10,6 +10,7 @@ use benches::figures::Figures;
 use benches::server::Server;
 
 use crate::arguments::{Arguments, Processors};
+use crate::backlog::Backlog;
 use crate::cases::Case;
 use crate::installation::Installation;
 use crate::report::{CaseResult, Round};
@@ -51,20 +52,17 @@ impl<'a> Rounds<'a> {
         })
     }
 
-    /// All rounds of a case. `backlog` reads how many records wait to be posted.
-    pub fn run(
-        &self,
-        case: &Case,
-        backlog_before: f64,
-        backlog: impl Fn() -> io::Result<f64>,
-    ) -> io::Result<CaseResult> {
+    /// All rounds of a case. What the gateway's round left to post is posted before the bare server
+    /// is measured: they share a processor.
+    pub fn run(&self, case: &Case, backlog: &Backlog) -> io::Result<CaseResult> {
         let one = || {
             let gateway = self.load(case, self.gateway)?;
+            let posting = backlog.drain()?;
             let bare = case.against_bare.then(|| self.load(case, self.bare)).transpose()?;
-            Ok(Round { gateway, bare })
+            Ok(Round { gateway, posting, bare })
         };
         let rounds = (0..self.count).map(|_| one()).collect::<io::Result<Vec<Round>>>()?;
-        Ok(CaseResult::new(case, rounds, [backlog_before, backlog()?]))
+        Ok(CaseResult::new(case, rounds))
     }
 
     fn load(&self, case: &Case, server: Loaded) -> io::Result<Figures> {
