@@ -109,7 +109,7 @@ impl Exchange {
         scope: KeyScope,
         route: Route<'_>,
     ) -> Result<(), Refused> {
-        let began_us = clock::boot_us();
+        let began_us = (route.operation == Operation::Admit).then(clock::boot_us);
         let mut parameters = Parameters::default();
         if let Some(query) = head.uri.query() {
             parameters.read_query(query);
@@ -124,7 +124,7 @@ impl Exchange {
         let worker = &*self.connection.worker;
         let mut desk = Desk::new(worker, scope, false);
         let outcome = desk.perform(route.operation, &parameters, &mut self.writer).await;
-        if route.operation == Operation::Admit {
+        if let Some(began_us) = began_us {
             worker.tally.admitted_in(clock::boot_us() - began_us);
         }
         outcome
