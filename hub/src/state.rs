@@ -20,6 +20,11 @@ use counters::Counters;
 use request::{Answer, Event, Request, Sync};
 use wallets::Wallets;
 
+/// Tombstones that one sync, and each end of a call in it, may drop because their time is over:
+/// bounded work, and more than it adds.
+const FORGET_PER_SYNC: usize = 64;
+const FORGET_PER_END: usize = 2;
+
 /// The state of one logical shard.
 #[derive(Debug, Default)]
 pub struct Shard {
@@ -98,7 +103,7 @@ impl Shard {
         let mut answer = Answer::default();
         let holder = self.holder_index(sync.holder);
         let now = second_of(now_us);
-        self.calls.forget_expired(now);
+        self.calls.forget_expired(now, FORGET_PER_SYNC);
         for (position, event) in sync.events.drain(..).enumerate() {
             match event {
                 Event::Admitted { call, lease } => {
@@ -121,7 +126,7 @@ impl Shard {
                 }
                 Event::Ended(record) => {
                     self.end(record);
-                    self.calls.forget_expired(now);
+                    self.calls.forget_expired(now, FORGET_PER_END);
                 }
             }
         }

@@ -66,7 +66,7 @@ impl Calls {
         Self { hasher, tables: (0..TABLES).map(|_| Padded::default()).collect() }
     }
 
-    /// Locks the table of a call. Never wait while the place is held.
+    /// Locks the table of a call: for one decision, never across an await.
     pub fn place<'a>(&'a self, account: AccountId, call_id: &'a [u8]) -> Place<'a> {
         let name = self.hasher.name(account, call_id);
         Place { table: self.tables[name.hash().part(TABLES)].0.lock(), name }

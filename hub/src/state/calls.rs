@@ -12,10 +12,6 @@ use crate::state::request::Lease;
 
 /// Tables per shard: growing one moves this fraction of the calls, never all at once.
 const TABLES: usize = 64;
-/// Tombstones that one end of a call may drop because their time is over: bounded work, and more than
-/// it adds.
-const FORGET_PER_END: usize = 2;
-
 /// What the hub knows of a live call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Live {
@@ -148,9 +144,9 @@ impl Calls {
         Some(before)
     }
 
-    /// Drops a few of the oldest tombstones if their time is over.
-    pub(super) fn forget_expired(&mut self, now: EpochSeconds) {
-        for _ in 0..FORGET_PER_END {
+    /// Drops at most `count_max` of the oldest tombstones if their time is over.
+    pub(super) fn forget_expired(&mut self, now: EpochSeconds, count_max: usize) {
+        for _ in 0..count_max {
             match self.tombstones.front() {
                 Some(oldest) if oldest.forget_at <= now => self.forget_oldest(1),
                 _ => return,
