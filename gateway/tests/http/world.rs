@@ -121,6 +121,15 @@ impl World {
     }
 }
 
+impl Drop for World {
+    /// The threads end before the directory goes: the journal writes there until then.
+    fn drop(&mut self) {
+        if self.server.is_some() {
+            self.drain(Duration::ZERO);
+        }
+    }
+}
+
 /// Measures how long something takes.
 pub struct Watch {
     began_us: i64,
