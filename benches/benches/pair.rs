@@ -11,6 +11,7 @@ use benches::in_process::cpu_time;
 use benches::in_process::engine::{Accounts, World};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gateway::engine::Account;
+use gateway::request::Admit;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -65,7 +66,7 @@ fn pair(criterion: &mut Criterion) {
 fn keep_live(world: &World, accounts: &[Arc<Account>], count: u64) {
     let mut driver = world.driver(accounts, u64::MAX);
     for _ in 0..count / FLUSH_EVERY {
-        driver.admit(FLUSH_EVERY);
+        driver.admit(FLUSH_EVERY, &Admit::default());
         world.engine.flush().expect("recorded");
     }
 }

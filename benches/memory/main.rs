@@ -6,7 +6,6 @@ use std::process::{Command, ExitCode, Stdio};
 
 use benches::in_process::engine::{Accounts, TOMBSTONES_MAX, World};
 use benches::processor::resident_bytes;
-use benches::request::CallIds;
 use clap::{Parser, ValueEnum};
 use gateway::request::Admit;
 use serde::{Deserialize, Serialize};
@@ -164,29 +163,25 @@ fn measure(subject: Subject, count: u64) -> io::Result<Figure> {
 }
 
 fn admit(world: &World, count: u64, texts: bool) -> io::Result<()> {
-    let account = world.account(0);
-    let ids = CallIds::new(rand::random());
-    let mut id = Vec::new();
-    for number in 0..count {
-        id.clear();
-        ids.append(number, &mut id);
-        let call_id = std::str::from_utf8(&id).unwrap_or_default();
-        let call = Admit { call_id, ..Admit::default() };
-        let call = if texts {
-            Admit {
-                from: "+912250001000",
-                to: "+919800012345",
-                agent_id: "agent-0042",
-                source: "kam-1",
-                ..call
-            }
-        } else {
-            call
-        };
-        world.admit(&account, &call);
-        if number % FLUSH_EVERY == 0 {
-            world.engine.flush().map_err(io::Error::other)?;
+    let accounts = world.accounts(1);
+    let mut driver = world.driver(&accounts, rand::random());
+    let like = if texts {
+        Admit {
+            from: "+912250001000",
+            to: "+919800012345",
+            agent_id: "agent-0042",
+            source: "kam-1",
+            ..Admit::default()
         }
+    } else {
+        Admit::default()
+    };
+    let mut left = count;
+    while left > 0 {
+        let turn = left.min(FLUSH_EVERY);
+        driver.admit(turn, &like);
+        world.engine.flush().map_err(io::Error::other)?;
+        left -= turn;
     }
-    world.engine.flush().map_err(io::Error::other)
+    Ok(())
 }

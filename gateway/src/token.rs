@@ -5,6 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use hub::call::Call;
+use hub::codec::Fixed;
 use hub::id::HolderId;
 use hub::state::request::Lease;
 use sha2::Sha256;
@@ -31,29 +32,24 @@ impl Tokens {
 
     /// The token of a call as it stands; the same until the next renew.
     pub fn issue(&self, call: &Call, lease: &Lease) -> Token {
-        let mut bytes = [0; BODY + MAC];
-        let (body, mac) = bytes.split_at_mut(BODY);
         let facts = call.facts();
-        let mut rest = &mut *body;
-        let mut put = |field: &[u8]| {
-            let (here, behind) = std::mem::take(&mut rest).split_at_mut(field.len());
-            here.copy_from_slice(field);
-            rest = behind;
-        };
-        put(&[VERSION]);
-        put(&self.holder.0.to_le_bytes());
-        put(&facts.admission.to_le_bytes());
-        put(&lease.renewed_us.to_le_bytes());
-        put(&lease.hold.micros().to_le_bytes());
-        put(&lease.granted_s().to_le_bytes());
-        if let Some(pins) = &facts.pins {
-            put(&pins.rate.per_minute().micros().to_le_bytes());
-            put(&pins.currency.to_bytes());
-        }
-        mac.copy_from_slice(&self.mac(body, call));
+        let pins = facts.pins.as_ref();
+        let mut body = Fixed::<BODY>::default();
+        body.put([VERSION]);
+        body.put(self.holder.0.to_le_bytes());
+        body.put(facts.admission.to_le_bytes());
+        body.put(lease.renewed_us.to_le_bytes());
+        body.put(lease.hold.micros().to_le_bytes());
+        body.put(lease.granted_s().to_le_bytes());
+        body.put(pins.map_or(0, |pins| pins.rate.per_minute().micros()).to_le_bytes());
+        body.put(pins.map_or([0; 3], |pins| pins.currency.to_bytes()));
+        let body = body.finish();
+        let mut bytes = Fixed::<{ BODY + MAC }>::default();
+        bytes.put(body);
+        bytes.put(self.mac(&body, call));
         let mut text = [0; Token::LEN];
         // 72 bytes are exactly 96 characters.
-        let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text);
+        let written = URL_SAFE_NO_PAD.encode_slice(bytes.finish(), &mut text);
         debug_assert_eq!(written, Ok(Token::LEN));
         Token { text }
     }

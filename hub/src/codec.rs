@@ -46,6 +46,34 @@ impl Writer<'_> {
     }
 }
 
+/// Bytes of fixed number, filled from the front.
+#[derive(Debug)]
+pub struct Fixed<const N: usize> {
+    bytes: [u8; N],
+    at: usize,
+}
+
+impl<const N: usize> Default for Fixed<N> {
+    fn default() -> Self {
+        Self { bytes: [0; N], at: 0 }
+    }
+}
+
+impl<const N: usize> Fixed<N> {
+    #[inline]
+    pub fn put<const M: usize>(&mut self, field: [u8; M]) {
+        self.bytes[self.at..self.at + M].copy_from_slice(&field);
+        self.at += M;
+    }
+
+    /// What was put, to the last byte.
+    #[inline]
+    pub fn finish(self) -> [u8; N] {
+        debug_assert_eq!(self.at, N, "every byte is somebody's");
+        self.bytes
+    }
+}
+
 /// The bytes are not what this version writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("recorded data that this version cannot read: {0}")]

@@ -90,9 +90,14 @@ impl AccountId {
         (crc32c::crc32c(&self.ulid) & 0xff) as u8
     }
 
+    /// Kind and shadow in one byte.
+    const fn tag(self) -> u8 {
+        self.kind as u8 | if self.shadow { Self::SHADOW_BIT } else { 0 }
+    }
+
     pub fn to_bytes(self) -> [u8; Self::LEN] {
         let mut bytes = [0; Self::LEN];
-        bytes[0] = self.kind as u8 | if self.shadow { Self::SHADOW_BIT } else { 0 };
+        bytes[0] = self.tag();
         bytes[1..].copy_from_slice(&self.ulid);
         bytes
     }
@@ -121,7 +126,7 @@ impl Hash for AccountId {
     /// Two words: ids are the keys of every table.
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u128(u128::from_le_bytes(self.ulid));
-        state.write_u8(self.kind as u8 | if self.shadow { Self::SHADOW_BIT } else { 0 });
+        state.write_u8(self.tag());
     }
 }
 

@@ -142,11 +142,6 @@ impl Journal {
         self.parts.stream
     }
 
-    /// Bytes in closed segments, which the next start would replay after the snapshot.
-    pub fn closed_bytes(&self) -> u64 {
-        self.parts.closed.lock().bytes()
-    }
-
     /// From now on compacts whenever closed segments hold more than the setting says, on a thread
     /// of low priority, each time through a new image from `fresh`. Call it once.
     pub fn compact_in_background<I: Image>(

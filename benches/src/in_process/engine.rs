@@ -164,12 +164,12 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Admits as many calls, which stay live.
-    pub fn admit(&mut self, count: u64) {
+    /// Admits as many calls like this one, which stay live.
+    pub fn admit(&mut self, count: u64, like: &Admit<'_>) {
         for _ in 0..count {
             let account = self.next();
             let call_id = std::str::from_utf8(&self.id).unwrap_or_default();
-            self.world.admit(account, &Admit { call_id, ..Admit::default() });
+            self.world.admit(account, &Admit { call_id, ..like.clone() });
         }
     }
 

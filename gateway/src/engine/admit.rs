@@ -127,7 +127,7 @@ impl Engine {
         now_us: i64,
     ) -> Option<Result<Grant, Refusal>> {
         if let Some(Entry::Live(live)) = place.find() {
-            return Some(Ok(self.grant(account, &live.call, &live.lease, true, now_us)));
+            return Some(Ok(self.grant(account, live.call.clone(), live.lease, true, now_us)));
         }
         let ended = self.ended(account, place, second_of(now_us))?;
         Some(Err(Refusal::ended(ended)))
@@ -228,29 +228,22 @@ impl Engine {
         self.wheel.add(lease.deadline, place.name().hash());
         drop(place);
         self.counts.admitted();
-        Ok(Grant {
-            call: entered,
-            lease,
-            duplicate: false,
-            renew_every_s: self.settings.renew_every_s,
-            expires_in_s: lease.deadline.saturating_sub(second_after(now_us)),
-            in_use,
-            limit: terms.cap,
-        })
+        let grant = self.grant(account, entered, lease, false, now_us);
+        Ok(Grant { in_use, limit: terms.cap, ..grant })
     }
 
     /// What a stack is told of a live call.
     pub(super) fn grant(
         &self,
         account: &Account,
-        call: &Call,
-        lease: &Lease,
+        call: Call,
+        lease: Lease,
         duplicate: bool,
         now_us: i64,
     ) -> Grant {
         Grant {
-            call: call.clone(),
-            lease: *lease,
+            call,
+            lease,
             duplicate,
             renew_every_s: self.settings.renew_every_s,
             expires_in_s: lease.deadline.saturating_sub(second_after(now_us)),

@@ -34,7 +34,7 @@ impl Engine {
         let (renewed, event) = (live.call.clone(), live.call.clone());
         self.node.record(account.organization.shard, Event::Renewed { call: event, lease }, None);
         drop(place);
-        Ok(self.grant(account, &renewed, &lease, false, now_us))
+        Ok(self.grant(account, renewed, lease, false, now_us))
     }
 
     /// A token, where one is given, must be the call's.

@@ -181,13 +181,16 @@ impl Calls {
     /// Puts an entry back as a snapshot holds it.
     pub(super) fn restore(&mut self, entry: Entry) {
         let call = entry.call().clone();
-        let hash = self.hasher.name(call.account(), call.call_id()).hash();
-        match &entry {
-            Entry::Live(_) => self.live += 1,
-            Entry::Ended(record) => self.tombstones.push_back(Tombstone::new(hash, record)),
+        let Place { table, name } = self.place(&call);
+        let tombstone = match &entry {
+            Entry::Live(_) => None,
+            Entry::Ended(record) => Some(Tombstone::new(name.hash(), record)),
+        };
+        table.put(name, entry);
+        match tombstone {
+            None => self.live += 1,
+            Some(tombstone) => self.tombstones.push_back(tombstone),
         }
-        let place = self.place(&call);
-        place.table.put(place.name, entry);
     }
 
     /// All entries, in no order.

@@ -5,35 +5,11 @@ use triomphe::Arc;
 
 use crate::call::{Call, Cause, Direction, Facts, Lengths, Outcome, Pins, Record};
 use crate::clock::Moment;
-use crate::codec::{Malformed, Reader, Writer};
+use crate::codec::{Fixed, Malformed, Reader, Writer};
 use crate::directory::Billing;
 use crate::id::AccountId;
 use crate::money::{Amount, Currency, Rate};
 use crate::state::request::{Granted, Lease, read_account};
-
-/// Bytes of fixed number, filled from the front.
-struct Fixed<const N: usize> {
-    bytes: [u8; N],
-    at: usize,
-}
-
-impl<const N: usize> Fixed<N> {
-    const fn new() -> Self {
-        Self { bytes: [0; N], at: 0 }
-    }
-
-    #[inline]
-    fn put<const M: usize>(&mut self, field: [u8; M]) {
-        self.bytes[self.at..self.at + M].copy_from_slice(&field);
-        self.at += M;
-    }
-
-    #[inline]
-    fn finish(self) -> [u8; N] {
-        debug_assert_eq!(self.at, N, "every byte is somebody's");
-        self.bytes
-    }
-}
 
 /// Account, admission, `admitted_us`, `lease_s`, direction, whether billed, lengths of the texts.
 const FACTS: usize = AccountId::LEN + 8 + 8 + 4 + 1 + 1 + 5;
@@ -48,7 +24,7 @@ const ENDING: usize = 4 * 8 + 4 * 4 + 3;
 pub fn write_call(writer: &mut Writer<'_>, call: &Call) {
     let facts = call.facts();
     let (lengths, texts) = call.joined_texts();
-    let mut fixed = Fixed::<FACTS>::new();
+    let mut fixed = Fixed::<FACTS>::default();
     fixed.put(facts.account.to_bytes());
     fixed.put(facts.admission.to_le_bytes());
     fixed.put(facts.admitted_us.to_le_bytes());
@@ -64,7 +40,7 @@ pub fn write_call(writer: &mut Writer<'_>, call: &Call) {
 
 fn write_pins(writer: &mut Writer<'_>, pins: &Pins) {
     let rate = &pins.rate;
-    let mut fixed = Fixed::<PINS>::new();
+    let mut fixed = Fixed::<PINS>::default();
     fixed.put([match pins.billing {
         Billing::Isolated => 0,
         Billing::Consolidated => 1,
@@ -125,7 +101,7 @@ pub fn read_call(reader: &mut Reader<'_>) -> Result<Call, Malformed> {
 }
 
 pub fn write_lease(writer: &mut Writer<'_>, lease: &Lease) {
-    let mut fixed = Fixed::<LEASE>::new();
+    let mut fixed = Fixed::<LEASE>::default();
     fixed.put(lease.deadline.to_le_bytes());
     fixed.put(lease.granted.to_bits().to_le_bytes());
     fixed.put(lease.hold.micros().to_le_bytes());
@@ -151,7 +127,7 @@ fn moment(reader: &mut Reader<'_>) -> Result<Option<Moment>, Malformed> {
 
 pub fn write_record(writer: &mut Writer<'_>, record: &Record) {
     write_call(writer, &record.call);
-    let mut fixed = Fixed::<ENDING>::new();
+    let mut fixed = Fixed::<ENDING>::default();
     fixed.put(record.answered.map_or(0, Moment::us).to_le_bytes());
     fixed.put(record.ended_us.to_le_bytes());
     fixed.put(record.cost.micros().to_le_bytes());
