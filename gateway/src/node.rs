@@ -9,7 +9,7 @@ use hub::denial::{Denial, Reason, Scope};
 use hub::embedded::{EmbeddedHub, HubUnavailable};
 use hub::id::SHARDS;
 use hub::money::Amount;
-use hub::state::request::{Answer, Event, Return, Sync, Want, Wanted};
+use hub::state::request::{Answer, Event, Holding, Sync, Want, Wanted};
 use parking_lot::Mutex;
 
 use crate::accounts::{Account, Wallet};
@@ -105,7 +105,7 @@ impl Node {
             *place = shard;
             sync.holder = self.hub.holder();
             std::mem::swap(&mut sync.events, &mut queue.sync.events);
-            std::mem::swap(&mut sync.returns, &mut queue.sync.returns);
+            std::mem::swap(&mut sync.holdings, &mut queue.sync.holdings);
             flush.freed.append(&mut queue.freed);
         }
         let began_us = clock::boot_us();
@@ -140,8 +140,14 @@ impl Node {
 
     fn returned(&self, account: &Account, units: u32) {
         let returned = account.returned.fetch_add(u64::from(units), Ordering::AcqRel);
-        let part = Return { counter: account.id, returned: returned + u64::from(units) };
-        self.enqueue(account.organization.shard, |queue| queue.sync.returns.push(part));
+        // What was granted and what may be unflushed is for a hub that others share.
+        let holding = Holding {
+            counter: account.id,
+            granted: 0,
+            returned: returned + u64::from(units),
+            unflushed_max: 0,
+        };
+        self.enqueue(account.organization.shard, |queue| queue.sync.holdings.push(holding));
     }
 
     /// Leases more units for an account that has no idle slot. `Ok` when there is a slot to be taken
@@ -180,6 +186,7 @@ impl Node {
                     return Err(refusal(account, scope, limit));
                 }
                 Wanted::Unknown => return Err(Reason::UnknownAccount.into()),
+                Wanted::Learning => return Err(Reason::HubUnavailable.into()),
             }
         }
         Err(Reason::HubUnavailable.into())

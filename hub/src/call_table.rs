@@ -107,7 +107,9 @@ impl<L> Default for CallTable<L> {
 
 /// A `call_id` may come again once its tombstone is gone: the admission tells the calls apart.
 pub fn same_admission(one: &Call, other: &Call) -> bool {
-    one.facts().admission == other.facts().admission
+    // Two gateways may number alike, but not at the same microsecond.
+    (one.facts().admission, one.facts().admitted_us)
+        == (other.facts().admission, other.facts().admitted_us)
 }
 
 impl<L: Kept> CallTable<L> {
@@ -147,6 +149,13 @@ impl<L: Kept> CallTable<L> {
     /// Drops the ended call of this hash that `is` names.
     pub fn forget_ended(&mut self, hash: CallHash, is: impl Fn(&Record) -> bool) {
         if let Ok(found) = self.0.find_entry(hash.0, |slot| slot.is_ended(hash, &is)) {
+            found.remove();
+        }
+    }
+
+    /// Drops what is known of a call.
+    pub fn remove(&mut self, name: CallName<'_>) {
+        if let Ok(found) = self.0.find_entry(name.hash, |slot| slot.is(name)) {
             found.remove();
         }
     }

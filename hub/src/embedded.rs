@@ -19,7 +19,8 @@ use crate::id::{AccountId, HolderId};
 use crate::money::Amount;
 use crate::state::Shard;
 use crate::state::calls::{Entry, Live};
-use crate::state::request::{Answer, Request, Sync, write_request, write_sync};
+use crate::state::request::{Answer, Request, Sync};
+use crate::state::request_codec::{write_request, write_sync};
 use log::Log;
 
 /// Where and how the hub keeps its state.

@@ -4,20 +4,26 @@
 
 pub mod calls;
 pub mod counters;
+pub mod exchange;
+mod holders;
 pub mod record_codec;
 pub mod request;
+pub mod request_codec;
 pub mod snapshot;
 pub mod wallets;
 
 use triomphe::Arc;
 
-use crate::call::Record;
+use crate::call::{Call, Record};
 use crate::call_table::CallHasher;
 use crate::clock::{EpochSeconds, second_of};
 use crate::id::HolderId;
-use calls::{Admitted, Calls, Entry};
+use crate::money::Amount;
+use calls::{Admitted, Calls, Entry, Taken};
 use counters::Counters;
-use request::{Answer, Event, Request, Sync};
+use exchange::Membership;
+use holders::{HolderIndex, Holders, Letters};
+use request::{Answer, Event, Funded, Lease, Request, Sync, Want, Wanted};
 use wallets::Wallets;
 
 /// Tombstones that one sync, and each end of a call in it, may drop because their time is over:
@@ -25,10 +31,19 @@ use wallets::Wallets;
 const FORGET_PER_SYNC: usize = 64;
 const FORGET_PER_END: usize = 2;
 
+/// Whether units and money are leased out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Grants {
+    Open,
+    /// What others have is not known yet.
+    Closed,
+}
+
 /// The state of one logical shard.
 #[derive(Debug, Default)]
 pub struct Shard {
-    holders: Vec<HolderId>,
+    holders: Holders,
+    membership: Membership,
     counters: Counters,
     wallets: Wallets,
     calls: Calls,
@@ -92,7 +107,7 @@ impl Shard {
                 self.take_over(holder, now.saturating_add(call_lease_s));
             }
             Request::Sync(mut sync) => return self.sync(&mut sync, now_us),
-            Request::Acknowledge { through } => self.records.acknowledge(through),
+            Request::Acknowledge { through } => self.acknowledge(through),
             Request::Forget { count } => self.calls.forget_oldest(count as usize),
         }
         Answer::default()
@@ -100,82 +115,193 @@ impl Shard {
 
     /// As [`Shard::apply`] of a [`Request::Sync`], which it leaves empty to be filled again.
     pub fn sync(&mut self, sync: &mut Sync, now_us: i64) -> Answer {
+        let holder = self.holders.index(sync.holder);
+        let mut recalls = Vec::new();
+        self.take_sync(sync, (holder, second_of(now_us)), Grants::Open, &mut recalls)
+    }
+
+    /// What one holder reports, then what it wants.
+    fn take_sync(
+        &mut self,
+        sync: &mut Sync,
+        (holder, now): (HolderIndex, EpochSeconds),
+        grants: Grants,
+        recalls: &mut Letters,
+    ) -> Answer {
         let mut answer = Answer::default();
-        let holder = self.holder_index(sync.holder);
-        let now = second_of(now_us);
         self.calls.forget_expired(now, FORGET_PER_SYNC);
+        sync.holdings.drain(..).for_each(|holding| self.counters.report(&holding, holder));
+        sync.purses.drain(..).for_each(|purse| self.wallets.report(&purse, holder));
         for (position, event) in sync.events.drain(..).enumerate() {
             match event {
                 Event::Admitted { call, lease } => {
-                    let (hold, account) = (lease.hold, call.account());
-                    let owner = wallets::owner_of(&call, &self.counters);
-                    match self.calls.admit(call, lease, holder) {
-                        Admitted::New => {
-                            self.counters.count_live(account, true);
-                            self.wallets.hold(owner, hold);
-                        }
-                        Admitted::Repeated => {}
-                        Admitted::Rejected => answer.rejected.push(position),
+                    if self.admit(call, lease, holder, now) == Admitted::Rejected {
+                        answer.rejected.push(position);
+                    }
+                }
+                Event::Wanted { call, lease } => {
+                    let decided = self.decide(call, lease, (holder, now), grants, recalls);
+                    let (wanted, is_rejected) = decided;
+                    answer.decided.push(wanted);
+                    answer.rejected.extend(is_rejected.then_some(position));
+                }
+                Event::Adopted { call, lease } => {
+                    if self.adopt(call, lease, holder, now) == Taken::Refused {
+                        answer.rejected.push(position);
                     }
                 }
                 Event::Renewed { call, lease } => {
                     let owner = wallets::owner_of(&call, &self.counters);
-                    if let Some(before) = self.calls.renew(&call, lease) {
-                        self.wallets.rehold(owner, before.hold, lease.hold);
+                    if let Some(before) = self.calls.renew(&call, lease, holder) {
+                        self.wallets.rehold(owner, holder, before.hold, lease.hold);
                     }
                 }
+                Event::Withdrawn(call) => self.withdraw(&call, holder),
                 Event::Ended(record) => {
-                    self.end(record);
+                    self.end(record, holder, now);
                     self.calls.forget_expired(now, FORGET_PER_END);
                 }
             }
         }
-        for part in sync.returns.drain(..) {
-            self.counters.give_back(part.counter, holder, part.returned);
-        }
         for want in sync.wants.drain(..) {
-            answer.wanted.push(self.counters.lease(want, holder));
+            answer.wanted.push(match grants {
+                Grants::Open => self.counters.lease(want, holder, recalls),
+                Grants::Closed => Wanted::Learning,
+            });
+        }
+        let holders = self.holders.confirmed();
+        for fund in sync.funds.drain(..) {
+            answer.funded.push(match grants {
+                Grants::Open => self.wallets.fund(&fund, holder, holders, recalls),
+                Grants::Closed => Funded::Learning,
+            });
         }
         answer
     }
 
-    /// A call only moves forward: what has ended stays ended; a correction replaces an expiry.
-    fn end(&mut self, record: Arc<Record>) {
-        let owner = wallets::owner_of(&record.call, &self.counters);
-        let Some(before) = self.calls.end(&record) else {
-            return;
-        };
-        match before {
-            Entry::Live(live) => {
-                self.counters.count_live(record.call.account(), false);
-                self.wallets.settle(owner, live.lease.hold, &record);
-            }
-            Entry::Ended(earlier) => self.wallets.correct(owner, &earlier, &record),
+    fn admit(
+        &mut self,
+        call: Call,
+        lease: Lease,
+        holder: HolderIndex,
+        now: EpochSeconds,
+    ) -> Admitted {
+        let (hold, account) = (lease.hold, call.account());
+        let owner = wallets::owner_of(&call, &self.counters);
+        let admitted = self.calls.admit(call, lease, holder, now);
+        if admitted == Admitted::New {
+            self.counters.goes_live(account, holder);
+            self.wallets.rehold(owner, holder, Amount::ZERO, hold);
         }
-        if !record.call.account().is_shadow() {
-            self.records.append(record);
+        admitted
+    }
+
+    /// The exact regime: leases a unit for the call and records it, or neither. True: the name is
+    /// another call's.
+    fn decide(
+        &mut self,
+        call: Call,
+        lease: Lease,
+        (holder, now): (HolderIndex, EpochSeconds),
+        grants: Grants,
+        recalls: &mut Letters,
+    ) -> (Wanted, bool) {
+        match self.calls.would_admit(&call, now) {
+            Admitted::New if grants == Grants::Closed => (Wanted::Learning, false),
+            Admitted::New => {
+                let want = Want { counter: call.account(), units: 1, recalled: false };
+                let wanted = self.counters.lease(want, holder, recalls);
+                if let Wanted::Granted(_) = wanted {
+                    self.admit(call, lease, holder, now);
+                }
+                (wanted, false)
+            }
+            Admitted::Repeated => (Wanted::Granted(1), false),
+            Admitted::Rejected => (Wanted::Granted(0), true),
         }
     }
 
-    fn holder_index(&mut self, holder: HolderId) -> u32 {
-        let position = self.holders.iter().position(|known| *known == holder);
-        let position = position.unwrap_or_else(|| {
-            self.holders.push(holder);
-            self.holders.len() - 1
-        });
-        u32::try_from(position).unwrap_or(u32::MAX)
+    fn adopt(&mut self, call: Call, lease: Lease, holder: HolderIndex, now: EpochSeconds) -> Taken {
+        let (hold, account) = (lease.hold, call.account());
+        let owner = wallets::owner_of(&call, &self.counters);
+        let before = self.hold_of(&call);
+        let taken = self.calls.adopt(call, lease, holder, now);
+        match taken {
+            Taken::Orphan => {
+                self.counters.inherit(account, holder);
+                self.wallets.inherit(owner, holder, before, true);
+                self.wallets.rehold(owner, holder, before, hold);
+            }
+            Taken::Unknown => {
+                self.counters.inherit_unknown(account, holder);
+                self.wallets.inherit(owner, holder, hold, false);
+            }
+            Taken::Own | Taken::Refused => {}
+        }
+        taken
+    }
+
+    fn hold_of(&self, call: &Call) -> Amount {
+        match self.calls.entry_of(call) {
+            Some(Entry::Live(live)) => live.lease.hold,
+            _ => Amount::ZERO,
+        }
+    }
+
+    fn withdraw(&mut self, call: &Call, holder: HolderIndex) {
+        if let Some(lease) = self.calls.withdraw(call, holder) {
+            let owner = wallets::owner_of(call, &self.counters);
+            self.counters.ends(call.account(), holder);
+            self.wallets.rehold(owner, holder, lease.hold, Amount::ZERO);
+        }
+    }
+
+    /// A call only moves forward: what has ended stays ended; a correction replaces an expiry. The end
+    /// of a call of which nothing is known counts too: its admission may be lost (rule 12).
+    fn end(&mut self, record: Arc<Record>, holder: HolderIndex, now: EpochSeconds) {
+        let owner = wallets::owner_of(&record.call, &self.counters);
+        match self.calls.end(&record, holder) {
+            Some(Entry::Live(live)) => {
+                self.counters.ends(record.call.account(), holder);
+                self.wallets.settle(owner, holder, live.lease.hold, &record);
+            }
+            Some(Entry::Ended(earlier)) => {
+                self.wallets.correct(owner, holder, &earlier, &record);
+            }
+            None if self.calls.remember(&record, now) => {
+                self.wallets.settle(owner, holder, Amount::ZERO, &record);
+            }
+            None => return,
+        }
+        if !record.call.account().is_shadow() {
+            self.records.append(record);
+            if let Some(holder) = self.holders.at_mut(holder).filter(|holder| holder.confirmed) {
+                holder.records.push_back(self.records.last);
+            }
+        }
     }
 
     /// Every other holder is gone: its leases return at once, its calls become `holder`'s and live at
     /// least until `deadline_min`.
     fn take_over(&mut self, holder: HolderId, deadline_min: EpochSeconds) {
         self.holders.clear();
-        let index = self.holder_index(holder);
+        let index = self.holders.index(holder);
         self.counters.reap_all();
+        self.wallets.reap_all();
         let counters = &mut self.counters;
         self.calls.adopt_all(index, deadline_min, |call| {
-            counters.adopt(call.account(), index);
+            counters.inherit(call.account(), index);
         });
+    }
+
+    fn acknowledge(&mut self, through: u64) {
+        self.records.acknowledge(through);
+        for holder in self.holders.iter_mut() {
+            while holder.records.front().is_some_and(|number| *number <= through) {
+                holder.records.pop_front();
+                holder.records_acknowledged += 1;
+            }
+        }
     }
 
     /// Whether nothing ever happened here.

@@ -54,7 +54,7 @@ impl Harness {
     pub(crate) fn report(&self, events: Vec<Event>, wants: Vec<Want>) {
         let hub = &self.plane.app.hub;
         let organization: AccountId = self.organization_id.parse().expect("an id");
-        let sync = Sync { holder: hub.holder(), events, returns: Vec::new(), wants };
+        let sync = Sync { holder: hub.holder(), events, wants, ..Sync::default() };
         hub.sync(&mut [(organization.shard(), sync)]).expect("recorded");
     }
 

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::{Health, HubUnavailable};
 use crate::codec::{Malformed, Reader, Writer};
 use crate::journal::{Frame, Journal};
-use crate::state::request::{Request, read_request};
+use crate::state::request::Request;
+use crate::state::request_codec::read_request;
 
 /// Bytes that may wait in memory for a full disk before nothing more is accepted.
 const WAITING_BYTES_MAX: usize = 64 << 20;

@@ -1,13 +1,15 @@
 //! Calls of one shard: live ones with their lease and holder, ended ones as tombstones. A call only
 //! moves forward: New, Live, Ended (rule 7).
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use triomphe::Arc;
 
 use crate::call::{Call, Record};
 use crate::call_table::{CallHash, CallHasher, CallName, CallTable, Kept, same_admission};
-use crate::clock::{EpochSeconds, second_of};
+use crate::clock::EpochSeconds;
+use crate::id::AccountId;
+use crate::state::holders::HolderIndex;
 use crate::state::request::Lease;
 
 /// Tables per shard: growing one moves this fraction of the calls, never all at once.
@@ -17,8 +19,8 @@ const TABLES: usize = 64;
 pub struct Live {
     pub call: Call,
     pub lease: Lease,
-    /// Index of the holder.
-    pub holder: u32,
+    /// Who has it.
+    pub holder: HolderIndex,
 }
 
 impl Kept for Live {
@@ -73,7 +75,39 @@ pub struct Calls {
     /// [`TABLES`] of them once there is a call.
     tables: Vec<CallTable<Live>>,
     tombstones: VecDeque<Tombstone>,
+    /// Live calls without a holder, in the order of their deadlines.
+    orphans: BTreeSet<Orphan>,
     live: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Orphan {
+    deadline: EpochSeconds,
+    account: [u8; AccountId::LEN],
+    call_id: Box<[u8]>,
+}
+
+impl Orphan {
+    fn of(live: &Live) -> Self {
+        Self {
+            deadline: live.lease.deadline,
+            account: live.call.account().to_bytes(),
+            call_id: live.call.call_id().into(),
+        }
+    }
+}
+
+/// What became of a call that a holder says is its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// It had no holder.
+    Orphan,
+    /// It was not known here.
+    Unknown,
+    /// It was this holder's already.
+    Own,
+    /// It is another's, or over, or another call of the same name.
+    Refused,
 }
 
 /// The table of a call, and its name there.
@@ -96,8 +130,13 @@ impl Calls {
     }
 
     /// An expired tombstone does not stand in the way; one admission reported twice is one.
-    pub(super) fn admit(&mut self, call: Call, lease: Lease, holder: u32) -> Admitted {
-        let now = second_of(call.facts().admitted_us);
+    pub(super) fn admit(
+        &mut self,
+        call: Call,
+        lease: Lease,
+        holder: HolderIndex,
+        now: EpochSeconds,
+    ) -> Admitted {
         let Place { table, name } = self.place(&call);
         let hash = name.hash();
         let known = table.find_mut(name);
@@ -114,25 +153,135 @@ impl Calls {
         Admitted::New
     }
 
-    /// The lease before; `None` when the call is not live.
-    pub(super) fn renew(&mut self, call: &Call, lease: Lease) -> Option<Lease> {
+    /// Whether the call could be admitted now.
+    pub(super) fn would_admit(&self, call: &Call, now: EpochSeconds) -> Admitted {
+        match self.entry_of(call) {
+            None => Admitted::New,
+            Some(Entry::Ended(record)) if record.forget_at <= now => Admitted::New,
+            Some(known) if same_admission(known.call(), call) => Admitted::Repeated,
+            Some(_) => Admitted::Rejected,
+        }
+    }
+
+    /// The call, if `holder` has it.
+    fn own(&mut self, call: &Call, holder: HolderIndex) -> Option<&mut Live> {
         let place = self.place(call);
         match place.table.find_mut(place.name)? {
-            Entry::Live(live) if same_admission(&live.call, call) => {
-                Some(std::mem::replace(&mut live.lease, lease))
+            Entry::Live(live) if live.holder == holder && same_admission(&live.call, call) => {
+                Some(live)
             }
             _ => None,
         }
     }
 
-    /// What was there before, when the record changes anything: a live call ends, a later revision
-    /// replaces an earlier one.
-    pub(super) fn end(&mut self, record: &Arc<Record>) -> Option<Entry> {
+    /// The lease before; `None` when it is no live call of `holder`.
+    pub(super) fn renew(
+        &mut self,
+        call: &Call,
+        lease: Lease,
+        holder: HolderIndex,
+    ) -> Option<Lease> {
+        let live = self.own(call, holder)?;
+        Some(std::mem::replace(&mut live.lease, lease))
+    }
+
+    /// The admission is undone; what it had, if it was recorded.
+    pub(super) fn withdraw(&mut self, call: &Call, holder: HolderIndex) -> Option<Lease> {
+        let lease = self.own(call, holder)?.lease;
+        let Place { table, name } = self.place(call);
+        table.remove(name);
+        self.live -= 1;
+        Some(lease)
+    }
+
+    /// `holder` has the call from a dead one: by its token, or because it was handed over.
+    pub(super) fn adopt(
+        &mut self,
+        call: Call,
+        lease: Lease,
+        holder: HolderIndex,
+        now: EpochSeconds,
+    ) -> Taken {
+        let place = self.place(&call);
+        let orphan = match place.table.find_mut(place.name) {
+            Some(Entry::Live(live)) if same_admission(&live.call, &call) => {
+                if live.holder == holder {
+                    return Taken::Own;
+                } else if live.holder != HolderIndex::NONE {
+                    return Taken::Refused;
+                }
+                let orphan = Orphan::of(live);
+                (live.holder, live.lease) = (holder, lease);
+                orphan
+            }
+            _ => {
+                return match self.admit(call, lease, holder, now) {
+                    Admitted::New => Taken::Unknown,
+                    Admitted::Repeated | Admitted::Rejected => Taken::Refused,
+                };
+            }
+        };
+        self.orphans.remove(&orphan);
+        Taken::Orphan
+    }
+
+    /// The holder is gone: its calls live on without one, at least until `deadline_min`.
+    pub(super) fn orphan(
+        &mut self,
+        holder: HolderIndex,
+        deadline: impl Fn(EpochSeconds) -> EpochSeconds,
+    ) {
+        let lives = self.tables.iter_mut().flat_map(CallTable::live_mut);
+        for live in lives.filter(|live| live.holder == holder) {
+            live.holder = HolderIndex::NONE;
+            live.lease.deadline = deadline(live.lease.deadline);
+            self.orphans.insert(Orphan::of(live));
+        }
+    }
+
+    /// Gives `holder` at most `count_max` calls that nobody renewed in time.
+    pub(super) fn hand_over_due(
+        &mut self,
+        holder: HolderIndex,
+        now: EpochSeconds,
+        count_max: usize,
+    ) -> Vec<Live> {
+        let due = self.orphans.iter().take(count_max).take_while(|orphan| orphan.deadline <= now);
+        let due: Vec<Orphan> = due.cloned().collect();
+        let name = |orphan: &Orphan| AccountId::from_bytes(&orphan.account);
+        due.iter()
+            .filter_map(|orphan| self.hand_over(name(orphan)?, &orphan.call_id, holder))
+            .collect()
+    }
+
+    /// Gives `holder` a call that has no holder.
+    pub(super) fn hand_over(
+        &mut self,
+        account: AccountId,
+        call_id: &[u8],
+        holder: HolderIndex,
+    ) -> Option<Live> {
+        let name = self.hasher.name(account, call_id);
+        let table = self.tables.get_mut(name.hash().part(TABLES))?;
+        match table.find_mut(name)? {
+            Entry::Live(live) if live.holder == HolderIndex::NONE => {
+                self.orphans.remove(&Orphan::of(live));
+                live.holder = holder;
+                Some((**live).clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// What was there before, when the record changes anything: a live call of `holder` ends, a later
+    /// revision replaces an earlier one.
+    pub(super) fn end(&mut self, record: &Arc<Record>, holder: HolderIndex) -> Option<Entry> {
         let place = self.place(&record.call);
         let entry = place.table.find_mut(place.name)?;
-        match entry {
+        match &*entry {
             entry if !same_admission(entry.call(), &record.call) => return None,
             Entry::Ended(earlier) if earlier.revision >= record.revision => return None,
+            Entry::Live(live) if live.holder != holder => return None,
             _ => {}
         }
         let before = std::mem::replace(entry, Entry::Ended(Arc::clone(record)));
@@ -142,6 +291,17 @@ impl Calls {
             self.tombstones.push_back(Tombstone::new(hash, record));
         }
         Some(before)
+    }
+
+    /// Remembers the end of a call of which nothing is known here.
+    pub(super) fn remember(&mut self, record: &Arc<Record>, now: EpochSeconds) -> bool {
+        if self.would_admit(&record.call, now) != Admitted::New {
+            return false;
+        }
+        let Place { table, name } = self.place(&record.call);
+        table.put(name, Entry::Ended(Arc::clone(record)));
+        self.tombstones.push_back(Tombstone::new(name.hash(), record));
+        true
     }
 
     /// Drops at most `count_max` of the oldest tombstones if their time is over.
@@ -167,10 +327,11 @@ impl Calls {
     /// Every live call becomes `holder`'s and lives at least until `deadline_min`.
     pub(super) fn adopt_all(
         &mut self,
-        holder: u32,
+        holder: HolderIndex,
         deadline_min: EpochSeconds,
         mut adopted: impl FnMut(&Call),
     ) {
+        self.orphans.clear();
         for live in self.tables.iter_mut().flat_map(CallTable::live_mut) {
             live.holder = holder;
             live.lease.deadline = live.lease.deadline.max(deadline_min);
@@ -211,6 +372,11 @@ impl Calls {
     /// As [`Calls::find`], of the call itself.
     pub(super) fn entry_of(&self, call: &Call) -> Option<&Entry> {
         self.find(self.hasher.name(call.account(), call.call_id()))
+    }
+
+    /// As [`Calls::find`], of a name that is not hashed yet.
+    pub(super) fn find_named(&self, account: AccountId, call_id: &[u8]) -> Option<&Entry> {
+        self.find(self.hasher.name(account, call_id))
     }
 
     pub fn live(&self) -> usize {

@@ -2,18 +2,29 @@
 //! another. Leases are cumulative per holder, granted and returned, so that a repeated or late report
 //! changes nothing.
 
+mod inheritance;
+mod recall;
+
+use std::collections::BTreeSet;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::allocation::{Share, Sums, grantable};
 use crate::denial::Scope;
 use crate::id::AccountId;
-use crate::state::request::{Want, Wanted};
+use crate::state::holders::{HolderIndex, Letters};
+use crate::state::request::{Holding, Want, Wanted};
+use inheritance::Anonymous;
 
 /// Cumulative units of one holder: what it has now is the difference.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Leased {
-    pub(super) holder: u32,
+    pub(super) holder: HolderIndex,
+    /// The admits that the holder may answer before the hub has them, at most.
+    pub(super) unflushed_max: u32,
+    /// Live calls of the holder that are recorded here.
+    pub(super) live: u32,
     pub(super) granted: u64,
     pub(super) returned: u64,
 }
@@ -21,6 +32,11 @@ pub(super) struct Leased {
 impl Leased {
     const fn units(self) -> u64 {
         self.granted - self.returned
+    }
+
+    /// Units without a call, as far as is known here: idle, or used by a call not recorded yet.
+    fn idle(self) -> u32 {
+        u32::try_from(self.units().saturating_sub(u64::from(self.live))).unwrap_or(u32::MAX)
     }
 }
 
@@ -32,13 +48,21 @@ pub(super) struct Counter {
     pub(super) cap: u32,
     /// One per holder; most have none or one.
     pub(super) leases: Box<[Leased]>,
-    /// Live calls.
-    pub(super) live: u32,
+    /// Units of live calls whose holder is gone.
+    pub(super) named: u32,
+    /// Units kept for calls that a holder which is gone may have admitted without recording them.
+    pub(super) anonymous: u32,
 }
 
 impl Counter {
+    pub(super) fn new(organization: AccountId) -> Self {
+        let leases = Box::default();
+        Self { organization, version: 0, floor: 0, cap: 0, leases, named: 0, anonymous: 0 }
+    }
+
     fn share(&self) -> Share {
-        let leased: u64 = self.leases.iter().map(|lease| lease.units()).sum();
+        let held: u64 = self.leases.iter().map(|lease| lease.units()).sum();
+        let leased = held + u64::from(self.named) + u64::from(self.anonymous);
         Share {
             floor: self.floor,
             cap: self.cap,
@@ -46,7 +70,11 @@ impl Counter {
         }
     }
 
-    fn lease_of(&mut self, holder: u32) -> &mut Leased {
+    fn live(&self) -> u32 {
+        self.leases.iter().map(|lease| lease.live).sum::<u32>() + self.named
+    }
+
+    fn lease_of(&mut self, holder: HolderIndex) -> &mut Leased {
         let position = self.leases.iter().position(|lease| lease.holder == holder);
         let position = position.unwrap_or_else(|| {
             let mut leases = std::mem::take(&mut self.leases).into_vec();
@@ -58,19 +86,24 @@ impl Counter {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Organization {
     pub(super) version: u64,
     pub(super) total: u32,
-    /// Kept incrementally; [`Counters::check`] recomputes it.
+    /// Kept incrementally, as is the set below; [`Counters::check`] recomputes both.
     pub(super) sums: Sums,
+    /// Counters with more leased than their floor: their idle units can be recalled for others.
+    pub(super) above_floor: BTreeSet<AccountId>,
 }
 
 /// All counters of one shard and the totals that bind them.
 #[derive(Debug, Default)]
 pub struct Counters {
     pub(super) organizations: HashMap<AccountId, Organization, FixedState>,
-    pub(super) counters: HashMap<AccountId, Counter, FixedState>,
+    pub(super) by_id: HashMap<AccountId, Counter, FixedState>,
+    anonymous: Anonymous,
+    /// Calls adopted without a unit kept for them, in total: 0 unless two faults met.
+    overshoot: u64,
 }
 
 impl Counters {
@@ -89,135 +122,128 @@ impl Counters {
         floor: u32,
         cap: u32,
     ) {
-        let fresh =
-            Counter { organization, version: 0, floor: 0, cap: 0, leases: Box::default(), live: 0 };
-        let counter = self.counters.entry(id).or_insert(fresh);
+        let counter = self.by_id.entry(id).or_insert_with(|| Counter::new(organization));
         if version < counter.version {
             return;
         }
         let before = counter.share();
         (counter.version, counter.floor, counter.cap) = (version, floor, cap);
         let after = counter.share();
-        self.account_for(organization, before, after);
+        self.account_for(id, organization, before, after);
     }
 
     pub(super) fn remove(&mut self, id: AccountId) {
-        if let Some(counter) = self.counters.remove(&id) {
+        if let Some(counter) = self.by_id.remove(&id) {
             let nothing = Share { floor: 0, cap: 0, leased: 0 };
-            self.account_for(counter.organization, counter.share(), nothing);
+            self.account_for(id, counter.organization, counter.share(), nothing);
         }
-        self.counters.remove(&id.shadow());
+        self.by_id.remove(&id.shadow());
+        self.anonymous.retain(|batch| batch.counter.real() != id);
     }
 
     /// Keeps the organization's sums in step with one counter's change. Shadows are outside the total.
-    fn account_for(&mut self, organization: AccountId, before: Share, after: Share) {
+    fn account_for(&mut self, id: AccountId, organization: AccountId, before: Share, after: Share) {
+        if id.is_shadow() {
+            return;
+        }
         let organization = self.organizations.entry(organization).or_default();
         let sums = &mut organization.sums;
         sums.leased = sums.leased + u64::from(after.leased) - u64::from(before.leased);
         sums.committed = sums.committed + after.committed() - before.committed();
+        let (was_above, is_above) = (before.leased > before.floor, after.leased > after.floor);
+        if is_above && !was_above {
+            organization.above_floor.insert(id);
+        } else if was_above && !is_above {
+            organization.above_floor.remove(&id);
+        }
     }
 
-    /// Leases up to `want.units` more units to `holder`, or says why not one.
-    pub(super) fn lease(&mut self, want: Want, holder: u32) -> Wanted {
+    /// Changes one counter and keeps the sums in step; `None` when there is no such counter.
+    fn change<T>(&mut self, id: AccountId, change: impl FnOnce(&mut Counter) -> T) -> Option<T> {
+        let counter = self.by_id.get_mut(&id)?;
+        let before = counter.share();
+        let result = change(counter);
+        let (organization, after) = (counter.organization, counter.share());
+        if before != after {
+            self.account_for(id, organization, before, after);
+        }
+        Some(result)
+    }
+
+    /// Leases up to `want.units` more units to `holder`, or says why not one. Whose idle units stand
+    /// against a refusal is added to `recalls`.
+    pub(super) fn lease(
+        &mut self,
+        want: Want,
+        holder: HolderIndex,
+        recalls: &mut Letters,
+    ) -> Wanted {
         let Some(counter) = self.with_shadow(want.counter) else {
             return Wanted::Unknown;
         };
         let before = counter.share();
         let organization = counter.organization;
-        let bound = if want.counter.is_shadow() {
-            None
-        } else {
-            Some(self.organizations.get(&organization).copied().unwrap_or_default())
+        let (sums, total) = match self.organizations.get(&organization) {
+            _ if want.counter.is_shadow() => (Sums::default(), u32::MAX),
+            Some(organization) => (organization.sums, organization.total),
+            None => (Sums::default(), 0),
         };
-        let (sums, total) = bound.map_or((Sums::default(), u32::MAX), |organization| {
-            (organization.sums, organization.total)
-        });
         let (granted, scope) = grantable(before, sums, total, want.units.max(1));
-        if granted == 0 {
-            let limit = match scope {
-                Some(Scope::Organization) => total,
-                _ => before.cap,
-            };
-            let scope = scope.unwrap_or(Scope::Account);
-            let true_now = want.recalled || scope == Scope::Account;
-            return if true_now { Wanted::Refused { scope, limit } } else { Wanted::Recall };
+        if granted > 0 {
+            self.change(want.counter, |counter| {
+                counter.lease_of(holder).granted += u64::from(granted);
+            });
+            return Wanted::Granted(granted);
         }
-        self.add(want.counter, holder, granted);
-        Wanted::Granted(granted)
-    }
-
-    /// A call that outlived its holder takes its unit along, whatever the limits say by now.
-    pub(super) fn adopt(&mut self, id: AccountId, holder: u32) {
-        if self.with_shadow(id).is_some() {
-            self.add(id, holder, 1);
-        }
-    }
-
-    fn add(&mut self, id: AccountId, holder: u32, units: u32) {
-        let Some(counter) = self.counters.get_mut(&id) else {
-            return;
-        };
-        let before = counter.share();
-        counter.lease_of(holder).granted += u64::from(units);
-        let (organization, after) = (counter.organization, counter.share());
-        if !id.is_shadow() {
-            self.account_for(organization, before, after);
-        }
-    }
-
-    /// `holder` has given back `returned` units in total. Merged by maximum, never above what it got.
-    pub(super) fn give_back(&mut self, id: AccountId, holder: u32, returned: u64) {
-        let Some(counter) = self.counters.get_mut(&id) else {
-            return;
-        };
-        let before = counter.share();
-        let lease = counter.lease_of(holder);
-        lease.returned = lease.returned.max(returned.min(lease.granted));
-        let (organization, after) = (counter.organization, counter.share());
-        if !id.is_shadow() {
-            self.account_for(organization, before, after);
-        }
-    }
-
-    /// No holder has anything any more.
-    pub(super) fn reap_all(&mut self) {
-        for counter in self.counters.values_mut() {
-            counter.leases = Box::default();
-        }
-        for organization in self.organizations.values_mut() {
-            organization.sums = Sums::default();
-        }
-        for (id, counter) in &self.counters {
-            if !id.is_shadow() {
-                let sums = &mut self.organizations.entry(counter.organization).or_default().sums;
-                sums.committed += counter.share().committed();
+        let known = recalls.len();
+        let (limit, own_idle) = match scope {
+            Some(Scope::Organization) => {
+                (total, self.recall_above_floors(organization, holder, recalls))
             }
+            _ => (before.cap, self.recall(want.counter, holder, recalls)),
+        };
+        let scope = scope.unwrap_or(Scope::Account);
+        let own_idle = own_idle && !want.recalled && scope == Scope::Organization;
+        if recalls.len() > known || own_idle {
+            Wanted::Recall
+        } else {
+            Wanted::Refused { scope, limit }
         }
+    }
+
+    /// What `holder` has had in total, merged by maximum; it never returns more than it got.
+    pub(super) fn report(&mut self, holding: &Holding, holder: HolderIndex) {
+        if self.with_shadow(holding.counter).is_none() {
+            return;
+        }
+        self.change(holding.counter, |counter| {
+            let lease = counter.lease_of(holder);
+            lease.granted = lease.granted.max(holding.granted);
+            lease.returned = lease.returned.max(holding.returned.min(lease.granted));
+            lease.unflushed_max = holding.unflushed_max;
+        });
     }
 
     /// The counter; a shadow's comes into being at its first use, with its account's limits.
     fn with_shadow(&mut self, id: AccountId) -> Option<&mut Counter> {
         if id.is_shadow() {
-            let account = self.counters.get(&id.real())?.clone();
-            let shadow = self.counters.entry(id).or_insert(Counter {
-                leases: Box::default(),
-                live: 0,
-                ..account
-            });
-            (shadow.floor, shadow.cap) = (account.floor, account.cap);
+            let account = self.by_id.get(&id.real())?;
+            let (organization, floor, cap) = (account.organization, account.floor, account.cap);
+            let shadow = self.by_id.entry(id).or_insert_with(|| Counter::new(organization));
+            (shadow.floor, shadow.cap) = (floor, cap);
             return Some(shadow);
         }
-        self.counters.get_mut(&id)
+        self.by_id.get_mut(&id)
     }
 
     /// The organization to which a counter belongs.
     pub(super) fn organization_of(&self, id: AccountId) -> Option<AccountId> {
-        self.counters.get(&id.real()).map(|counter| counter.organization)
+        self.by_id.get(&id.real()).map(|counter| counter.organization)
     }
 
     /// Whether a request with these values would change nothing.
     pub fn knows(&self, id: AccountId, version: u64, floor: u32, cap: u32) -> bool {
-        self.counters.get(&id).is_some_and(|counter| {
+        self.by_id.get(&id).is_some_and(|counter| {
             (counter.version, counter.floor, counter.cap) == (version, floor, cap)
         })
     }
@@ -229,56 +255,87 @@ impl Counters {
         })
     }
 
-    /// A call of the counter went live, or ended.
-    pub(super) fn count_live(&mut self, id: AccountId, went_live: bool) {
-        if let Some(counter) = self.counters.get_mut(&id) {
-            let live = counter.live;
-            counter.live = if went_live { live.saturating_add(1) } else { live.saturating_sub(1) };
+    /// A call of the counter went live at a holder, or at none.
+    pub(super) fn goes_live(&mut self, id: AccountId, holder: HolderIndex) {
+        match self.by_id.get_mut(&id) {
+            Some(counter) if holder != HolderIndex::NONE => counter.lease_of(holder).live += 1,
+            _ => drop(self.change(id, |counter| counter.named += 1)),
         }
+    }
+
+    /// As [`Counters::goes_live`]: it is over. A unit without a holder is free at once.
+    pub(super) fn ends(&mut self, id: AccountId, holder: HolderIndex) {
+        let less = |count: &mut u32| *count = count.saturating_sub(1);
+        match self.by_id.get_mut(&id) {
+            Some(counter) if holder != HolderIndex::NONE => {
+                less(&mut counter.lease_of(holder).live);
+            }
+            _ => drop(self.change(id, |counter| less(&mut counter.named))),
+        }
+    }
+
+    /// Puts a counter back as a snapshot holds it.
+    pub(super) fn restore(&mut self, id: AccountId, counter: Counter) {
+        let nothing = Share { floor: 0, cap: 0, leased: 0 };
+        self.account_for(id, counter.organization, nothing, counter.share());
+        self.by_id.insert(id, counter);
     }
 
     /// Live calls of a counter.
     pub fn live(&self, id: AccountId) -> u32 {
-        self.counters.get(&id).map_or(0, |counter| counter.live)
+        self.by_id.get(&id).map_or(0, Counter::live)
+    }
+
+    /// Calls adopted without a unit kept for them, in total.
+    pub fn overshoot(&self) -> u64 {
+        self.overshoot
     }
 
     /// Whether nothing was ever configured here.
     pub(super) fn is_empty(&self) -> bool {
-        self.organizations.is_empty() && self.counters.is_empty()
+        self.organizations.is_empty() && self.by_id.is_empty()
     }
 
     /// Units that holders have of a counter.
     pub fn leased(&self, id: AccountId) -> u32 {
-        self.counters.get(&id).map_or(0, |counter| counter.share().leased)
+        self.by_id.get(&id).map_or(0, |counter| counter.share().leased)
     }
 
     /// Invariant I2 in the form that survives lowered limits: the kept sums are the true ones.
     pub(super) fn check(&self) -> Result<(), String> {
-        let mut sums: HashMap<AccountId, Sums, FixedState> = HashMap::default();
-        for (id, counter) in &self.counters {
+        let mut truth: HashMap<AccountId, (Sums, BTreeSet<AccountId>), FixedState> =
+            HashMap::default();
+        for (id, counter) in &self.by_id {
             for lease in &counter.leases {
                 if lease.returned > lease.granted {
                     return Err(format!("{id:?}: a holder returned more than it got"));
                 }
             }
+            let share = counter.share();
             if !id.is_shadow() {
-                let sum = sums.entry(counter.organization).or_default();
-                sum.leased += u64::from(counter.share().leased);
-                sum.committed += counter.share().committed();
+                let (sums, above_floor) = truth.entry(counter.organization).or_default();
+                sums.leased += u64::from(share.leased);
+                sums.committed += share.committed();
+                if share.leased > share.floor {
+                    above_floor.insert(*id);
+                }
             }
         }
         for (id, organization) in &self.organizations {
-            let sum = sums.get(id).copied().unwrap_or_default();
-            if organization.sums != sum {
-                return Err(format!("{id:?}: kept {:?}, true {sum:?}", organization.sums));
+            let (sums, above_floor) = truth.remove(id).unwrap_or_default();
+            if organization.sums != sums {
+                return Err(format!("{id:?}: kept {:?}, true {sums:?}", organization.sums));
+            }
+            if organization.above_floor != above_floor {
+                return Err(format!("{id:?}: the set of counters above their floor is wrong"));
             }
         }
-        Ok(())
+        self.check_anonymous()
     }
 
     /// I2 as it stands while no limit is lowered: leases within caps, commitments within totals.
     pub fn within_limits(&self) -> bool {
-        self.counters.values().all(|counter| counter.share().leased <= counter.cap)
+        self.by_id.values().all(|counter| counter.share().leased <= counter.cap)
             && self
                 .organizations
                 .values()

@@ -9,7 +9,8 @@ use crate::codec::{Fixed, Malformed, Reader, Writer};
 use crate::directory::Billing;
 use crate::id::AccountId;
 use crate::money::{Amount, Currency, Rate};
-use crate::state::request::{Granted, Lease, read_account};
+use crate::state::request::{Granted, Lease};
+use crate::state::request_codec::read_account;
 
 /// Account, admission, `admitted_us`, `lease_s`, direction, whether billed, lengths of the texts.
 const FACTS: usize = AccountId::LEN + 8 + 8 + 4 + 1 + 1 + 5;

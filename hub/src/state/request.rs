@@ -1,18 +1,13 @@
-//! What the state machine is asked and answers, and the binary form of the requests: the journal
-//! holds exactly these.
+//! What the state machine is asked and answers.
 
 use triomphe::Arc;
 
 use crate::call::{Call, Record};
 use crate::clock::{EpochSeconds, Moment};
-use crate::codec::{Malformed, Reader, Writer};
 use crate::denial::Scope;
 use crate::directory::WalletConfig;
 use crate::id::{AccountId, HolderId};
-use crate::money::{Amount, Currency};
-use crate::state::record_codec::{
-    read_call, read_lease, read_record, write_call, write_lease, write_record,
-};
+use crate::money::Amount;
 
 /// One request to a shard. Repeating one changes nothing more.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,20 +52,33 @@ pub enum Request {
 pub struct Sync {
     pub holder: HolderId,
     pub events: Vec<Event>,
-    pub returns: Vec<Return>,
+    pub holdings: Vec<Holding>,
     pub wants: Vec<Want>,
+    pub purses: Vec<Purse>,
+    pub funds: Vec<Fund>,
 }
 
 impl Sync {
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.returns.is_empty() && self.wants.is_empty()
+        self.events.is_empty()
+            && self.holdings.is_empty()
+            && self.wants.is_empty()
+            && self.purses.is_empty()
+            && self.funds.is_empty()
     }
 }
 
 /// What happened to a call at its holder.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// On a unit that the holder has.
     Admitted {
+        call: Call,
+        lease: Lease,
+    },
+    /// To be admitted now if a unit can be leased for it: the exact regime. Decided by
+    /// [`Answer::decided`].
+    Wanted {
         call: Call,
         lease: Lease,
     },
@@ -79,6 +87,14 @@ pub enum Event {
         call: Call,
         lease: Lease,
     },
+    /// A call that this holder has from a dead one, by its token or because the hub handed it over.
+    /// Its unit and hold come along.
+    Adopted {
+        call: Call,
+        lease: Lease,
+    },
+    /// The admission is undone: nobody was told.
+    Withdrawn(Call),
     Ended(Arc<Record>),
 }
 
@@ -128,20 +144,36 @@ impl Granted {
         Self(if is_final { seconds | !Self::SECONDS } else { seconds })
     }
 
-    pub(super) const fn to_bits(self) -> u32 {
+    pub(crate) const fn to_bits(self) -> u32 {
         self.0
     }
 
-    pub(super) const fn from_bits(bits: u32) -> Self {
+    pub(crate) const fn from_bits(bits: u32) -> Self {
         Self(bits)
     }
 }
 
-/// The units of a counter that a holder has given back, in total.
+/// What a holder has had of a counter, in total: state, not change, so that repeating it is harmless
+/// (rule 1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Return {
+pub struct Holding {
     pub counter: AccountId,
+    /// Units granted to it as it knows: what a hub that lost its memory learns from.
+    pub granted: u64,
+    /// Units it has given back.
     pub returned: u64,
+    /// The admits that it may answer before the hub has them, at most.
+    pub unflushed_max: u32,
+}
+
+/// As [`Holding`], of a wallet's money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purse {
+    pub owner: AccountId,
+    pub granted: Amount,
+    pub returned: Amount,
+    /// What the calls whose admission the hub may not know can hold, at most.
+    pub unflushed_max: Amount,
 }
 
 /// A holder asks for units of a counter.
@@ -149,8 +181,17 @@ pub struct Return {
 pub struct Want {
     pub counter: AccountId,
     pub units: u32,
-    /// Every holder has already given back what it has idle above floors.
+    /// This holder has already given back what it has idle above floors.
     pub recalled: bool,
+}
+
+/// A holder asks for money of a wallet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fund {
+    pub owner: AccountId,
+    /// Less is of no use.
+    pub least: Amount,
+    pub most: Amount,
 }
 
 /// The answer to a [`Want`].
@@ -158,12 +199,26 @@ pub struct Want {
 pub enum Wanted {
     /// So many units more, at least one.
     Granted(u32),
-    /// Idle units above floors must come back before a refusal would be true.
+    /// Idle units must come back before a refusal would be true: ask again.
     Recall,
     /// Every unit is in use or promised. `limit` is the cap or the total.
     Refused { scope: Scope, limit: u32 },
     /// The counter or its organization was never configured here.
     Unknown,
+    /// The hub is learning: it grants nothing, and no refusal would be true.
+    Learning,
+}
+
+/// The answer to a [`Fund`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Funded {
+    /// So much more, at least the least.
+    Granted(Amount),
+    /// Other holders have idle money: ask again.
+    Recall,
+    /// All holders together cannot fund the least; so much is left.
+    Empty(Amount),
+    Learning,
 }
 
 /// What the state machine answers.
@@ -171,180 +226,11 @@ pub enum Wanted {
 pub struct Answer {
     /// One for each want, in order.
     pub wanted: Vec<Wanted>,
-    /// Positions of `Admitted` events that another admission of the same `call_id` had preceded:
-    /// the holder undoes them (rule 10).
+    /// One for each `Wanted` event, in order; `Granted` also for one whose position is in `rejected`.
+    pub decided: Vec<Wanted>,
+    /// One for each fund, in order.
+    pub funded: Vec<Funded>,
+    /// Positions of admissions that another admission of the same `call_id` had preceded: the holder
+    /// undoes them (rule 10).
     pub rejected: Vec<usize>,
-}
-
-/// First byte of a request's binary form. Values are part of the format; never reuse one.
-mod tag {
-    pub(super) const ORGANIZATION: u8 = 1;
-    pub(super) const COUNTER: u8 = 2;
-    pub(super) const COUNTER_GONE: u8 = 3;
-    pub(super) const WALLET: u8 = 4;
-    pub(super) const TAKE_OVER: u8 = 5;
-    pub(super) const SYNC: u8 = 6;
-    pub(super) const ACKNOWLEDGE: u8 = 7;
-    pub(super) const FORGET: u8 = 8;
-    pub(super) const ADMITTED: u8 = 1;
-    pub(super) const RENEWED: u8 = 2;
-    pub(super) const ENDED: u8 = 3;
-}
-
-pub fn write_request(writer: &mut Writer<'_>, request: &Request) {
-    match request {
-        Request::Organization { id, version, total } => {
-            writer.byte(tag::ORGANIZATION);
-            write_account(writer, *id);
-            writer.unsigned(*version);
-            writer.unsigned(u64::from(*total));
-        }
-        Request::Counter { id, organization, version, floor, cap } => {
-            writer.byte(tag::COUNTER);
-            write_account(writer, *id);
-            write_account(writer, *organization);
-            writer.unsigned(*version);
-            writer.unsigned(u64::from(*floor));
-            writer.unsigned(u64::from(*cap));
-        }
-        Request::CounterGone { id } => {
-            writer.byte(tag::COUNTER_GONE);
-            write_account(writer, *id);
-        }
-        Request::Wallet(wallet) => {
-            writer.byte(tag::WALLET);
-            write_wallet(writer, wallet);
-        }
-        Request::TakeOver { holder, call_lease_s } => {
-            writer.byte(tag::TAKE_OVER);
-            writer.fixed(holder.0.to_le_bytes());
-            writer.unsigned(u64::from(*call_lease_s));
-        }
-        Request::Sync(sync) => write_sync(writer, sync),
-        Request::Acknowledge { through } => {
-            writer.byte(tag::ACKNOWLEDGE);
-            writer.unsigned(*through);
-        }
-        Request::Forget { count } => {
-            writer.byte(tag::FORGET);
-            writer.unsigned(u64::from(*count));
-        }
-    }
-}
-
-pub fn read_request(reader: &mut Reader<'_>) -> Result<Request, Malformed> {
-    Ok(match reader.byte()? {
-        tag::ORGANIZATION => Request::Organization {
-            id: read_account(reader)?,
-            version: reader.unsigned()?,
-            total: reader.small()?,
-        },
-        tag::COUNTER => Request::Counter {
-            id: read_account(reader)?,
-            organization: read_account(reader)?,
-            version: reader.unsigned()?,
-            floor: reader.small()?,
-            cap: reader.small()?,
-        },
-        tag::COUNTER_GONE => Request::CounterGone { id: read_account(reader)? },
-        tag::WALLET => Request::Wallet(read_wallet(reader)?),
-        tag::TAKE_OVER => Request::TakeOver {
-            holder: HolderId(u128::from_le_bytes(reader.fixed()?)),
-            call_lease_s: reader.small()?,
-        },
-        tag::SYNC => Request::Sync(read_sync(reader)?),
-        tag::ACKNOWLEDGE => Request::Acknowledge { through: reader.unsigned()? },
-        tag::FORGET => Request::Forget { count: reader.small()? },
-        _ => return Err(Malformed("an unknown request")),
-    })
-}
-
-/// A sync is written from where it is: the hot path makes no copy of it.
-pub fn write_sync(writer: &mut Writer<'_>, sync: &Sync) {
-    writer.byte(tag::SYNC);
-    writer.fixed(sync.holder.0.to_le_bytes());
-    writer.unsigned(sync.returns.len() as u64);
-    for part in &sync.returns {
-        write_account(writer, part.counter);
-        writer.unsigned(part.returned);
-    }
-    writer.unsigned(sync.wants.len() as u64);
-    for want in &sync.wants {
-        write_account(writer, want.counter);
-        writer.unsigned(u64::from(want.units));
-        writer.byte(u8::from(want.recalled));
-    }
-    writer.unsigned(sync.events.len() as u64);
-    for event in &sync.events {
-        match event {
-            Event::Admitted { call, lease } => {
-                writer.byte(tag::ADMITTED);
-                write_call(writer, call);
-                write_lease(writer, lease);
-            }
-            Event::Renewed { call, lease } => {
-                writer.byte(tag::RENEWED);
-                write_call(writer, call);
-                write_lease(writer, lease);
-            }
-            Event::Ended(record) => {
-                writer.byte(tag::ENDED);
-                write_record(writer, record);
-            }
-        }
-    }
-}
-
-fn read_sync(reader: &mut Reader<'_>) -> Result<Sync, Malformed> {
-    let mut sync =
-        Sync { holder: HolderId(u128::from_le_bytes(reader.fixed()?)), ..Sync::default() };
-    for _ in 0..reader.unsigned()? {
-        sync.returns.push(Return { counter: read_account(reader)?, returned: reader.unsigned()? });
-    }
-    for _ in 0..reader.unsigned()? {
-        sync.wants.push(Want {
-            counter: read_account(reader)?,
-            units: reader.small()?,
-            recalled: reader.byte()? != 0,
-        });
-    }
-    for _ in 0..reader.unsigned()? {
-        sync.events.push(match reader.byte()? {
-            tag::ADMITTED => {
-                Event::Admitted { call: read_call(reader)?, lease: read_lease(reader)? }
-            }
-            tag::RENEWED => Event::Renewed { call: read_call(reader)?, lease: read_lease(reader)? },
-            tag::ENDED => Event::Ended(Arc::new(read_record(reader)?)),
-            _ => return Err(Malformed("an unknown event")),
-        });
-    }
-    Ok(sync)
-}
-
-pub(super) fn write_wallet(writer: &mut Writer<'_>, wallet: &WalletConfig) {
-    write_account(writer, wallet.owner);
-    write_account(writer, wallet.organization);
-    writer.fixed(wallet.currency.to_bytes());
-    writer.signed(wallet.escrow.micros());
-    writer.unsigned(wallet.sequence);
-    writer.signed(wallet.posted.micros());
-}
-
-pub(super) fn read_wallet(reader: &mut Reader<'_>) -> Result<WalletConfig, Malformed> {
-    Ok(WalletConfig {
-        owner: read_account(reader)?,
-        organization: read_account(reader)?,
-        currency: Currency::from_bytes(reader.fixed()?).ok_or(Malformed("a currency"))?,
-        escrow: Amount::from_micros(reader.signed()?),
-        sequence: reader.unsigned()?,
-        posted: Amount::from_micros(reader.signed()?),
-    })
-}
-
-pub(super) fn write_account(writer: &mut Writer<'_>, id: AccountId) {
-    writer.fixed(id.to_bytes());
-}
-
-pub(super) fn read_account(reader: &mut Reader<'_>) -> Result<AccountId, Malformed> {
-    AccountId::from_bytes(&reader.fixed()?).ok_or(Malformed("an account id"))
 }

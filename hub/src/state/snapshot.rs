@@ -1,5 +1,5 @@
-//! A shard's state as bytes, in chunks of bounded size, and back. Equal states need not be equal
-//! bytes: tables have no order.
+//! The state of an embedded hub's shard, which has one holder, as bytes, in chunks of bounded size,
+//! and back. Equal states need not be equal bytes: tables have no order.
 
 use triomphe::Arc;
 
@@ -11,10 +11,11 @@ use crate::money::Amount;
 use crate::state::Shard;
 use crate::state::calls::{Entry, Live};
 use crate::state::counters::{Counter, Leased, Organization};
+use crate::state::holders::HolderIndex;
 use crate::state::record_codec::{
     read_call, read_lease, read_record, write_call, write_lease, write_record,
 };
-use crate::state::request::{read_account, read_wallet, write_account, write_wallet};
+use crate::state::request_codec::{read_account, read_wallet, write_account, write_wallet};
 use crate::state::wallets::Wallet;
 
 /// A chunk is handed over once it has passed this size.
@@ -67,7 +68,7 @@ impl Shard {
     /// Writes the state as chunks, each at most a few hundred KiB, readable by [`Shard::restore`].
     pub fn save(&self, shard: u8, sink: &mut dyn FnMut(&[u8])) {
         let mut chunks = Chunks { shard, buffer: Vec::new(), sink };
-        for holder in &self.holders {
+        for holder in self.holders.ids() {
             chunks.item(tag::HOLDER, |writer| writer.fixed(holder.0.to_le_bytes()));
         }
         for (id, organization) in &self.counters.organizations {
@@ -75,11 +76,9 @@ impl Shard {
                 write_account(writer, *id);
                 writer.unsigned(organization.version);
                 writer.unsigned(u64::from(organization.total));
-                writer.unsigned(organization.sums.leased);
-                writer.unsigned(organization.sums.committed);
             });
         }
-        for (id, counter) in &self.counters.counters {
+        for (id, counter) in &self.counters.by_id {
             chunks.item(tag::COUNTER, |writer| {
                 write_account(writer, *id);
                 write_counter(writer, counter);
@@ -98,7 +97,7 @@ impl Shard {
                 chunks.item(tag::LIVE, |writer| {
                     write_call(writer, &live.call);
                     write_lease(writer, &live.lease);
-                    writer.unsigned(u64::from(live.holder));
+                    writer.unsigned(u64::from(live.holder.0));
                 });
             }
         }
@@ -121,7 +120,7 @@ impl Shard {
         while !reader.is_empty() {
             match reader.byte()? {
                 tag::HOLDER => {
-                    self.holders.push(HolderId(u128::from_le_bytes(reader.fixed()?)));
+                    self.holders.index(HolderId(u128::from_le_bytes(reader.fixed()?)));
                 }
                 tag::ORGANIZATION => {
                     let id = read_account(&mut reader)?;
@@ -131,7 +130,7 @@ impl Shard {
                 tag::COUNTER => {
                     let id = read_account(&mut reader)?;
                     let counter = read_counter(&mut reader)?;
-                    self.counters.counters.insert(id, counter);
+                    self.counters.restore(id, counter);
                 }
                 tag::WALLET => {
                     let owner = read_account(&mut reader)?;
@@ -139,14 +138,15 @@ impl Shard {
                         spent: Amount::from_micros(reader.signed()?),
                         held: Amount::from_micros(reader.signed()?),
                         config: reader.optional(read_wallet)?,
+                        ..Wallet::default()
                     };
                     self.wallets.wallets.insert(owner, wallet);
                 }
                 tag::LIVE => {
                     let call = read_call(&mut reader)?;
                     let lease = read_lease(&mut reader)?;
-                    let holder = reader.small()?;
-                    self.counters.count_live(call.account(), true);
+                    let holder = HolderIndex(reader.small()?);
+                    self.counters.goes_live(call.account(), holder);
                     self.calls.restore(Entry::Live(Box::new(Live { call, lease, holder })));
                 }
                 tag::ENDED => {
@@ -174,14 +174,8 @@ impl Shard {
 }
 
 fn read_organization(reader: &mut Reader<'_>) -> Result<Organization, Malformed> {
-    let mut organization = Organization {
-        version: reader.unsigned()?,
-        total: reader.small()?,
-        ..Organization::default()
-    };
-    organization.sums.leased = reader.unsigned()?;
-    organization.sums.committed = reader.unsigned()?;
-    Ok(organization)
+    let (version, total) = (reader.unsigned()?, reader.small()?);
+    Ok(Organization { version, total, ..Organization::default() })
 }
 
 fn write_counter(writer: &mut Writer<'_>, counter: &Counter) {
@@ -191,27 +185,24 @@ fn write_counter(writer: &mut Writer<'_>, counter: &Counter) {
     writer.unsigned(u64::from(counter.cap));
     writer.unsigned(counter.leases.len() as u64);
     for lease in &counter.leases {
-        writer.unsigned(u64::from(lease.holder));
+        writer.unsigned(u64::from(lease.holder.0));
         writer.unsigned(lease.granted);
         writer.unsigned(lease.returned);
     }
 }
 
 fn read_counter(reader: &mut Reader<'_>) -> Result<Counter, Malformed> {
-    let mut counter = Counter {
-        organization: read_account(reader)?,
-        version: reader.unsigned()?,
-        floor: reader.small()?,
-        cap: reader.small()?,
-        leases: Box::default(),
-        live: 0,
-    };
+    let mut counter = Counter::new(read_account(reader)?);
+    counter.version = reader.unsigned()?;
+    counter.floor = reader.small()?;
+    counter.cap = reader.small()?;
     let mut leases = Vec::new();
     for _ in 0..reader.unsigned()? {
         let lease = Leased {
-            holder: reader.small()?,
+            holder: HolderIndex(reader.small()?),
             granted: reader.unsigned()?,
             returned: reader.unsigned()?,
+            ..Leased::default()
         };
         if lease.returned > lease.granted {
             return Err(Malformed("a lease returned more than it got"));

@@ -11,7 +11,8 @@ use crate::codec::{Reader, Writer};
 use crate::directory::{Billing, WalletConfig};
 use crate::id::{AccountId, AccountKind};
 use crate::money::{Amount, Currency, Rate};
-use request::{Granted, Lease, Return, Want, Wanted, read_request, write_request};
+use request::{Granted, Holding, Lease, Want, Wanted};
+use request_codec::{read_request, write_request};
 
 const START_US: i64 = 1_800_000_000_000_000;
 const TOTAL: u32 = 8;
@@ -115,9 +116,12 @@ fn requests() -> impl Strategy<Value = Request> {
         prop::collection::vec((0u8..3, 1u32..4, any::<bool>(), any::<bool>()), 0..3),
     )
         .prop_map(|(holder, events, returns, wants)| {
-            let returns = returns
-                .into_iter()
-                .map(|(number, returned)| Return { counter: account(number), returned });
+            let returns = returns.into_iter().map(|(number, returned)| Holding {
+                counter: account(number),
+                granted: 0,
+                returned,
+                unflushed_max: 0,
+            });
             let wants = wants.into_iter().map(|(number, units, recalled, shadow)| {
                 let counter = account(number);
                 let counter = if shadow { counter.shadow() } else { counter };
@@ -126,8 +130,9 @@ fn requests() -> impl Strategy<Value = Request> {
             Request::Sync(Sync {
                 holder: holders()[holder],
                 events,
-                returns: returns.collect(),
+                holdings: returns.collect(),
                 wants: wants.collect(),
+                ..Sync::default()
             })
         });
     prop_oneof![
@@ -154,7 +159,7 @@ fn canonical(shard: &Shard) -> (Vec<String>, String, String, String) {
     let mut entries: Vec<String> =
         shard.calls.entries().map(|entry| format!("{entry:?}")).collect();
     entries.sort();
-    let mut counters: Vec<_> = shard.counters.counters.iter().collect();
+    let mut counters: Vec<_> = shard.counters.by_id.iter().collect();
     counters.sort_by_key(|(id, _)| **id);
     let mut wallets: Vec<_> = shard.wallets.wallets.iter().collect();
     wallets.sort_by_key(|(id, _)| **id);

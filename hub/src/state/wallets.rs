@@ -5,13 +5,17 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::call::{Call, Record};
+use crate::clock::EpochSeconds;
 use crate::directory::{Billing, WalletConfig};
 use crate::id::AccountId;
 use crate::money::Amount;
 use crate::state::calls::{Calls, Entry};
 use crate::state::counters::Counters;
+use crate::state::exchange::Mail;
+use crate::state::holders::{HolderIndex, Letters};
+use crate::state::request::{Fund, Funded, Purse};
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Wallet {
     /// What the ledger put here in total, with its sequence number.
     pub(super) config: Option<WalletConfig>,
@@ -19,12 +23,93 @@ pub(super) struct Wallet {
     pub(super) spent: Amount,
     /// Holds of live calls.
     pub(super) held: Amount,
+    /// Money leased to holders; an embedded hub leases none: its one holder has all.
+    pub(super) leases: Box<[MoneyLease]>,
+    /// Money kept for calls that a holder which is gone may have admitted without recording them.
+    pub(super) anonymous: Amount,
+}
+
+/// Cumulative money of one holder, and what the recorded calls that it pays for take of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct MoneyLease {
+    pub(super) holder: HolderIndex,
+    pub(super) granted: Amount,
+    pub(super) returned: Amount,
+    pub(super) spent: Amount,
+    pub(super) held: Amount,
+    /// What calls that are not recorded here can hold, at most.
+    pub(super) unflushed_max: Amount,
+}
+
+impl MoneyLease {
+    /// Without a recorded call; below zero for an instant when a call that was never recorded is
+    /// adopted.
+    pub(super) fn idle(&self) -> Amount {
+        self.granted
+            .saturating_sub(self.returned)
+            .saturating_sub(self.spent)
+            .saturating_sub(self.held)
+    }
+}
+
+impl Wallet {
+    /// What is neither spent nor held, nor at a holder, nor kept for unrecorded calls.
+    pub(super) fn free(&self) -> Amount {
+        let escrow = self.config.map_or(Amount::ZERO, |config| config.escrow);
+        let mut free = escrow
+            .saturating_sub(self.spent)
+            .saturating_sub(self.held)
+            .saturating_sub(self.anonymous);
+        for lease in &self.leases {
+            free = free.saturating_sub(lease.idle());
+        }
+        free
+    }
+
+    pub(super) fn lease_of(&mut self, holder: HolderIndex) -> &mut MoneyLease {
+        let position = self.leases.iter().position(|lease| lease.holder == holder);
+        let position = position.unwrap_or_else(|| {
+            let mut leases = std::mem::take(&mut self.leases).into_vec();
+            leases.push(MoneyLease { holder, ..MoneyLease::default() });
+            self.leases = leases.into();
+            self.leases.len() - 1
+        });
+        &mut self.leases[position]
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let mut held = Amount::ZERO;
+        for lease in &self.leases {
+            if lease.returned > lease.granted {
+                return Err("a holder returned more money than it got".to_owned());
+            }
+            held = held.saturating_add(lease.held);
+        }
+        if held > self.held {
+            return Err(format!("holders hold {held:?} of {:?}", self.held));
+        }
+        Ok(())
+    }
+
+    /// The lease of a holder that has one.
+    fn lease_at(&mut self, holder: HolderIndex) -> Option<&mut MoneyLease> {
+        self.leases.iter_mut().find(|lease| lease.holder == holder)
+    }
 }
 
 /// All wallets of one shard, by owner.
 #[derive(Debug, Default)]
 pub struct Wallets {
     pub(super) wallets: HashMap<AccountId, Wallet, FixedState>,
+    anonymous: Vec<Batch>,
+}
+
+/// Money kept for unrecorded calls.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Batch {
+    owner: AccountId,
+    amount: Amount,
+    until: EpochSeconds,
 }
 
 /// The owner of the wallet on which a call is held and settled; `None`: it is not billed.
@@ -50,34 +135,172 @@ impl Wallets {
         wallet.spent = wallet.spent.max(config.posted);
     }
 
-    pub(super) fn hold(&mut self, owner: Option<AccountId>, hold: Amount) {
-        self.rehold(owner, Amount::ZERO, hold);
-    }
-
-    pub(super) fn rehold(&mut self, owner: Option<AccountId>, before: Amount, after: Amount) {
+    /// A call that `holder` pays for holds `after` in place of `before`.
+    pub(super) fn rehold(
+        &mut self,
+        owner: Option<AccountId>,
+        holder: HolderIndex,
+        before: Amount,
+        after: Amount,
+    ) {
         let Some(owner) = owner else { return };
         let wallet = self.entry(owner);
-        wallet.held = wallet.held.saturating_sub(before).saturating_add(after);
+        let more = after.saturating_sub(before);
+        wallet.held = wallet.held.saturating_add(more);
+        if let Some(lease) = wallet.lease_at(holder) {
+            lease.held = lease.held.saturating_add(more);
+        }
     }
 
     /// The hold ends, the charge is spent.
-    pub(super) fn settle(&mut self, owner: Option<AccountId>, hold: Amount, record: &Record) {
-        let Some(owner) = owner else { return };
-        let wallet = self.entry(owner);
-        wallet.held = wallet.held.saturating_sub(hold);
-        wallet.spent = wallet.spent.saturating_add(taken(record));
+    pub(super) fn settle(
+        &mut self,
+        owner: Option<AccountId>,
+        holder: HolderIndex,
+        hold: Amount,
+        record: &Record,
+    ) {
+        self.rehold(owner, holder, hold, Amount::ZERO);
+        self.spend(owner, holder, taken(record));
     }
 
     /// A corrected record posts the difference.
-    pub(super) fn correct(&mut self, owner: Option<AccountId>, before: &Record, after: &Record) {
+    pub(super) fn correct(
+        &mut self,
+        owner: Option<AccountId>,
+        holder: HolderIndex,
+        before: &Record,
+        after: &Record,
+    ) {
+        self.spend(owner, holder, taken(after).saturating_sub(taken(before)));
+    }
+
+    fn spend(&mut self, owner: Option<AccountId>, holder: HolderIndex, amount: Amount) {
         let Some(owner) = owner else { return };
         let wallet = self.entry(owner);
-        wallet.spent = wallet.spent.saturating_sub(taken(before)).saturating_add(taken(after));
+        wallet.spent = wallet.spent.saturating_add(amount);
+        if let Some(lease) = wallet.lease_at(holder) {
+            lease.spent = lease.spent.saturating_add(amount);
+        }
+    }
+
+    /// What `holder` has had in total, merged by maximum; it never returns more than it got.
+    pub(super) fn report(&mut self, purse: &Purse, holder: HolderIndex) {
+        let lease = self.entry(purse.owner).lease_of(holder);
+        lease.granted = lease.granted.max(purse.granted);
+        lease.returned = lease.returned.max(purse.returned.min(lease.granted));
+        lease.unflushed_max = purse.unflushed_max;
+    }
+
+    /// Leases money to `holder`: less as the wallet empties, so that others find some. Who has idle
+    /// money that stands against a refusal is added to `recalls`.
+    pub(super) fn fund(
+        &mut self,
+        fund: &Fund,
+        holder: HolderIndex,
+        holders: u32,
+        recalls: &mut Letters,
+    ) -> Funded {
+        let wallet = self.entry(fund.owner);
+        let free = wallet.free();
+        let enough = fund.least.max(Amount::from_micros(1));
+        if free >= enough {
+            let part = free.micros() / (2 * i64::from(holders.max(1)));
+            let granted = Amount::from_micros(part).max(enough).min(fund.most.max(enough));
+            let lease = wallet.lease_of(holder);
+            lease.granted = lease.granted.saturating_add(granted);
+            return Funded::Granted(granted);
+        }
+        let known = recalls.len();
+        let idle = wallet.leases.iter().filter(|lease| lease.idle() > Amount::ZERO);
+        let others = idle.map(|lease| lease.holder).filter(|other| *other != holder);
+        recalls.extend(others.map(|other| (other, Mail::RecallMoney(fund.owner))));
+        if recalls.len() > known { Funded::Recall } else { Funded::Empty(free) }
+    }
+
+    /// Money granted to a holder in total.
+    pub(super) fn granted(&self, owner: AccountId, holder: HolderIndex) -> Amount {
+        let wallet = self.wallets.get(&owner);
+        let mut leases = wallet.into_iter().flat_map(|wallet| &wallet.leases);
+        leases.find(|lease| lease.holder == holder).map_or(Amount::ZERO, |lease| lease.granted)
+    }
+
+    /// A holder is gone: what its recorded calls hold and spent stays held and spent, some is kept for
+    /// calls that it may not have recorded, the rest is free (rule 6).
+    pub(super) fn reap(&mut self, holder: HolderIndex, until: EpochSeconds) {
+        for (owner, wallet) in &mut self.wallets {
+            let Some(lease) = wallet.lease_at(holder).copied() else {
+                continue;
+            };
+            let stay = wallet.leases.iter().filter(|other| other.holder != holder);
+            wallet.leases = stay.copied().collect();
+            let amount = lease.idle().min(lease.unflushed_max).max(Amount::ZERO);
+            if amount > Amount::ZERO {
+                wallet.anonymous = wallet.anonymous.saturating_add(amount);
+                self.anonymous.push(Batch { owner: *owner, amount, until });
+            }
+        }
+    }
+
+    /// The holder has recorded all its calls.
+    pub(super) fn nothing_unflushed(&mut self, holder: HolderIndex) {
+        for lease in self.wallets.values_mut().filter_map(|wallet| wallet.lease_at(holder)) {
+            lease.unflushed_max = Amount::ZERO;
+        }
+    }
+
+    /// A call without a holder becomes `holder`'s: its hold comes along. Of a call that was never
+    /// recorded here it comes out of what is kept for such calls, as far as that goes.
+    pub(super) fn inherit(
+        &mut self,
+        owner: Option<AccountId>,
+        holder: HolderIndex,
+        hold: Amount,
+        is_recorded: bool,
+    ) {
+        let Some(owner) = owner else { return };
+        if !is_recorded {
+            self.take_anonymous(owner, hold);
+        }
+        let wallet = self.entry(owner);
+        if !is_recorded {
+            wallet.held = wallet.held.saturating_add(hold);
+        }
+        let lease = wallet.lease_of(holder);
+        lease.granted = lease.granted.saturating_add(hold);
+        lease.held = lease.held.saturating_add(hold);
+    }
+
+    fn take_anonymous(&mut self, owner: AccountId, amount: Amount) {
+        let mut wanted = amount;
+        for batch in self.anonymous.iter_mut().filter(|batch| batch.owner == owner) {
+            let part = wanted.min(batch.amount);
+            batch.amount = batch.amount.saturating_sub(part);
+            wanted = wanted.saturating_sub(part);
+        }
+        self.anonymous.retain(|batch| batch.amount > Amount::ZERO);
+        let wallet = self.entry(owner);
+        wallet.anonymous = wallet.anonymous.saturating_sub(amount.saturating_sub(wanted));
+    }
+
+    pub(super) fn expire_anonymous(&mut self, now: EpochSeconds) {
+        let over = self.anonymous.extract_if(.., |batch| batch.until <= now).collect::<Vec<_>>();
+        for batch in over {
+            let wallet = self.entry(batch.owner);
+            wallet.anonymous = wallet.anonymous.saturating_sub(batch.amount);
+        }
+    }
+
+    /// The embedded hub's one holder has everything.
+    pub(super) fn reap_all(&mut self) {
+        for wallet in self.wallets.values_mut() {
+            (wallet.leases, wallet.anonymous) = (Box::default(), Amount::ZERO);
+        }
+        self.anonymous.clear();
     }
 
     fn entry(&mut self, owner: AccountId) -> &mut Wallet {
-        let fresh = Wallet { config: None, spent: Amount::ZERO, held: Amount::ZERO };
-        self.wallets.entry(owner).or_insert(fresh)
+        self.wallets.entry(owner).or_default()
     }
 
     /// Whether a request with this configuration would change nothing.
@@ -113,6 +336,15 @@ impl Wallets {
             let sum = held.get(owner).copied().unwrap_or_default();
             if wallet.held != sum {
                 return Err(format!("{owner:?}: {:?} held, holds sum to {sum:?}", wallet.held));
+            }
+            wallet.check().map_err(|problem| format!("{owner:?}: {problem}"))?;
+            let batches = self.anonymous.iter().filter(|batch| batch.owner == *owner);
+            let kept = batches.fold(Amount::ZERO, |sum, batch| sum.saturating_add(batch.amount));
+            if kept != wallet.anonymous {
+                return Err(format!(
+                    "{owner:?}: {:?} anonymous, batches of {kept:?}",
+                    wallet.anonymous
+                ));
             }
         }
         Ok(())

@@ -1,0 +1,120 @@
+//! What becomes of a holder's units when it is gone (rule 6): one stays with each recorded call, some
+//! are kept for a while for calls that it may have admitted without recording them, the rest is free.
+
+use crate::clock::EpochSeconds;
+use crate::id::AccountId;
+use crate::state::counters::Counters;
+use crate::state::holders::HolderIndex;
+
+/// Units kept without a name, oldest first.
+pub(super) type Anonymous = Vec<Batch>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Batch {
+    pub(super) counter: AccountId,
+    units: u32,
+    until: EpochSeconds,
+}
+
+impl Counters {
+    /// A holder is gone.
+    pub(in crate::state) fn reap(&mut self, holder: HolderIndex, until: EpochSeconds) {
+        let has = |lease: &super::Leased| lease.holder == holder;
+        let mut ids: Vec<AccountId> = self
+            .by_id
+            .iter()
+            .filter(|(_, counter)| counter.leases.iter().any(has))
+            .map(|(id, _)| *id)
+            .collect();
+        ids.sort_unstable();
+        for id in ids {
+            let units = self.change(id, |counter| {
+                let (gone, stay) = counter.leases.iter().copied().partition::<Vec<_>, _>(has);
+                counter.leases = stay.into();
+                let kept = gone.iter().map(|lease| lease.unflushed_max.min(lease.idle())).sum();
+                counter.named += gone.iter().map(|lease| lease.live).sum::<u32>();
+                counter.anonymous += kept;
+                kept
+            });
+            if let Some(units) = units.filter(|units| *units > 0) {
+                self.anonymous.push(Batch { counter: id, units, until });
+            }
+        }
+    }
+
+    /// The holder has recorded all its calls.
+    pub(in crate::state) fn nothing_unflushed(&mut self, holder: HolderIndex) {
+        let leases = self.by_id.values_mut().flat_map(|counter| &mut counter.leases);
+        for lease in leases.filter(|lease| lease.holder == holder) {
+            lease.unflushed_max = 0;
+        }
+    }
+
+    /// The embedded hub's one holder takes over: nobody else has anything any more. Each call then
+    /// takes its unit along by [`Counters::inherit`].
+    pub(in crate::state) fn reap_all(&mut self) {
+        let ids: Vec<AccountId> = self.by_id.keys().copied().collect();
+        for id in ids {
+            self.change(id, |counter| {
+                (counter.leases, counter.named, counter.anonymous) = (Box::default(), 0, 0);
+            });
+        }
+        self.anonymous.clear();
+    }
+
+    /// A call without a holder becomes `holder`'s, whatever the limits say by now.
+    pub(in crate::state) fn inherit(&mut self, id: AccountId, holder: HolderIndex) {
+        if self.with_shadow(id).is_some() {
+            self.change(id, |counter| {
+                counter.named = counter.named.saturating_sub(1);
+                let lease = counter.lease_of(holder);
+                (lease.granted, lease.live) = (lease.granted + 1, lease.live + 1);
+            });
+        }
+    }
+
+    /// As [`Counters::inherit`], of a call that was never recorded here: its unit is one of those
+    /// kept without a name. When there is none, two faults have met.
+    pub(in crate::state) fn inherit_unknown(&mut self, id: AccountId, holder: HolderIndex) {
+        if self.with_shadow(id).is_none() {
+            return;
+        }
+        let kept = self.take_anonymous(id);
+        self.overshoot += u64::from(!kept);
+        self.change(id, |counter| {
+            counter.anonymous -= u32::from(kept);
+            let lease = counter.lease_of(holder);
+            (lease.granted, lease.live) = (lease.granted + 1, lease.live + 1);
+        });
+    }
+
+    fn take_anonymous(&mut self, id: AccountId) -> bool {
+        let Some(position) = self.anonymous.iter().position(|batch| batch.counter == id) else {
+            return false;
+        };
+        self.anonymous[position].units -= 1;
+        if self.anonymous[position].units == 0 {
+            self.anonymous.remove(position);
+        }
+        true
+    }
+
+    /// Nobody can still have a call on units kept without a name until `now`.
+    pub(in crate::state) fn expire_anonymous(&mut self, now: EpochSeconds) {
+        let over = self.anonymous.extract_if(.., |batch| batch.until <= now).collect::<Vec<_>>();
+        for batch in over {
+            self.change(batch.counter, |counter| counter.anonymous -= batch.units);
+        }
+    }
+
+    pub(super) fn check_anonymous(&self) -> Result<(), String> {
+        for (id, counter) in &self.by_id {
+            let batches = self.anonymous.iter().filter(|batch| batch.counter == *id);
+            let kept: u32 = batches.map(|batch| batch.units).sum();
+            if kept != counter.anonymous {
+                return Err(format!("{id:?}: {} anonymous, batches of {kept}", counter.anonymous));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,298 @@
+//! One call of a holder to a hub that it shares with others: it reports, asks, and is told what others
+//! want of it (lease-protocol, rules 1 to 7). Membership, the hub's clock, learning and reaping.
+//!
+//! The hub reads no clock. Its own advances by what holders claim to have measured, never faster than
+//! real time, and at most by [`CLAIM_MAX_MS`] at once: a deadline that is set with that much added is
+//! never early.
+
+mod reply;
+
+use crate::clock::{EpochSeconds, SECOND_US, second_after, second_of};
+use crate::id::{AccountId, HolderId};
+use crate::state::holders::{Holder, HolderIndex, Letters};
+use crate::state::request::{Answer, Sync};
+use crate::state::{Grants, Shard};
+pub use reply::{Found, Funding, Mail, Message, Reply, Standing, Terms};
+
+/// The longest time that one claim may cover.
+pub const CLAIM_MAX_MS: u64 = 2_000;
+/// Orphans that one exchange hands over, at most.
+const DUE_MAX: usize = 64;
+
+/// What one holder asks of one shard at once. Repeated, late and lost ones change nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Exchange {
+    /// The incarnation that the holder knows; 0: none yet.
+    pub incarnation: u64,
+    /// Grows with each exchange of this holder with this shard; 1 joins.
+    pub number: u64,
+    pub claim: Option<Claim>,
+    /// The number of the last letter received.
+    pub mail_seen: u64,
+    /// `sync` has everything that the holder has: leases, live calls, records.
+    pub complete: bool,
+    /// The holder is going, and has told all: its calls are left to the hub.
+    pub leaving: bool,
+    pub sync: Sync,
+    /// Letters to other holders.
+    pub mail: Vec<(HolderId, Mail)>,
+    /// Holders whose beat stood still for long enough.
+    pub reap: Vec<Standstill>,
+    /// Calls to look up, and to have if they are nobody's.
+    pub find: Vec<CallKey>,
+}
+
+/// The hub's clock stood at `saw_ms` when a reply came, and `elapsed_ms` have passed since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub saw_ms: u64,
+    pub elapsed_ms: u64,
+}
+
+/// A holder whose beat has not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standstill {
+    pub holder: HolderId,
+    pub beat: u64,
+}
+
+/// The name of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallKey {
+    pub account: AccountId,
+    pub call_id: Box<[u8]>,
+}
+
+/// A new incarnation of the shard's memory: it may have lost what happened last, or everything.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Begin {
+    /// Greater than any before.
+    pub incarnation: u64,
+    /// Holders that stand in the database: what they have is learned before anything is granted.
+    pub holders: Vec<HolderId>,
+    /// How long to wait for those that do not report.
+    pub learn_ms: u64,
+    pub call_lease_s: u32,
+    /// Where the hub's clock begins if it has not begun yet, in milliseconds since 1970.
+    pub clock_ms: u64,
+}
+
+/// Who takes part, and since when.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Membership {
+    pub(super) incarnation: u64,
+    /// The hub's clock.
+    pub(super) clock_ms: u64,
+    pub(super) call_lease_s: u32,
+    /// Learning ends then at the latest.
+    pub(super) learning_until_ms: Option<u64>,
+}
+
+impl Membership {
+    fn now(&self) -> EpochSeconds {
+        second_of(us(self.clock_ms))
+    }
+
+    fn claim(&mut self, claim: Claim) {
+        if claim.saw_ms == self.clock_ms {
+            self.clock_ms += claim.elapsed_ms.min(CLAIM_MAX_MS);
+        }
+    }
+
+    fn grants(&self, holder: &Holder) -> Grants {
+        let open = self.learning_until_ms.is_none() && holder.confirmed;
+        if open { Grants::Open } else { Grants::Closed }
+    }
+}
+
+fn us(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX).saturating_mul(SECOND_US / 1_000)
+}
+
+impl Shard {
+    /// Begins a new incarnation on whatever memory there is; an older one is ignored.
+    pub fn begin(&mut self, begin: &Begin) {
+        if begin.incarnation <= self.membership.incarnation {
+            return;
+        }
+        self.membership.incarnation = begin.incarnation;
+        self.membership.call_lease_s = begin.call_lease_s;
+        if self.membership.clock_ms == 0 {
+            self.membership.clock_ms = begin.clock_ms;
+        }
+        self.membership.learning_until_ms = Some(self.membership.clock_ms + begin.learn_ms);
+        let gone: Vec<HolderId> =
+            self.holders.ids().filter(|id| !begin.holders.contains(id)).collect();
+        self.reap_all_of(gone);
+        for id in &begin.holders {
+            let index = self.holders.index(*id);
+            if let Some(holder) = self.holders.at_mut(index) {
+                (holder.confirmed, holder.reported) = (true, false);
+            }
+        }
+        self.end_learning();
+    }
+
+    /// The holder stands in the database now: it may be granted something.
+    pub fn confirm(&mut self, id: HolderId) {
+        if let Some(index) = self.holders.find(id)
+            && let Some(holder) = self.holders.at_mut(index)
+        {
+            holder.confirmed = true;
+        }
+    }
+
+    /// Takes one exchange and answers it.
+    pub fn exchange(&mut self, exchange: &mut Exchange) -> Reply {
+        let id = exchange.sync.holder;
+        if exchange.incarnation != self.membership.incarnation || exchange.incarnation == 0 {
+            if exchange.number == 1 && self.membership.incarnation > 0 {
+                self.join(id);
+            }
+            return self.refused(Standing::OtherIncarnation);
+        }
+        let Some(index) = self.holders.find(id) else {
+            return self.refused(Standing::Gone);
+        };
+        if let Some(standing) = self.beat(index, exchange) {
+            return self.refused(standing);
+        }
+        let mut recalls = Vec::new();
+        let mut reply = self.refused(Standing::Member);
+        self.expire_anonymous();
+        let mut asked = self.asked(&exchange.sync);
+        reply.answer = self.report_and_want(index, exchange, &mut recalls);
+        self.deliver(exchange, recalls);
+        exchange.reap.drain(..).for_each(|standstill| self.reap_if_still(standstill, index));
+        self.end_learning();
+        reply.found = exchange.find.drain(..).map(|key| self.find(&key, index)).collect();
+        self.hand_over_due(index);
+        self.fill(&mut reply, index, &mut asked);
+        if exchange.leaving {
+            self.leave(index);
+        }
+        reply
+    }
+
+    fn join(&mut self, id: HolderId) {
+        let clock_ms = self.membership.clock_ms;
+        if self.holders.find(id).is_none() {
+            let index = self.holders.index(id);
+            if let Some(holder) = self.holders.at_mut(index) {
+                // Who joins has nothing to report; who had something stands in the database.
+                (holder.reported, holder.beat_ms) = (true, clock_ms);
+            }
+        }
+    }
+
+    /// Notes that the holder lives; why its exchange does not count, if it does not.
+    fn beat(&mut self, index: HolderIndex, exchange: &Exchange) -> Option<Standing> {
+        let learning = self.membership.learning_until_ms.is_some();
+        if let Some(claim) = exchange.claim {
+            self.membership.claim(claim);
+        }
+        let holder = self.holders.at_mut(index)?;
+        if exchange.number <= holder.exchange {
+            return Some(Standing::Outdated);
+        }
+        holder.exchange = exchange.number;
+        holder.beat += 1;
+        holder.beat_ms = self.membership.clock_ms;
+        holder.has_seen(exchange.mail_seen);
+        if learning && !holder.reported && !exchange.complete {
+            return Some(Standing::Unreported);
+        }
+        holder.reported = true;
+        None
+    }
+
+    fn expire_anonymous(&mut self) {
+        let now = self.membership.now();
+        self.counters.expire_anonymous(now);
+        self.wallets.expire_anonymous(now);
+    }
+
+    fn report_and_want(
+        &mut self,
+        index: HolderIndex,
+        exchange: &mut Exchange,
+        recalls: &mut Letters,
+    ) -> Answer {
+        let holder = self.holders.at(index);
+        let grants = holder.map_or(Grants::Closed, |holder| self.membership.grants(holder));
+        let now = self.membership.now();
+        self.take_sync(&mut exchange.sync, (index, now), grants, recalls)
+    }
+
+    fn deliver(&mut self, exchange: &mut Exchange, recalls: Letters) {
+        let named = exchange.mail.drain(..);
+        let letters = named.filter_map(|(to, mail)| Some((self.holders.find(to)?, mail)));
+        for (to, mail) in recalls.into_iter().chain(letters).collect::<Letters>() {
+            if let Some(holder) = self.holders.at_mut(to) {
+                holder.post(mail);
+            }
+        }
+    }
+
+    /// A compare-and-set on the beat: whoever lives has moved it.
+    fn reap_if_still(&mut self, standstill: Standstill, by: HolderIndex) {
+        let Some(index) = self.holders.find(standstill.holder).filter(|index| *index != by) else {
+            return;
+        };
+        let still = self.holders.at(index).is_some_and(|holder| holder.beat == standstill.beat);
+        if still && self.membership.learning_until_ms.is_none() {
+            self.reap(index);
+        }
+    }
+
+    /// What a holder answered, it answered with deadlines of at most one call lease after its last
+    /// exchange: nobody can have a call of it later than that.
+    fn reap(&mut self, index: HolderIndex) {
+        let Some(holder) = self.holders.remove(index) else {
+            return;
+        };
+        let lease_ms = u64::from(self.membership.call_lease_s) * 1_000;
+        let last = second_after(us(holder.beat_ms + lease_ms + CLAIM_MAX_MS));
+        let slack = second_after(us(CLAIM_MAX_MS));
+        self.calls.orphan(index, |deadline| last.max(deadline.saturating_add(slack)));
+        self.counters.reap(index, last);
+        self.wallets.reap(index, last);
+    }
+
+    fn reap_all_of(&mut self, holders: Vec<HolderId>) {
+        for id in holders {
+            if let Some(index) = self.holders.find(id) {
+                self.reap(index);
+            }
+        }
+    }
+
+    /// A graceful end: everything is recorded, so nothing is kept without a name.
+    fn leave(&mut self, index: HolderIndex) {
+        self.counters.nothing_unflushed(index);
+        self.wallets.nothing_unflushed(index);
+        self.reap(index);
+    }
+
+    /// Learning ends when all who stand in the database have reported, or can have nothing any more.
+    fn end_learning(&mut self) {
+        let Some(until_ms) = self.membership.learning_until_ms else {
+            return;
+        };
+        let over = self.membership.clock_ms >= until_ms;
+        if over || self.holders.iter().all(|holder| holder.reported) {
+            self.membership.learning_until_ms = None;
+            let missing = self.holders.iter().filter(|holder| !holder.reported);
+            let missing: Vec<HolderId> = missing.map(|holder| holder.id).collect();
+            self.reap_all_of(missing);
+        }
+    }
+
+    /// Calls that nobody renewed in time go to whoever asks: it ends them, and makes their records.
+    fn hand_over_due(&mut self, index: HolderIndex) {
+        let now = self.membership.now();
+        for live in self.calls.hand_over_due(index, now, DUE_MAX) {
+            self.inherit(live, index);
+        }
+    }
+}
