@@ -39,6 +39,17 @@ enum Grants {
     Closed,
 }
 
+/// Whose sync it is, and how it counts.
+#[derive(Clone, Copy, Debug)]
+struct Report {
+    holder: HolderIndex,
+    now: EpochSeconds,
+    /// The holder tells all it has, in place of what is known of it.
+    complete: bool,
+    /// The holder's number of its next record; 0: it does not count them.
+    record: u64,
+}
+
 /// The state of one logical shard.
 #[derive(Debug, Default)]
 pub struct Shard {
@@ -116,19 +127,20 @@ impl Shard {
     /// As [`Shard::apply`] of a [`Request::Sync`], which it leaves empty to be filled again.
     pub fn sync(&mut self, sync: &mut Sync, now_us: i64) -> Answer {
         let holder = self.holders.index(sync.holder);
-        let mut recalls = Vec::new();
-        self.take_sync(sync, (holder, second_of(now_us)), Grants::Open, &mut recalls)
+        let report = Report { holder, now: second_of(now_us), complete: false, record: 0 };
+        self.take_sync(sync, report, Grants::Open, &mut Vec::new())
     }
 
     /// What one holder reports, then what it wants.
     fn take_sync(
         &mut self,
         sync: &mut Sync,
-        (holder, now): (HolderIndex, EpochSeconds),
+        mut report: Report,
         grants: Grants,
         recalls: &mut Letters,
     ) -> Answer {
         let mut answer = Answer::default();
+        let (holder, now) = (report.holder, report.now);
         self.calls.forget_expired(now, FORGET_PER_SYNC);
         sync.holdings.drain(..).for_each(|holding| self.counters.report(&holding, holder));
         sync.purses.drain(..).for_each(|purse| self.wallets.report(&purse, holder));
@@ -146,7 +158,7 @@ impl Shard {
                     answer.rejected.extend(is_rejected.then_some(position));
                 }
                 Event::Adopted { call, lease } => {
-                    if self.adopt(call, lease, holder, now) == Taken::Refused {
+                    if self.adopt(call, lease, report) == Taken::Refused {
                         answer.rejected.push(position);
                     }
                 }
@@ -158,7 +170,8 @@ impl Shard {
                 }
                 Event::Withdrawn(call) => self.withdraw(&call, holder),
                 Event::Ended(record) => {
-                    self.end(record, holder, now);
+                    self.end(record, report);
+                    report.record += u64::from(report.record > 0);
                     self.calls.forget_expired(now, FORGET_PER_END);
                 }
             }
@@ -221,16 +234,28 @@ impl Shard {
         }
     }
 
-    fn adopt(&mut self, call: Call, lease: Lease, holder: HolderIndex, now: EpochSeconds) -> Taken {
+    /// The unit and hold of a call come along, but in a complete report, which has them already.
+    fn adopt(&mut self, call: Call, lease: Lease, report: Report) -> Taken {
+        let Report { holder, now, complete, .. } = report;
         let (hold, account) = (lease.hold, call.account());
         let owner = wallets::owner_of(&call, &self.counters);
         let before = self.hold_of(&call);
         let taken = self.calls.adopt(call, lease, holder, now);
         match taken {
+            Taken::Orphan if complete => {
+                self.counters.ends(account, HolderIndex::NONE);
+                self.counters.goes_live(account, holder);
+                self.wallets.rehold(owner, HolderIndex::NONE, before, Amount::ZERO);
+                self.wallets.rehold(owner, holder, Amount::ZERO, hold);
+            }
             Taken::Orphan => {
                 self.counters.inherit(account, holder);
                 self.wallets.inherit(owner, holder, before, true);
                 self.wallets.rehold(owner, holder, before, hold);
+            }
+            Taken::Unknown if complete => {
+                self.counters.goes_live(account, holder);
+                self.wallets.rehold(owner, holder, Amount::ZERO, hold);
             }
             Taken::Unknown => {
                 self.counters.inherit_unknown(account, holder);
@@ -257,27 +282,33 @@ impl Shard {
     }
 
     /// A call only moves forward: what has ended stays ended; a correction replaces an expiry. The end
-    /// of a call of which nothing is known counts too: its admission may be lost (rule 12).
-    fn end(&mut self, record: Arc<Record>, holder: HolderIndex, now: EpochSeconds) {
+    /// of a call of which nothing is known counts too: its admission may be lost (rule 12). In a
+    /// complete report the holder's money is already without what its records cost.
+    fn end(&mut self, record: Arc<Record>, report: Report) {
         let owner = wallets::owner_of(&record.call, &self.counters);
-        match self.calls.end(&record, holder) {
+        let payer = if report.complete { HolderIndex::NONE } else { report.holder };
+        match self.calls.end(&record, report.holder) {
             Some(Entry::Live(live)) => {
-                self.counters.ends(record.call.account(), holder);
-                self.wallets.settle(owner, holder, live.lease.hold, &record);
+                self.counters.ends(record.call.account(), live.holder);
+                self.wallets.settle(owner, live.holder, live.lease.hold, &record);
             }
-            Some(Entry::Ended(earlier)) => {
-                self.wallets.correct(owner, holder, &earlier, &record);
+            Some(Entry::Ended(earlier)) => self.wallets.correct(owner, payer, &earlier, &record),
+            None if self.calls.remember(&record, report.now) => {
+                self.wallets.settle(owner, payer, Amount::ZERO, &record);
             }
-            None if self.calls.remember(&record, now) => {
-                self.wallets.settle(owner, holder, Amount::ZERO, &record);
-            }
-            None => return,
+            // It is known, and in the stream if it is not posted yet.
+            None => return self.number(report, None),
         }
-        if !record.call.account().is_shadow() {
+        self.number(report, Some(record));
+    }
+
+    /// Puts a record into the stream, and remembers whose it is. Shadows are never posted.
+    fn number(&mut self, report: Report, record: Option<Arc<Record>>) {
+        if let Some(record) = record.filter(|record| !record.call.account().is_shadow()) {
             self.records.append(record);
-            if let Some(holder) = self.holders.at_mut(holder).filter(|holder| holder.confirmed) {
-                holder.records.push_back(self.records.last);
-            }
+        }
+        if let Some(holder) = self.holders.at_mut(report.holder) {
+            holder.recorded(report.record, self.records.last);
         }
     }
 
@@ -297,10 +328,7 @@ impl Shard {
     fn acknowledge(&mut self, through: u64) {
         self.records.acknowledge(through);
         for holder in self.holders.iter_mut() {
-            while holder.records.front().is_some_and(|number| *number <= through) {
-                holder.records.pop_front();
-                holder.records_acknowledged += 1;
-            }
+            holder.acknowledge(through);
         }
     }
 

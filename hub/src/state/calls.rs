@@ -194,7 +194,7 @@ impl Calls {
         Some(lease)
     }
 
-    /// `holder` has the call from a dead one: by its token, or because it was handed over.
+    /// `holder` has the call from a dead one: by its token, or because it found it here.
     pub(super) fn adopt(
         &mut self,
         call: Call,
@@ -239,55 +239,35 @@ impl Calls {
         }
     }
 
-    /// Gives `holder` at most `count_max` calls that nobody renewed in time.
-    pub(super) fn hand_over_due(
-        &mut self,
-        holder: HolderIndex,
-        now: EpochSeconds,
-        count_max: usize,
-    ) -> Vec<Live> {
+    /// At most `count_max` calls without a holder whose deadline has passed, the oldest first.
+    pub(super) fn due(&self, now: EpochSeconds, count_max: usize) -> Vec<Live> {
         let due = self.orphans.iter().take(count_max).take_while(|orphan| orphan.deadline <= now);
-        let due: Vec<Orphan> = due.cloned().collect();
-        let name = |orphan: &Orphan| AccountId::from_bytes(&orphan.account);
-        due.iter()
-            .filter_map(|orphan| self.hand_over(name(orphan)?, &orphan.call_id, holder))
-            .collect()
+        let account = |orphan: &Orphan| AccountId::from_bytes(&orphan.account);
+        due.filter_map(|orphan| match self.find_named(account(orphan)?, &orphan.call_id)? {
+            Entry::Live(live) => Some((**live).clone()),
+            Entry::Ended(_) => None,
+        })
+        .collect()
     }
 
-    /// Gives `holder` a call that has no holder.
-    pub(super) fn hand_over(
-        &mut self,
-        account: AccountId,
-        call_id: &[u8],
-        holder: HolderIndex,
-    ) -> Option<Live> {
-        let name = self.hasher.name(account, call_id);
-        let table = self.tables.get_mut(name.hash().part(TABLES))?;
-        match table.find_mut(name)? {
-            Entry::Live(live) if live.holder == HolderIndex::NONE => {
-                self.orphans.remove(&Orphan::of(live));
-                live.holder = holder;
-                Some((**live).clone())
-            }
-            _ => None,
-        }
-    }
-
-    /// What was there before, when the record changes anything: a live call of `holder` ends, a later
-    /// revision replaces an earlier one.
+    /// What was there before, when the record changes anything: a live call of `holder` or of nobody
+    /// ends, a later revision replaces an earlier one.
     pub(super) fn end(&mut self, record: &Arc<Record>, holder: HolderIndex) -> Option<Entry> {
         let place = self.place(&record.call);
         let entry = place.table.find_mut(place.name)?;
         match &*entry {
             entry if !same_admission(entry.call(), &record.call) => return None,
             Entry::Ended(earlier) if earlier.revision >= record.revision => return None,
-            Entry::Live(live) if live.holder != holder => return None,
+            Entry::Live(live) if ![holder, HolderIndex::NONE].contains(&live.holder) => {
+                return None;
+            }
             _ => {}
         }
         let before = std::mem::replace(entry, Entry::Ended(Arc::clone(record)));
         let hash = place.name.hash();
-        if matches!(before, Entry::Live(_)) {
+        if let Entry::Live(live) = &before {
             self.live -= 1;
+            self.orphans.remove(&Orphan::of(live));
             self.tombstones.push_back(Tombstone::new(hash, record));
         }
         Some(before)

@@ -11,14 +11,11 @@ use crate::clock::{EpochSeconds, SECOND_US, second_after, second_of};
 use crate::id::{AccountId, HolderId};
 use crate::state::holders::{Holder, HolderIndex, Letters};
 use crate::state::request::{Answer, Sync};
-use crate::state::{Grants, Shard};
+use crate::state::{Grants, Report, Shard};
 pub use reply::{Found, Funding, Mail, Message, Reply, Standing, Terms};
 
 /// The longest time that one claim may cover.
 pub const CLAIM_MAX_MS: u64 = 2_000;
-/// Orphans that one exchange hands over, at most.
-const DUE_MAX: usize = 64;
-
 /// What one holder asks of one shard at once. Repeated, late and lost ones change nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Exchange {
@@ -29,16 +26,19 @@ pub struct Exchange {
     pub claim: Option<Claim>,
     /// The number of the last letter received.
     pub mail_seen: u64,
-    /// `sync` has everything that the holder has: leases, live calls, records.
+    /// `sync` has everything that the holder has, in place of what the hub knows of it: what it holds
+    /// now as granted, its live calls as adopted, and records that have not reached the ledger.
     pub complete: bool,
     /// The holder is going, and has told all: its calls are left to the hub.
     pub leaving: bool,
     pub sync: Sync,
+    /// The number of the first record in `sync`: a holder numbers its records at a shard from 1.
+    pub first_record: u64,
     /// Letters to other holders.
     pub mail: Vec<(HolderId, Mail)>,
     /// Holders whose beat stood still for long enough.
     pub reap: Vec<Standstill>,
-    /// Calls to look up, and to have if they are nobody's.
+    /// Calls to look up.
     pub find: Vec<CallKey>,
 }
 
@@ -128,6 +128,8 @@ impl Shard {
             let index = self.holders.index(*id);
             if let Some(holder) = self.holders.at_mut(index) {
                 (holder.confirmed, holder.reported) = (true, false);
+                holder.mail_seen = 0;
+                holder.mail.clear();
             }
         }
         self.end_learning();
@@ -160,14 +162,13 @@ impl Shard {
         let mut recalls = Vec::new();
         let mut reply = self.refused(Standing::Member);
         self.expire_anonymous();
-        let mut asked = self.asked(&exchange.sync);
+        let asked = self.asked(&exchange.sync);
         reply.answer = self.report_and_want(index, exchange, &mut recalls);
         self.deliver(exchange, recalls);
         exchange.reap.drain(..).for_each(|standstill| self.reap_if_still(standstill, index));
         self.end_learning();
-        reply.found = exchange.find.drain(..).map(|key| self.find(&key, index)).collect();
-        self.hand_over_due(index);
-        self.fill(&mut reply, index, &mut asked);
+        reply.found = exchange.find.drain(..).map(|key| self.find(&key)).collect();
+        self.fill(&mut reply, index, &asked);
         if exchange.leaving {
             self.leave(index);
         }
@@ -220,8 +221,25 @@ impl Shard {
     ) -> Answer {
         let holder = self.holders.at(index);
         let grants = holder.map_or(Grants::Closed, |holder| self.membership.grants(holder));
-        let now = self.membership.now();
-        self.take_sync(&mut exchange.sync, (index, now), grants, recalls)
+        if exchange.complete {
+            self.disown(index);
+        }
+        let report = Report {
+            holder: index,
+            now: self.membership.now(),
+            complete: exchange.complete,
+            record: exchange.first_record,
+        };
+        self.take_sync(&mut exchange.sync, report, grants, recalls)
+    }
+
+    /// What the hub knows of a holder gives way to what it reports: its calls are nobody's until it
+    /// names them.
+    fn disown(&mut self, index: HolderIndex) {
+        let last = self.last_deadline(index);
+        self.counters.nothing_unflushed(index);
+        self.wallets.nothing_unflushed(index);
+        self.leave_calls(index, last);
     }
 
     fn deliver(&mut self, exchange: &mut Exchange, recalls: Letters) {
@@ -245,14 +263,23 @@ impl Shard {
         }
     }
 
+    fn reap(&mut self, index: HolderIndex) {
+        let last = self.last_deadline(index);
+        self.leave_calls(index, last);
+        self.holders.remove(index);
+    }
+
     /// What a holder answered, it answered with deadlines of at most one call lease after its last
     /// exchange: nobody can have a call of it later than that.
-    fn reap(&mut self, index: HolderIndex) {
-        let Some(holder) = self.holders.remove(index) else {
-            return;
-        };
+    fn last_deadline(&self, index: HolderIndex) -> EpochSeconds {
+        let beat_ms = self.holders.at(index).map_or(0, |holder| holder.beat_ms);
         let lease_ms = u64::from(self.membership.call_lease_s) * 1_000;
-        let last = second_after(us(holder.beat_ms + lease_ms + CLAIM_MAX_MS));
+        second_after(us(beat_ms + lease_ms + CLAIM_MAX_MS))
+    }
+
+    /// The holder's calls are nobody's now, with their units and holds; `last` is the deadline of
+    /// those that nobody knows.
+    fn leave_calls(&mut self, index: HolderIndex, last: EpochSeconds) {
         let slack = second_after(us(CLAIM_MAX_MS));
         self.calls.orphan(index, |deadline| last.max(deadline.saturating_add(slack)));
         self.counters.reap(index, last);
@@ -285,14 +312,6 @@ impl Shard {
             let missing = self.holders.iter().filter(|holder| !holder.reported);
             let missing: Vec<HolderId> = missing.map(|holder| holder.id).collect();
             self.reap_all_of(missing);
-        }
-    }
-
-    /// Calls that nobody renewed in time go to whoever asks: it ends them, and makes their records.
-    fn hand_over_due(&mut self, index: HolderIndex) {
-        let now = self.membership.now();
-        for live in self.calls.hand_over_due(index, now, DUE_MAX) {
-            self.inherit(live, index);
         }
     }
 }

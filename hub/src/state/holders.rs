@@ -37,15 +37,40 @@ pub(super) struct Holder {
     pub(super) mail_seen: u64,
     /// Follow the letter numbered `mail_seen`.
     pub(super) mail: VecDeque<Mail>,
-    /// The numbers of its records on their way to the ledger, and how many have reached it.
-    pub(super) records: VecDeque<u64>,
+    /// Its records on their way to the ledger.
+    records: VecDeque<OwnRecord>,
+    /// The number of its last record here, and of the last that has reached the ledger.
+    record: u64,
     pub(super) records_acknowledged: u64,
+}
+
+/// A record by its holder's number, and by its number in the shard's stream.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct OwnRecord {
+    own: u64,
+    streamed: u64,
 }
 
 impl Holder {
     pub(super) fn post(&mut self, mail: Mail) {
         if self.mail.len() < MAILBOX_MAX && !self.mail.contains(&mail) {
             self.mail.push_back(mail);
+        }
+    }
+
+    /// A record of this holder is in the ledger once the stream has reached it up to `streamed`.
+    pub(super) fn recorded(&mut self, own: u64, streamed: u64) {
+        if own > self.record {
+            self.record = own;
+            self.records.push_back(OwnRecord { own, streamed });
+        }
+    }
+
+    /// The ledger has all records of the stream up to and including this one.
+    pub(super) fn acknowledge(&mut self, through: u64) {
+        while let Some(record) = self.records.front().filter(|record| record.streamed <= through) {
+            self.records_acknowledged = record.own;
+            self.records.pop_front();
         }
     }
 

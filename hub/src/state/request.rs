@@ -87,7 +87,7 @@ pub enum Event {
         call: Call,
         lease: Lease,
     },
-    /// A call that this holder has from a dead one, by its token or because the hub handed it over.
+    /// A call that this holder has from a dead one, by its token or because it found it at the hub.
     /// Its unit and hold come along.
     Adopted {
         call: Call,

@@ -13,6 +13,9 @@ use crate::state::holders::HolderIndex;
 use crate::state::request::{Answer, Event, Sync};
 use crate::state::wallets;
 
+/// Orphans that one reply names, at most.
+const DUE_MAX: usize = 64;
+
 /// The hub's answer to an exchange.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
@@ -23,14 +26,16 @@ pub struct Reply {
     /// Nothing is granted while the hub learns what holders have.
     pub learning: bool,
     pub answer: Answer,
-    /// Of every counter asked for.
+    /// Of every counter that the exchange names.
     pub terms: Vec<Terms>,
-    /// Of every wallet asked for.
+    /// Of every wallet that the exchange names.
     pub funding: Vec<Funding>,
     /// One for each call looked up, in order.
     pub found: Vec<Found>,
     /// Letters after the one numbered [`super::Exchange::mail_seen`].
     pub mail: Vec<Mail>,
+    /// Calls without a holder that nobody renewed in time: who is told ends them.
+    pub due: Vec<Live>,
     /// How the beats of all holders stand.
     pub beats: Vec<(HolderId, u64)>,
     /// Records of this holder that have reached the ledger, in total.
@@ -74,8 +79,8 @@ pub struct Funding {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
     Nothing,
-    /// Live at this holder; the asker itself if it was nobody's.
-    At(HolderId, Live),
+    /// Live at this holder; `None`: at none, so that who asks may adopt or end it.
+    Live(Option<HolderId>, Live),
     Ended(Arc<Record>),
 }
 
@@ -86,8 +91,6 @@ pub enum Mail {
     Recall(AccountId),
     /// Others want money of this wallet: give back what is idle.
     RecallMoney(AccountId),
-    /// A call without a holder is this holder's now.
-    HandedOver(Live),
     /// A question or answer of another gateway.
     Message(Message),
 }
@@ -121,6 +124,8 @@ impl Shard {
             counters: sync.wants.iter().map(|want| want.counter).collect(),
             wallets: sync.funds.iter().map(|fund| fund.owner).collect(),
         };
+        asked.counters.extend(sync.holdings.iter().map(|holding| holding.counter));
+        asked.wallets.extend(sync.purses.iter().map(|purse| purse.owner));
         for event in &sync.events {
             match event {
                 Event::Wanted { call, .. } => asked.add(call, None),
@@ -145,21 +150,18 @@ impl Shard {
             funding: Vec::new(),
             found: Vec::new(),
             mail: Vec::new(),
+            due: Vec::new(),
             beats: Vec::new(),
             records_acknowledged: 0,
         }
     }
 
-    pub(super) fn fill(&mut self, reply: &mut Reply, index: HolderIndex, asked: &mut Asked) {
+    pub(super) fn fill(&mut self, reply: &mut Reply, index: HolderIndex, asked: &Asked) {
         if let Some(holder) = self.holders.at(index) {
             reply.mail.extend(holder.mail.iter().cloned());
             reply.records_acknowledged = holder.records_acknowledged;
         }
-        for mail in &reply.mail {
-            if let Mail::HandedOver(live) = mail {
-                asked.add(&live.call, wallets::owner_of(&live.call, &self.counters));
-            }
-        }
+        reply.due = self.calls.due(self.membership.now(), DUE_MAX);
         let holders = self.holders.confirmed();
         for counter in &asked.counters {
             let unflushed_max = self.counters.unflushed_max(*counter, index, holders);
@@ -175,28 +177,14 @@ impl Shard {
         reply.learning = self.membership.learning_until_ms.is_some();
     }
 
-    /// A call by its name: one that is nobody's becomes the asker's.
-    pub(super) fn find(&mut self, key: &CallKey, index: HolderIndex) -> Found {
-        if let Some(live) = self.calls.hand_over(key.account, &key.call_id, index) {
-            self.inherit(live, index);
-        }
+    pub(super) fn find(&self, key: &CallKey) -> Found {
         match self.calls.find_named(key.account, &key.call_id) {
-            Some(Entry::Live(live)) => match self.holders.at(live.holder) {
-                Some(holder) => Found::At(holder.id, (**live).clone()),
-                None => Found::Nothing,
-            },
+            Some(Entry::Live(live)) => {
+                let holder = self.holders.at(live.holder).map(|holder| holder.id);
+                Found::Live(holder, (**live).clone())
+            }
             Some(Entry::Ended(record)) => Found::Ended(Arc::clone(record)),
             None => Found::Nothing,
-        }
-    }
-
-    /// A call that was nobody's is `index`'s now, with its unit and hold; it hears of it by mail.
-    pub(super) fn inherit(&mut self, live: Live, index: HolderIndex) {
-        let owner = wallets::owner_of(&live.call, &self.counters);
-        self.counters.inherit(live.call.account(), index);
-        self.wallets.inherit(owner, index, live.lease.hold, true);
-        if let Some(holder) = self.holders.at_mut(index) {
-            holder.post(Mail::HandedOver(live));
         }
     }
 }
