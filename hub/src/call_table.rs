@@ -96,7 +96,7 @@ impl<L: Kept> Slot<L> {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CallTable<L>(HashTable<Slot<L>>);
 
 impl<L> Default for CallTable<L> {

@@ -51,7 +51,7 @@ struct Report {
 }
 
 /// The state of one logical shard.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Shard {
     holders: Holders,
     membership: Membership,
@@ -59,10 +59,12 @@ pub struct Shard {
     wallets: Wallets,
     calls: Calls,
     records: RecordStream,
+    /// Calls adopted without a unit kept for them, in total: 0 unless two faults met.
+    overshoot: u64,
 }
 
 /// Finished calls on their way to the ledger, numbered from 1 without a gap.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct RecordStream {
     last: u64,
     /// The record numbered `last` is at the back.
@@ -146,6 +148,12 @@ impl Shard {
         sync.purses.drain(..).for_each(|purse| self.wallets.report(&purse, holder));
         for (position, event) in sync.events.drain(..).enumerate() {
             match event {
+                // A complete report: the unit and hold of the call are in its holdings.
+                Event::Admitted { call, lease } if report.complete => {
+                    if self.adopt(call, lease, report) == Taken::Refused {
+                        answer.rejected.push(position);
+                    }
+                }
                 Event::Admitted { call, lease } => {
                     if self.admit(call, lease, holder, now) == Admitted::Rejected {
                         answer.rejected.push(position);
@@ -158,7 +166,8 @@ impl Shard {
                     answer.rejected.extend(is_rejected.then_some(position));
                 }
                 Event::Adopted { call, lease } => {
-                    if self.adopt(call, lease, report) == Taken::Refused {
+                    let inherits = Report { complete: false, ..report };
+                    if self.adopt(call, lease, inherits) == Taken::Refused {
                         answer.rejected.push(position);
                     }
                 }
@@ -170,8 +179,7 @@ impl Shard {
                 }
                 Event::Withdrawn(call) => self.withdraw(&call, holder),
                 Event::Ended(record) => {
-                    self.end(record, report);
-                    report.record += u64::from(report.record > 0);
+                    self.end(record, &mut report);
                     self.calls.forget_expired(now, FORGET_PER_END);
                 }
             }
@@ -258,7 +266,9 @@ impl Shard {
                 self.wallets.rehold(owner, holder, Amount::ZERO, hold);
             }
             Taken::Unknown => {
-                self.counters.inherit_unknown(account, holder);
+                // A hub that is learning hears of calls that it forgot.
+                let kept = self.counters.inherit_unknown(account, holder);
+                self.overshoot += u64::from(!kept && self.membership.learning.is_none());
                 self.wallets.inherit(owner, holder, hold, false);
             }
             Taken::Own | Taken::Refused => {}
@@ -284,31 +294,42 @@ impl Shard {
     /// A call only moves forward: what has ended stays ended; a correction replaces an expiry. The end
     /// of a call of which nothing is known counts too: its admission may be lost (rule 12). In a
     /// complete report the holder's money is already without what its records cost.
-    fn end(&mut self, record: Arc<Record>, report: Report) {
+    fn end(&mut self, record: Arc<Record>, report: &mut Report) {
         let owner = wallets::owner_of(&record.call, &self.counters);
         let payer = if report.complete { HolderIndex::NONE } else { report.holder };
-        match self.calls.end(&record, report.holder) {
+        let is_new = match self.calls.end(&record, report.holder) {
             Some(Entry::Live(live)) => {
                 self.counters.ends(record.call.account(), live.holder);
                 self.wallets.settle(owner, live.holder, live.lease.hold, &record);
+                true
             }
-            Some(Entry::Ended(earlier)) => self.wallets.correct(owner, payer, &earlier, &record),
+            Some(Entry::Ended(earlier)) => {
+                self.wallets.correct(owner, payer, &earlier, &record);
+                true
+            }
             None if self.calls.remember(&record, report.now) => {
-                self.wallets.settle(owner, payer, Amount::ZERO, &record);
+                self.wallets.settle_unknown(owner, payer, &record);
+                true
             }
-            // It is known, and in the stream if it is not posted yet.
-            None => return self.number(report, None),
+            None => false,
+        };
+        // Shadows are never posted.
+        if !record.call.account().is_shadow() {
+            self.stream(record, report, is_new);
         }
-        self.number(report, Some(record));
     }
 
-    /// Puts a record into the stream, and remembers whose it is. Shadows are never posted.
-    fn number(&mut self, report: Report, record: Option<Arc<Record>>) {
-        if let Some(record) = record.filter(|record| !record.call.account().is_shadow()) {
+    /// Puts a new record on its way to the ledger, and notes whose it is. One that is known is on its
+    /// way already, or there.
+    fn stream(&mut self, record: Arc<Record>, report: &mut Report, is_new: bool) {
+        if is_new {
             self.records.append(record);
         }
-        if let Some(holder) = self.holders.at_mut(report.holder) {
-            holder.recorded(report.record, self.records.last);
+        if report.record > 0 {
+            if let Some(holder) = self.holders.at_mut(report.holder) {
+                holder.recorded(report.record, self.records.last);
+            }
+            report.record += 1;
         }
     }
 
@@ -330,6 +351,11 @@ impl Shard {
         for holder in self.holders.iter_mut() {
             holder.acknowledge(through);
         }
+    }
+
+    /// Calls adopted without a unit kept for them, in total.
+    pub fn overshoot(&self) -> u64 {
+        self.overshoot
     }
 
     /// Whether nothing ever happened here.

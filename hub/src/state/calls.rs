@@ -68,7 +68,7 @@ fn low_half(record: &Record) -> u32 {
     u32::try_from(half).unwrap_or(u32::MAX)
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Calls {
     /// Not part of the state: only where an entry lies depends on it.
     hasher: CallHasher,

@@ -97,13 +97,11 @@ pub(super) struct Organization {
 }
 
 /// All counters of one shard and the totals that bind them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Counters {
     pub(super) organizations: HashMap<AccountId, Organization, FixedState>,
     pub(super) by_id: HashMap<AccountId, Counter, FixedState>,
     anonymous: Anonymous,
-    /// Calls adopted without a unit kept for them, in total: 0 unless two faults met.
-    overshoot: u64,
 }
 
 impl Counters {
@@ -198,16 +196,16 @@ impl Counters {
         let known = recalls.len();
         let (limit, own_idle) = match scope {
             Some(Scope::Organization) => {
-                (total, self.recall_above_floors(organization, holder, recalls))
+                let own_idle = self.recall_above_floors(organization, holder, recalls);
+                // Its own idle units serve it as well, within its floor or not.
+                (total, self.recall(want.counter, holder, recalls) || own_idle)
             }
             _ => (before.cap, self.recall(want.counter, holder, recalls)),
         };
-        let scope = scope.unwrap_or(Scope::Account);
-        let own_idle = own_idle && !want.recalled && scope == Scope::Organization;
-        if recalls.len() > known || own_idle {
+        if recalls.len() > known || (own_idle && !want.recalled) {
             Wanted::Recall
         } else {
-            Wanted::Refused { scope, limit }
+            Wanted::Refused { scope: scope.unwrap_or(Scope::Account), limit }
         }
     }
 
@@ -284,11 +282,6 @@ impl Counters {
     /// Live calls of a counter.
     pub fn live(&self, id: AccountId) -> u32 {
         self.by_id.get(&id).map_or(0, Counter::live)
-    }
-
-    /// Calls adopted without a unit kept for them, in total.
-    pub fn overshoot(&self) -> u64 {
-        self.overshoot
     }
 
     /// Whether nothing was ever configured here.

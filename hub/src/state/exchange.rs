@@ -27,12 +27,14 @@ pub struct Exchange {
     /// The number of the last letter received.
     pub mail_seen: u64,
     /// `sync` has everything that the holder has, in place of what the hub knows of it: what it holds
-    /// now as granted, its live calls as adopted, and records that have not reached the ledger.
+    /// now as granted, the live calls on that as admitted, and records that have not reached the
+    /// ledger. Calls that it is about to adopt come as ever.
     pub complete: bool,
     /// The holder is going, and has told all: its calls are left to the hub.
     pub leaving: bool,
     pub sync: Sync,
-    /// The number of the first record in `sync`: a holder numbers its records at a shard from 1.
+    /// The number of the first record in `sync`: a holder numbers its records at a shard from 1, and
+    /// leaves shadows' out.
     pub first_record: u64,
     /// Letters to other holders.
     pub mail: Vec<(HolderId, Mail)>,
@@ -70,8 +72,11 @@ pub struct Begin {
     pub incarnation: u64,
     /// Holders that stand in the database: what they have is learned before anything is granted.
     pub holders: Vec<HolderId>,
+    /// How long to learn at least: holders that were struck out lately may have left calls that this
+    /// memory does not know.
+    pub learn_min_ms: u64,
     /// How long to wait for those that do not report.
-    pub learn_ms: u64,
+    pub learn_max_ms: u64,
     pub call_lease_s: u32,
     /// Where the hub's clock begins if it has not begun yet, in milliseconds since 1970.
     pub clock_ms: u64,
@@ -84,8 +89,15 @@ pub(super) struct Membership {
     /// The hub's clock.
     pub(super) clock_ms: u64,
     pub(super) call_lease_s: u32,
-    /// Learning ends then at the latest.
-    pub(super) learning_until_ms: Option<u64>,
+    pub(super) learning: Option<Learning>,
+}
+
+/// By the hub's clock, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Learning {
+    pub(super) at_least_until_ms: u64,
+    /// Who has not reported by then has nothing any more.
+    pub(super) at_most_until_ms: u64,
 }
 
 impl Membership {
@@ -100,7 +112,7 @@ impl Membership {
     }
 
     fn grants(&self, holder: &Holder) -> Grants {
-        let open = self.learning_until_ms.is_none() && holder.confirmed;
+        let open = self.learning.is_none() && holder.confirmed;
         if open { Grants::Open } else { Grants::Closed }
     }
 }
@@ -120,14 +132,18 @@ impl Shard {
         if self.membership.clock_ms == 0 {
             self.membership.clock_ms = begin.clock_ms;
         }
-        self.membership.learning_until_ms = Some(self.membership.clock_ms + begin.learn_ms);
+        let clock_ms = self.membership.clock_ms;
+        self.membership.learning = Some(Learning {
+            at_least_until_ms: clock_ms + begin.learn_min_ms,
+            at_most_until_ms: clock_ms + begin.learn_max_ms.max(begin.learn_min_ms),
+        });
         let gone: Vec<HolderId> =
             self.holders.ids().filter(|id| !begin.holders.contains(id)).collect();
         self.reap_all_of(gone);
         for id in &begin.holders {
             let index = self.holders.index(*id);
             if let Some(holder) = self.holders.at_mut(index) {
-                (holder.confirmed, holder.reported) = (true, false);
+                (holder.confirmed, holder.reported, holder.dying) = (true, false, false);
                 holder.mail_seen = 0;
                 holder.mail.clear();
             }
@@ -144,6 +160,49 @@ impl Shard {
         }
     }
 
+    /// Holders that were given up and still stand in the database.
+    pub fn dying(&self) -> Vec<HolderId> {
+        self.holders.iter().filter(|holder| holder.dying).map(|holder| holder.id).collect()
+    }
+
+    /// The holder was struck out of the database: what it had and did not use is free. Not before, so
+    /// that a hub which loses its memory never takes it for one that still has something.
+    pub fn bury(&mut self, id: HolderId) {
+        if let Some(index) = self.holders.find(id)
+            && self.holders.at(index).is_some_and(|holder| holder.dying)
+        {
+            self.reap(index);
+        }
+    }
+
+    /// Holders that do not stand in the database yet.
+    pub fn unconfirmed(&self) -> Vec<HolderId> {
+        self.holders.iter().filter(|holder| !holder.confirmed).map(|holder| holder.id).collect()
+    }
+
+    /// Whether the holder takes part and was not given up.
+    pub fn has_holder(&self, id: HolderId) -> bool {
+        self.living(id).is_some()
+    }
+
+    fn living(&self, id: HolderId) -> Option<HolderIndex> {
+        let lives = |index: &HolderIndex| self.holders.at(*index).is_some_and(|it| !it.dying);
+        self.holders.find(id).filter(lives)
+    }
+
+    pub fn is_learning(&self) -> bool {
+        self.membership.learning.is_some()
+    }
+
+    pub fn incarnation(&self) -> u64 {
+        self.membership.incarnation
+    }
+
+    /// Units of a counter that a holder has.
+    pub fn held(&self, id: HolderId, counter: AccountId) -> u64 {
+        self.holders.find(id).map_or(0, |index| self.counters.held(counter, index))
+    }
+
     /// Takes one exchange and answers it.
     pub fn exchange(&mut self, exchange: &mut Exchange) -> Reply {
         let id = exchange.sync.holder;
@@ -153,7 +212,7 @@ impl Shard {
             }
             return self.refused(Standing::OtherIncarnation);
         }
-        let Some(index) = self.holders.find(id) else {
+        let Some(index) = self.living(id) else {
             return self.refused(Standing::Gone);
         };
         if let Some(standing) = self.beat(index, exchange) {
@@ -188,7 +247,7 @@ impl Shard {
 
     /// Notes that the holder lives; why its exchange does not count, if it does not.
     fn beat(&mut self, index: HolderIndex, exchange: &Exchange) -> Option<Standing> {
-        let learning = self.membership.learning_until_ms.is_some();
+        let learning = self.membership.learning.is_some();
         if let Some(claim) = exchange.claim {
             self.membership.claim(claim);
         }
@@ -240,6 +299,8 @@ impl Shard {
         self.counters.nothing_unflushed(index);
         self.wallets.nothing_unflushed(index);
         self.leave_calls(index, last);
+        self.counters.reap(index, last);
+        self.wallets.reap(index, last);
     }
 
     fn deliver(&mut self, exchange: &mut Exchange, recalls: Letters) {
@@ -258,14 +319,25 @@ impl Shard {
             return;
         };
         let still = self.holders.at(index).is_some_and(|holder| holder.beat == standstill.beat);
-        if still && self.membership.learning_until_ms.is_none() {
-            self.reap(index);
+        if still && self.membership.learning.is_none() {
+            self.give_up(index);
+        }
+    }
+
+    /// A holder counts no longer: its calls are nobody's at once, the rest when it is buried.
+    fn give_up(&mut self, index: HolderIndex) {
+        let last = self.last_deadline(index);
+        self.leave_calls(index, last);
+        if let Some(holder) = self.holders.at_mut(index) {
+            holder.dying = true;
         }
     }
 
     fn reap(&mut self, index: HolderIndex) {
         let last = self.last_deadline(index);
         self.leave_calls(index, last);
+        self.counters.reap(index, last);
+        self.wallets.reap(index, last);
         self.holders.remove(index);
     }
 
@@ -277,13 +349,12 @@ impl Shard {
         second_after(us(beat_ms + lease_ms + CLAIM_MAX_MS))
     }
 
-    /// The holder's calls are nobody's now, with their units and holds; `last` is the deadline of
-    /// those that nobody knows.
+    /// The holder's calls are nobody's now, with their units and holds.
     fn leave_calls(&mut self, index: HolderIndex, last: EpochSeconds) {
         let slack = second_after(us(CLAIM_MAX_MS));
         self.calls.orphan(index, |deadline| last.max(deadline.saturating_add(slack)));
-        self.counters.reap(index, last);
-        self.wallets.reap(index, last);
+        self.counters.orphan(index);
+        self.wallets.orphan(index);
     }
 
     fn reap_all_of(&mut self, holders: Vec<HolderId>) {
@@ -303,12 +374,14 @@ impl Shard {
 
     /// Learning ends when all who stand in the database have reported, or can have nothing any more.
     fn end_learning(&mut self) {
-        let Some(until_ms) = self.membership.learning_until_ms else {
+        let Some(learning) = self.membership.learning else {
             return;
         };
-        let over = self.membership.clock_ms >= until_ms;
-        if over || self.holders.iter().all(|holder| holder.reported) {
-            self.membership.learning_until_ms = None;
+        let clock_ms = self.membership.clock_ms;
+        let all = self.holders.iter().all(|holder| holder.reported);
+        let over = clock_ms >= learning.at_most_until_ms;
+        if over || (all && clock_ms >= learning.at_least_until_ms) {
+            self.membership.learning = None;
             let missing = self.holders.iter().filter(|holder| !holder.reported);
             let missing: Vec<HolderId> = missing.map(|holder| holder.id).collect();
             self.reap_all_of(missing);

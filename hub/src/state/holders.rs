@@ -25,6 +25,8 @@ pub(super) struct Holder {
     pub(super) id: HolderId,
     /// It stands in the database: it may be granted something.
     pub(super) confirmed: bool,
+    /// It was given up, and the database does not know yet.
+    pub(super) dying: bool,
     /// It has told this incarnation all that it has.
     pub(super) reported: bool,
     /// Grows with each exchange: a beat that stands still tells that the holder is gone.
@@ -81,7 +83,7 @@ impl Holder {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Holders(Vec<Option<Holder>>);
 
 impl Holders {
@@ -136,7 +138,7 @@ impl Holders {
 
     /// Those who may be granted something.
     pub(super) fn confirmed(&self) -> u32 {
-        let count = self.iter().filter(|holder| holder.confirmed).count();
+        let count = self.iter().filter(|holder| holder.confirmed && !holder.dying).count();
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 }

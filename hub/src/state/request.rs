@@ -181,7 +181,7 @@ pub struct Purse {
 pub struct Want {
     pub counter: AccountId,
     pub units: u32,
-    /// This holder has already given back what it has idle above floors.
+    /// This holder has nothing idle of it, and has given back what it had idle above floors.
     pub recalled: bool,
 }
 
@@ -214,7 +214,7 @@ pub enum Wanted {
 pub enum Funded {
     /// So much more, at least the least.
     Granted(Amount),
-    /// Other holders have idle money: ask again.
+    /// Holders have idle money, perhaps this one: give it back, and ask again.
     Recall,
     /// All holders together cannot fund the least; so much is left.
     Empty(Amount),

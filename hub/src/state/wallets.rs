@@ -98,7 +98,7 @@ impl Wallet {
 }
 
 /// All wallets of one shard, by owner.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Wallets {
     pub(super) wallets: HashMap<AccountId, Wallet, FixedState>,
     anonymous: Vec<Batch>,
@@ -164,6 +164,19 @@ impl Wallets {
         self.spend(owner, holder, taken(record));
     }
 
+    /// The end of a call that was never recorded here: what is kept for such calls pays first.
+    pub(super) fn settle_unknown(
+        &mut self,
+        owner: Option<AccountId>,
+        payer: HolderIndex,
+        record: &Record,
+    ) {
+        if let Some(owner) = owner {
+            self.take_anonymous(owner, taken(record));
+        }
+        self.spend(owner, payer, taken(record));
+    }
+
     /// A corrected record posts the difference.
     pub(super) fn correct(
         &mut self,
@@ -193,7 +206,7 @@ impl Wallets {
     }
 
     /// Leases money to `holder`: less as the wallet empties, so that others find some. Who has idle
-    /// money that stands against a refusal is added to `recalls`.
+    /// money that stands against a refusal is added to `recalls`, the asker among them.
     pub(super) fn fund(
         &mut self,
         fund: &Fund,
@@ -211,10 +224,10 @@ impl Wallets {
             lease.granted = lease.granted.saturating_add(granted);
             return Funded::Granted(granted);
         }
-        let known = recalls.len();
+        // The asker too: together with what is free here it may be enough.
         let idle = wallet.leases.iter().filter(|lease| lease.idle() > Amount::ZERO);
-        let others = idle.map(|lease| lease.holder).filter(|other| *other != holder);
-        recalls.extend(others.map(|other| (other, Mail::RecallMoney(fund.owner))));
+        let known = recalls.len();
+        recalls.extend(idle.map(|lease| (lease.holder, Mail::RecallMoney(fund.owner))));
         if recalls.len() > known { Funded::Recall } else { Funded::Empty(free) }
     }
 
@@ -225,8 +238,18 @@ impl Wallets {
         leases.find(|lease| lease.holder == holder).map_or(Amount::ZERO, |lease| lease.granted)
     }
 
-    /// A holder is gone: what its recorded calls hold and spent stays held and spent, some is kept for
-    /// calls that it may not have recorded, the rest is free (rule 6).
+    /// The holder's calls are nobody's now: what they hold, and what earlier ones have spent, is no
+    /// longer the holder's.
+    pub(super) fn orphan(&mut self, holder: HolderIndex) {
+        for lease in self.wallets.values_mut().filter_map(|wallet| wallet.lease_at(holder)) {
+            let used = lease.spent.saturating_add(lease.held);
+            lease.returned = lease.returned.saturating_add(used);
+            (lease.spent, lease.held) = (Amount::ZERO, Amount::ZERO);
+        }
+    }
+
+    /// The holder is gone, and its calls are nobody's: what it may hold for unrecorded ones is kept,
+    /// the rest is free (rule 6).
     pub(super) fn reap(&mut self, holder: HolderIndex, until: EpochSeconds) {
         for (owner, wallet) in &mut self.wallets {
             let Some(lease) = wallet.lease_at(holder).copied() else {

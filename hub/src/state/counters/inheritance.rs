@@ -3,7 +3,7 @@
 
 use crate::clock::EpochSeconds;
 use crate::id::AccountId;
-use crate::state::counters::Counters;
+use crate::state::counters::{Counter, Counters, Leased};
 use crate::state::holders::HolderIndex;
 
 /// Units kept without a name, oldest first.
@@ -17,22 +17,27 @@ pub(super) struct Batch {
 }
 
 impl Counters {
-    /// A holder is gone.
+    /// The holder's calls are nobody's now: each keeps its unit, which is no longer the holder's.
+    pub(in crate::state) fn orphan(&mut self, holder: HolderIndex) {
+        for id in self.leased_to(holder) {
+            self.change(id, |counter| {
+                let lease = counter.lease_of(holder);
+                let live = std::mem::take(&mut lease.live);
+                lease.returned += u64::from(live);
+                counter.named += live;
+            });
+        }
+    }
+
+    /// The holder is gone, and its calls are nobody's: what it may have used without recording it is
+    /// kept, the rest is free.
     pub(in crate::state) fn reap(&mut self, holder: HolderIndex, until: EpochSeconds) {
-        let has = |lease: &super::Leased| lease.holder == holder;
-        let mut ids: Vec<AccountId> = self
-            .by_id
-            .iter()
-            .filter(|(_, counter)| counter.leases.iter().any(has))
-            .map(|(id, _)| *id)
-            .collect();
-        ids.sort_unstable();
-        for id in ids {
+        for id in self.leased_to(holder) {
             let units = self.change(id, |counter| {
+                let has = |lease: &Leased| lease.holder == holder;
                 let (gone, stay) = counter.leases.iter().copied().partition::<Vec<_>, _>(has);
                 counter.leases = stay.into();
                 let kept = gone.iter().map(|lease| lease.unflushed_max.min(lease.idle())).sum();
-                counter.named += gone.iter().map(|lease| lease.live).sum::<u32>();
                 counter.anonymous += kept;
                 kept
             });
@@ -40,6 +45,14 @@ impl Counters {
                 self.anonymous.push(Batch { counter: id, units, until });
             }
         }
+    }
+
+    fn leased_to(&self, holder: HolderIndex) -> Vec<AccountId> {
+        let has = |counter: &Counter| counter.leases.iter().any(|lease| lease.holder == holder);
+        let ids = self.by_id.iter().filter(|(_, counter)| has(counter)).map(|(id, _)| *id);
+        let mut ids: Vec<AccountId> = ids.collect();
+        ids.sort_unstable();
+        ids
     }
 
     /// The holder has recorded all its calls.
@@ -74,18 +87,18 @@ impl Counters {
     }
 
     /// As [`Counters::inherit`], of a call that was never recorded here: its unit is one of those
-    /// kept without a name. When there is none, two faults have met.
-    pub(in crate::state) fn inherit_unknown(&mut self, id: AccountId, holder: HolderIndex) {
+    /// kept without a name. False: there was none.
+    pub(in crate::state) fn inherit_unknown(&mut self, id: AccountId, holder: HolderIndex) -> bool {
         if self.with_shadow(id).is_none() {
-            return;
+            return false;
         }
         let kept = self.take_anonymous(id);
-        self.overshoot += u64::from(!kept);
         self.change(id, |counter| {
             counter.anonymous -= u32::from(kept);
             let lease = counter.lease_of(holder);
             (lease.granted, lease.live) = (lease.granted + 1, lease.live + 1);
         });
+        kept
     }
 
     fn take_anonymous(&mut self, id: AccountId) -> bool {

@@ -2,7 +2,7 @@
 //! true at the instant it is decided (rule 9). And the regime: how far a holder may go without asking.
 
 use crate::id::AccountId;
-use crate::state::counters::{Counter, Counters};
+use crate::state::counters::{Counter, Counters, Leased};
 use crate::state::exchange::Mail;
 use crate::state::holders::{HolderIndex, Letters};
 
@@ -90,8 +90,15 @@ impl Counters {
 
     /// Units granted to a holder in total.
     pub(in crate::state) fn granted(&self, id: AccountId, holder: HolderIndex) -> u64 {
-        let counter = self.by_id.get(&id);
-        let mut leases = counter.into_iter().flat_map(|counter| &counter.leases);
-        leases.find(|lease| lease.holder == holder).map_or(0, |lease| lease.granted)
+        self.lease_at(id, holder).map_or(0, |lease| lease.granted)
+    }
+
+    /// Units that a holder has.
+    pub(in crate::state) fn held(&self, id: AccountId, holder: HolderIndex) -> u64 {
+        self.lease_at(id, holder).map_or(0, |lease| lease.units())
+    }
+
+    fn lease_at(&self, id: AccountId, holder: HolderIndex) -> Option<&Leased> {
+        self.by_id.get(&id)?.leases.iter().find(|lease| lease.holder == holder)
     }
 }

@@ -144,7 +144,7 @@ impl Shard {
             standing,
             incarnation: self.membership.incarnation,
             clock_ms: self.membership.clock_ms,
-            learning: self.membership.learning_until_ms.is_some(),
+            learning: self.membership.learning.is_some(),
             answer: Answer::default(),
             terms: Vec::new(),
             funding: Vec::new(),
@@ -174,7 +174,7 @@ impl Shard {
         }
         reply.beats = self.holders.iter().map(|holder| (holder.id, holder.beat)).collect();
         reply.beats.sort_unstable();
-        reply.learning = self.membership.learning_until_ms.is_some();
+        reply.learning = self.membership.learning.is_some();
     }
 
     pub(super) fn find(&self, key: &CallKey) -> Found {
