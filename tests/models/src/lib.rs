@@ -3,8 +3,10 @@
 //! out, the checker finds the sequence of events that breaks one. A change of the protocol changes its
 //! model first, and the runs that must be violated stay so.
 
+pub mod composed;
 pub mod deadlines;
 pub mod exact;
+pub mod money;
 pub mod release;
 pub mod slots;
 pub mod tick;

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use models::{Expected, Outcome, Run, deadlines, exact, release, slots, tick};
+use models::{Expected, Outcome, Run, composed, deadlines, exact, money, release, slots, tick};
 
 /// Explores the models of the lease protocol, the large runs too: some minutes and a few gigabytes.
 #[derive(Debug, Parser)]
@@ -23,7 +23,9 @@ fn main() -> io::Result<ExitCode> {
     as_expected &= run_all(&arguments, "release", &release::RUNS, release::check)?;
     as_expected &= run_all(&arguments, "exact", &exact::RUNS, exact::check)?;
     as_expected &= run_all(&arguments, "deadlines", &deadlines::RUNS, deadlines::check)?;
+    as_expected &= run_all(&arguments, "money", &money::RUNS, money::check)?;
     as_expected &= run_all(&arguments, "tick", &tick::RUNS, tick::check)?;
+    as_expected &= run_all(&arguments, "composed", &composed::RUNS, composed::check)?;
     Ok(if as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -1,6 +1,6 @@
 //! The small runs: what must hold holds, and every rule left out is found out.
 
-use models::{Expected, Outcome, Run, deadlines, exact, release, slots, tick};
+use models::{Expected, Outcome, Run, composed, deadlines, exact, money, release, slots, tick};
 
 fn small<C: Copy>(runs: &[Run<C>], check: fn(C) -> Outcome) {
     let small: Vec<_> = runs.iter().filter(|run| run.small).collect();
@@ -43,6 +43,16 @@ fn the_clock_of_the_hub_never_runs_ahead() {
 }
 
 #[test]
+fn no_money_is_held_or_spent_twice() {
+    small(&money::RUNS, money::check);
+}
+
+#[test]
+fn an_admit_takes_a_slot_and_a_hold_or_neither() {
+    small(&composed::RUNS, composed::check);
+}
+
+#[test]
 fn the_runs_of_the_protocol_are_all_here_and_each_draft_is_refuted() {
     assert_eq!(drafts(&slots::RUNS), ["01", "02", "05", "06", "07", "10"]);
     assert_eq!(drafts(&release::RUNS), ["B1", "B2", "B9"]);
@@ -50,4 +60,7 @@ fn the_runs_of_the_protocol_are_all_here_and_each_draft_is_refuted() {
     assert_eq!(drafts(&exact::RUNS), exact);
     assert_eq!(drafts(&deadlines::RUNS), ["D4", "D5", "D6"]);
     assert_eq!(drafts(&tick::RUNS), ["T3", "T4", "T6", "T7"]);
+    let money: Vec<String> = (12..=26).map(|number| format!("M{number}")).collect();
+    assert_eq!(drafts(&money::RUNS), money);
+    assert_eq!(drafts(&composed::RUNS), ["C05", "C06", "C07", "C08"]);
 }
