@@ -8,11 +8,11 @@ use stateright::{Model, Property};
 use crate::{Expected, Outcome, Run, explore};
 
 /// The protocol's `T_fence`, `T_call` and `D_reclaim`.
-const FENCE: u8 = 3;
-const CALL_LEASE: u8 = 5;
+const FENCE: u8 = 2;
+const CALL_LEASE: u8 = 4;
 const RECLAIM: u8 = 1;
 /// The exploration ends here: everything can have ended by then.
-const TIME_MAX: u8 = 16;
+const TIME_MAX: u8 = 11;
 
 /// What the deadline of an admitted or renewed call counts from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
