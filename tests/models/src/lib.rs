@@ -3,8 +3,13 @@
 //! out, the checker finds the sequence of events that breaks one. A change of the protocol changes its
 //! model first, and the runs that must be violated stay so.
 
+pub mod composed;
+pub mod deadlines;
+pub mod exact;
+pub mod money;
 pub mod release;
 pub mod slots;
+pub mod tick;
 
 use stateright::{Checker, HasDiscoveries, Model};
 
@@ -13,8 +18,8 @@ use stateright::{Checker, HasDiscoveries, Model};
 pub enum Expected {
     /// Every reachable state keeps the invariants.
     Holds,
-    /// A rule is left out, and its counterexample is found.
-    Violated,
+    /// A rule is left out, and a counterexample to the invariant with this name is found.
+    Breaks(&'static str),
 }
 
 /// One exploration of a model.
@@ -44,8 +49,13 @@ impl Outcome {
     pub fn is(&self, expected: Expected) -> bool {
         match expected {
             Expected::Holds => self.violation.is_none() && self.unreached.is_empty(),
-            Expected::Violated => self.violation.is_some(),
+            Expected::Breaks(invariant) => self.broke(invariant),
         }
+    }
+
+    fn broke(&self, invariant: &str) -> bool {
+        let name = self.violation.as_ref().and_then(|(broken, _)| broken.split_once(':'));
+        name.is_some_and(|(name, _)| name == invariant)
     }
 }
 
