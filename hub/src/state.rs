@@ -165,6 +165,8 @@ impl Shard {
                     answer.decided.push(wanted);
                     answer.rejected.extend(is_rejected.then_some(position));
                 }
+                // Who has it may not have reported yet.
+                Event::Adopted { .. } if grants == Grants::Closed => answer.deferred.push(position),
                 Event::Adopted { call, lease } => {
                     let inherits = Report { complete: false, ..report };
                     if self.adopt(call, lease, inherits) == Taken::Refused {
@@ -179,7 +181,9 @@ impl Shard {
                 }
                 Event::Withdrawn(call) => self.withdraw(&call, holder),
                 Event::Ended(record) => {
-                    self.end(record, &mut report);
+                    if !self.end(record, &mut report) {
+                        answer.rejected.push(position);
+                    }
                     self.calls.forget_expired(now, FORGET_PER_END);
                 }
             }
@@ -266,9 +270,8 @@ impl Shard {
                 self.wallets.rehold(owner, holder, Amount::ZERO, hold);
             }
             Taken::Unknown => {
-                // A hub that is learning hears of calls that it forgot.
                 let kept = self.counters.inherit_unknown(account, holder);
-                self.overshoot += u64::from(!kept && self.membership.learning.is_none());
+                self.overshoot += u64::from(!kept);
                 self.wallets.inherit(owner, holder, hold, false);
             }
             Taken::Own | Taken::Refused => {}
@@ -294,7 +297,8 @@ impl Shard {
     /// A call only moves forward: what has ended stays ended; a correction replaces an expiry. The end
     /// of a call of which nothing is known counts too: its admission may be lost (rule 12). In a
     /// complete report the holder's money is already without what its records cost.
-    fn end(&mut self, record: Arc<Record>, report: &mut Report) {
+    /// False: the call is live at another holder, which alone may end it.
+    fn end(&mut self, record: Arc<Record>, report: &mut Report) -> bool {
         let owner = wallets::owner_of(&record.call, &self.counters);
         let payer = if report.complete { HolderIndex::NONE } else { report.holder };
         let is_new = match self.calls.end(&record, report.holder) {
@@ -313,10 +317,12 @@ impl Shard {
             }
             None => false,
         };
+        let has_ended = is_new || self.calls.has_ended(&record.call);
         // Shadows are never posted.
         if !record.call.account().is_shadow() {
             self.stream(record, report, is_new);
         }
+        has_ended
     }
 
     /// Puts a new record on its way to the ledger, and notes whose it is. One that is known is on its

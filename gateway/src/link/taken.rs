@@ -2,6 +2,8 @@
 
 use super::outgoing::{shifted, shifted_record};
 use super::{Beat, Bond, HubClock, Link, Now, Queued, Sent};
+use std::collections::VecDeque;
+
 use hub::call::Call;
 use hub::id::AccountId;
 use hub::state::calls::Live;
@@ -15,6 +17,10 @@ pub enum Effect<F> {
     Freed(F),
     /// The admission, or adoption, is not this holder's: another one of the same name came first.
     Rejected(Call),
+    /// The call did not end: it is another holder's, which must be asked.
+    Elsewhere(Call),
+    /// The adoption, which somebody waits for, cannot be decided now: it is given up.
+    Deferred(Call, F),
     /// A `Wanted` call's answer.
     Decided(Call, Wanted),
     /// No answer to a `Wanted` call: it is being withdrawn.
@@ -98,22 +104,37 @@ impl<F> Link<F> {
         let Sent { inventory, told, records_before, .. } = sent;
         self.records = records_before;
         let mut decided = reply.answer.decided.into_iter();
-        let is_rejected = |position: usize| reply.answer.rejected.contains(&position);
+        let (rejected, deferred) = (reply.answer.rejected, reply.answer.deferred);
         let complete = inventory.is_some();
         let mut position = 0;
         for call in inventory.into_iter().flatten() {
-            if is_rejected(position) {
+            if rejected.contains(&position) {
                 effects.push(Effect::Rejected(call));
             }
             position += 1;
         }
         position += if complete { self.unposted.len() } else { 0 };
+        let mut again = VecDeque::new();
         for queued in told.events {
             let is_told = queued.is_told(complete);
-            let rejected = is_told && is_rejected(position);
+            if is_told && deferred.contains(&position) {
+                match queued {
+                    Queued { event: Event::Adopted { call, .. }, freed: Some(waits) } => {
+                        effects.push(Effect::Deferred(call, waits));
+                    }
+                    own => again.push_back(own),
+                }
+            } else {
+                let rejected = is_told && rejected.contains(&position);
+                if let Event::Ended(record) = &queued.event {
+                    give_up_adoption(&mut again, &record.call, effects);
+                }
+                self.told(queued, complete, rejected, &mut decided, effects);
+            }
             position += usize::from(is_told);
-            self.told(queued, complete, rejected, &mut decided, effects);
         }
+        again.append(&mut self.unsent.events);
+        self.unsent.events = again;
         while self.unposted.front().is_some_and(|first| first.0 <= reply.records_acknowledged) {
             self.unposted.pop_front();
         }
@@ -161,14 +182,16 @@ impl<F> Link<F> {
                 effects.push(Effect::Rejected(call));
             }
             Event::Adopted { call, .. } => effects.push(Effect::Adopted(call)),
-            Event::Ended(record) if !record.call.account().is_shadow() => {
-                self.records += 1;
-                self.unposted.push_back((self.records, record));
+            Event::Ended(record) => {
+                let counts = !record.call.account().is_shadow();
+                self.records += u64::from(counts);
+                if rejected {
+                    effects.push(Effect::Elsewhere(record.call.clone()));
+                } else if counts {
+                    self.unposted.push_back((self.records, record));
+                }
             }
-            Event::Ended(_)
-            | Event::Admitted { .. }
-            | Event::Renewed { .. }
-            | Event::Withdrawn(_) => {}
+            Event::Admitted { .. } | Event::Renewed { .. } | Event::Withdrawn(_) => {}
         }
         effects.extend(freed.map(Effect::Freed));
     }
@@ -187,6 +210,21 @@ impl<F> Link<F> {
                 since_us: since(*holder, *beat),
             })
             .collect();
+    }
+}
+
+/// A call that has ended here is not adopted any more.
+fn give_up_adoption<F>(
+    deferred: &mut VecDeque<Queued<F>>,
+    call: &Call,
+    effects: &mut Vec<Effect<F>>,
+) {
+    let before = deferred.len();
+    deferred.retain(
+        |queued| !matches!(&queued.event, Event::Adopted { call: adopted, .. } if adopted == call),
+    );
+    if deferred.len() < before {
+        effects.push(Effect::Rejected(call.clone()));
     }
 }
 

@@ -214,6 +214,8 @@ impl Calls {
                 (live.holder, live.lease) = (holder, lease);
                 orphan
             }
+            // Nobody has a call whose lease is over.
+            None if lease.deadline <= now => return Taken::Refused,
             _ => {
                 return match self.admit(call, lease, holder, now) {
                     Admitted::New => Taken::Unknown,
@@ -271,6 +273,10 @@ impl Calls {
             self.tombstones.push_back(Tombstone::new(hash, record));
         }
         Some(before)
+    }
+
+    pub(super) fn has_ended(&self, call: &Call) -> bool {
+        matches!(self.entry_of(call), Some(Entry::Ended(_)))
     }
 
     /// Remembers the end of a call of which nothing is known here.

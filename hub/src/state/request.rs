@@ -230,7 +230,9 @@ pub struct Answer {
     pub decided: Vec<Wanted>,
     /// One for each fund, in order.
     pub funded: Vec<Funded>,
-    /// Positions of admissions that another admission of the same `call_id` had preceded: the holder
-    /// undoes them (rule 10).
+    /// Positions of admissions that another admission of the same `call_id` had preceded, which the
+    /// holder undoes (rule 10); of adoptions and ends of calls that are another holder's.
     pub rejected: Vec<usize>,
+    /// Positions of adoptions that cannot be decided while the hub learns: to be told again.
+    pub deferred: Vec<usize>,
 }

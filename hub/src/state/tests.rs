@@ -258,7 +258,8 @@ fn floors_are_kept_free_for_their_owners_and_a_refusal_for_the_total_asks_for_a_
     assert_eq!(want(2, 1, true), refused);
     assert_eq!(want(1, 9, false), Wanted::Granted(3));
     let refused = Wanted::Refused { scope: crate::denial::Scope::Account, limit: 3 };
-    assert_eq!(want(1, 1, false), refused);
+    assert_eq!(want(1, 1, false), Wanted::Recall);
+    assert_eq!(want(1, 1, true), refused);
     assert_eq!(want(0, 9, false), Wanted::Granted(2));
     assert_eq!(want(9, 1, false), Wanted::Unknown);
 }

@@ -2,111 +2,27 @@
 //! on one wallet. It answers through [`Said`]; it knows nothing of the world but the time it is given.
 
 mod hears;
+mod holds;
+mod reports;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use gateway::link::{Inventory, Link, Now, Rhythm};
+use gateway::link::{Link, Now, Rhythm};
 use hub::call::{Call, Cause, Facts, Outcome, Pins, Record, Texts};
 use hub::clock::{EpochSeconds, SECOND_US, second_of};
 use hub::id::{AccountId, HolderId};
 use hub::money::Amount;
-use hub::state::exchange::{CallKey, Exchange, Message, Reply};
-use hub::state::request::{Event, Fund, Granted, Holding, Lease, Purse, Want};
+use hub::state::exchange::{CallKey, Message};
+use hub::state::request::{Event, Fund, Granted, Lease, Want};
 use triomphe::Arc;
 
 use crate::installation;
+pub use holds::{Asked, ClientId, Freed, LiveCall, Said, Stock, Till};
 
 /// How long a request waits for the hub.
 const PATIENCE_US: i64 = 250_000;
 /// A receipt is kept so long after the deadline, in seconds.
 const TOMBSTONE_S: u32 = 600;
-
-pub type ClientId = u64;
-
-/// What a stack asks.
-#[derive(Clone, Debug)]
-pub enum Asked {
-    Admit { account: AccountId, call_id: Box<str> },
-    Renew { account: AccountId, call_id: Box<str> },
-    Release { account: AccountId, call_id: Box<str>, billable_s: u32 },
-}
-
-/// What it is told.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Said {
-    /// Live, at least until then by the gateway's wall clock.
-    Live {
-        until_us: i64,
-    },
-    Ended,
-    NoSlot,
-    NoMoney,
-    Unknown,
-    Unavailable,
-}
-
-/// What becomes free, and who is told, when the hub has an event.
-#[derive(Debug)]
-pub enum Freed {
-    /// A fast admission: one less that the hub does not know.
-    Flushed(AccountId),
-    /// The slot and the rest of the hold of a call that ended, and who waits for its receipt.
-    Slot { account: AccountId, refund: Amount, waiter: Option<ClientId>, holder: HolderId },
-    /// A receipt for a call that had no slot here.
-    Receipt(Option<ClientId>),
-    /// An admission that had a slot and waited for the hub.
-    Admission(ClientId, Box<str>, AccountId),
-}
-
-#[derive(Clone, Debug)]
-pub struct LiveCall {
-    pub call: Call,
-    pub lease: Lease,
-}
-
-/// Units of one account. `used` counts live calls, and those whose end the hub does not know.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Stock {
-    pub lease: u32,
-    pub used: u32,
-    pub granted: u64,
-    pub returned: u64,
-    /// Admits that may be answered before the hub has them, and those that are.
-    pub unflushed_max: u32,
-    pub unflushed: u32,
-}
-
-impl Stock {
-    fn holding(&self, counter: AccountId) -> Holding {
-        let unflushed_max = self.unflushed_max.max(self.unflushed);
-        Holding { counter, granted: self.granted, returned: self.returned, unflushed_max }
-    }
-
-    pub fn idle(&self) -> u32 {
-        self.lease.saturating_sub(self.used)
-    }
-}
-
-/// Money of the wallet: `free` is neither held nor quarantined.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Till {
-    pub free: Amount,
-    pub quarantined: Amount,
-    pub granted: Amount,
-    pub returned: Amount,
-}
-
-impl Till {
-    fn purse(&self) -> Purse {
-        Purse {
-            owner: installation::organization(),
-            granted: self.granted,
-            returned: self.returned,
-            // All that is idle is kept when this holder is gone.
-            unflushed_max: Amount::from_micros(i64::MAX / 4),
-        }
-    }
-}
 
 /// A request that waits.
 #[derive(Clone, Debug)]
@@ -134,6 +50,8 @@ pub struct Node {
     pub live: BTreeMap<Key, LiveCall>,
     /// Calls that the hub has not said are this holder's.
     adopting: BTreeSet<Key>,
+    /// Calls that turned out to be another's after they had ended here.
+    not_ours: BTreeSet<Key>,
     /// Calls of which nobody may be told before the hub has them.
     unflushed: BTreeSet<Key>,
     ended: BTreeMap<Key, EpochSeconds>,
@@ -158,6 +76,7 @@ impl Node {
             live: BTreeMap::new(),
             adopting: BTreeSet::new(),
             unflushed: BTreeSet::new(),
+            not_ours: BTreeSet::new(),
             ended: BTreeMap::new(),
             undecided: BTreeMap::new(),
             wait_for_money: VecDeque::new(),
@@ -309,18 +228,18 @@ impl Node {
 
     fn release(&mut self, key: &Key, billable_s: u32, waiting: Waiting, now: Now) {
         if let Some(known) = self.live.remove(key) {
-            return self.end(known, Cause::Release, billable_s, Some(waiting.client), now);
+            return self.end(&known, Cause::Release, billable_s, Some(waiting.client), now);
         }
         if self.ended.contains_key(key) {
             // The end may not be at the hub yet: the receipt follows it.
-            let receipt = Some(Freed::Receipt(Some(waiting.client)));
-            return self.link.record(Event::Withdrawn(self.nobody(key, now)), receipt, now);
+            let receipt = Some(Freed::Receipt(key.clone(), Some(waiting.client)));
+            return self.link.record(Event::Withdrawn(Self::nobody(key, now)), receipt, now);
         }
         self.look_for(key.clone(), waiting, now);
     }
 
     /// A call that never was: its withdrawal marks a place in the order of events.
-    fn nobody(&self, key: &Key, now: Now) -> Call {
+    fn nobody(key: &Key, now: Now) -> Call {
         let facts = Facts {
             admitted_us: now.wall_us,
             admission: 0,
@@ -341,7 +260,7 @@ impl Node {
     /// A call of this gateway ends; its slot and refund wait for the hub.
     fn end(
         &mut self,
-        known: LiveCall,
+        known: &LiveCall,
         cause: Cause,
         billable_s: u32,
         waiter: Option<ClientId>,
@@ -350,9 +269,9 @@ impl Node {
         let record = record(&known.call, &known.lease, cause, billable_s, now);
         let refund = known.lease.hold.saturating_sub(record.cost);
         self.till.quarantined = self.till.quarantined.saturating_add(refund);
-        let account = known.call.account();
-        let freed = Freed::Slot { account, refund, waiter, holder: self.link.holder() };
-        self.ended.insert(key_of(&known.call), record.forget_at);
+        let key = key_of(&known.call);
+        let freed = Freed::Slot { key: key.clone(), refund, waiter, holder: self.link.holder() };
+        self.ended.insert(key, record.forget_at);
         self.link.record(Event::Ended(record), Some(freed), now);
         if waiter.is_some() {
             self.link.hurry(now);
@@ -368,7 +287,7 @@ impl Node {
             let due: Vec<Key> = due.map(|(key, _)| key.clone()).collect();
             for key in due {
                 if let Some(known) = self.live.remove(&key) {
-                    self.end(known, Cause::Expiry, 1, None, now);
+                    self.end(&known, Cause::Expiry, 1, None, now);
                 }
             }
         }
@@ -395,69 +314,6 @@ impl Node {
         for waiting in tired {
             self.say(waiting.client, Said::Unavailable);
         }
-    }
-
-    pub fn send(&mut self, now: Now) -> Exchange {
-        let inventory = self.link.must_report().then(|| self.inventory());
-        self.link.send(now, inventory, false)
-    }
-
-    /// Everything here, counted anew.
-    fn inventory(&mut self) -> Inventory {
-        let owned = self.live.iter().filter(|(key, _)| !self.adopting.contains(*key));
-        let holds =
-            owned.fold(Amount::ZERO, |sum, (_, known)| sum.saturating_add(known.lease.hold));
-        let waiting = self
-            .undecided
-            .values()
-            .fold(Amount::ZERO, |sum, undecided| sum.saturating_add(undecided.lease.hold));
-        let till = &mut self.till;
-        till.granted =
-            [till.quarantined, holds, waiting].into_iter().fold(till.free, Amount::saturating_add);
-        till.returned = Amount::ZERO;
-        for stock in self.stocks.values_mut() {
-            stock.granted = u64::from(stock.lease);
-            stock.returned = 0;
-        }
-        let owned = self.live.iter().filter(|(key, _)| !self.adopting.contains(*key));
-        Inventory {
-            calls: owned.map(|(_, known)| (known.call.clone(), known.lease)).collect(),
-            holdings: self.stocks.iter().map(|(id, stock)| stock.holding(*id)).collect(),
-            purses: vec![self.till.purse()],
-        }
-    }
-
-    pub fn take(&mut self, reply: Reply, now: Now) {
-        let mut effects = Vec::new();
-        self.link.take(reply, now, &mut effects);
-        self.hear(effects, now);
-    }
-
-    pub fn lost(&mut self, now: Now) {
-        let mut effects = Vec::new();
-        self.link.lost(now, &mut effects);
-        self.hear(effects, now);
-    }
-
-    /// The holder is gone: a new one goes on with what is live.
-    pub fn rejoin(&mut self, holder: HolderId, now: Now) {
-        let fresh = Link::new(holder, self.rhythm);
-        let link = std::mem::replace(&mut self.link, fresh);
-        // Nobody was told of these.
-        for key in std::mem::take(&mut self.unflushed) {
-            if self.live.remove(&key).is_some() {
-                self.stock(key.0).used -= 1;
-            }
-        }
-        let live = self.live.values().map(|known| (known.call.clone(), known.lease)).collect();
-        self.link = link.rejoin(holder, live, now);
-        self.adopting = self.live.keys().cloned().collect();
-        // What lay idle is the hub's again; what is in use comes back with each adoption.
-        for stock in self.stocks.values_mut() {
-            *stock = Stock { used: stock.used, unflushed: 0, ..Stock::default() };
-        }
-        self.till = Till::default();
-        self.is_gone = false;
     }
 }
 

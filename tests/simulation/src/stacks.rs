@@ -230,16 +230,16 @@ impl Stacks {
         Self::ask(world, call, Purpose::Release);
     }
 
-    pub fn hears(world: &mut World, client: ClientId, said: Said) {
+    pub fn hears(world: &mut World, client: ClientId, said: &Said) {
         let Some((call, purpose)) = world.stacks.asked.remove(&client) else {
             return;
         };
-        if said == Said::Unavailable {
+        if *said == Said::Unavailable {
             world.summary.unavailable += u64::from(purpose == Purpose::Admit);
             return Self::no_answer(world, call, purpose);
         }
         match purpose {
-            Purpose::Admit => Self::hears_of_admit(world, call, &said),
+            Purpose::Admit => Self::hears_of_admit(world, call, said),
             Purpose::Renew => {
                 if matches!(said, Said::Ended | Said::Unknown) && world.stacks.is(call, State::Live)
                 {
@@ -248,7 +248,7 @@ impl Stacks {
             }
             Purpose::Release => {
                 if let Some(known) = world.stacks.calls.get_mut(&call) {
-                    known.receipt |= said == Said::Ended;
+                    known.receipt |= *said == Said::Ended;
                 }
                 world.stacks.uncount(call, State::Done);
             }

@@ -1,5 +1,8 @@
 //! The world: what happens when, and to whom. Everything that takes time goes through one queue.
 
+mod delivery;
+mod told;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
@@ -24,8 +27,6 @@ pub const BUSY_US: i64 = 300 * SECOND_US;
 const END_US: i64 = BUSY_US + 240 * SECOND_US;
 /// The wall clock when a world begins.
 const EPOCH_US: i64 = 1_800_000_000 * SECOND_US;
-/// How long a gateway waits for the hub's answer.
-const TIMEOUT_US: i64 = 250_000;
 /// How often a gateway looks for leases that have run out.
 const TICK_US: i64 = 500_000;
 
@@ -201,7 +202,10 @@ pub fn run_told(seed: u64, teller: Option<Teller>) -> Result<Summary, Failure> {
         world.summary.events += 1;
         world.trace(&entry.happening);
         world.happens(entry.happening);
-        invariants::check(&mut world).map_err(|problem| failure(&world, problem))?;
+        if let Err(problem) = invariants::check(&mut world) {
+            world.tell_state();
+            return Err(failure(&world, problem));
+        }
     }
     invariants::check_at_rest(&mut world).map_err(|problem| failure(&world, problem))?;
     world.summary.overshoot = world.hub.shard.overshoot();
@@ -263,15 +267,6 @@ impl World {
         self.at(self.now_us + delay_us, happening);
     }
 
-    /// A time on the way, and whether the message arrives at all.
-    fn travel(&mut self) -> Option<i64> {
-        let lost = self.now_us < BUSY_US && self.rng.random_ratio(1, 200);
-        let slow = self.now_us < BUSY_US && self.rng.random_ratio(1, 100);
-        let usual_us = self.rng.random_range(100..2_000);
-        let delay_us = if slow { self.rng.random_range(0..2 * SECOND_US) } else { usual_us };
-        (!lost).then_some(delay_us)
-    }
-
     pub fn now_at(&self, gateway: usize) -> Now {
         let wall_us = EPOCH_US + self.now_us + self.machines[gateway].wall_off_us;
         Now { boot_us: self.now_us, wall_us }
@@ -299,37 +294,6 @@ impl World {
         let life = machine.life;
         self.after(0, Happening::Wake { gateway, life });
         self.after(TICK_US, Happening::Tick { gateway, life });
-    }
-
-    pub fn tell(&mut self, line: impl FnOnce() -> String) {
-        if let Some(teller) = &mut self.teller {
-            let at_ms = self.now_us / 1_000;
-            teller(&format!("{at_ms} ms: {}", line()));
-        }
-    }
-
-    fn trace(&mut self, happening: &Happening) {
-        match happening {
-            Happening::Ask { gateway, asked, .. } => {
-                self.tell(|| format!("{gateway} is asked {asked:?}"))
-            }
-            Happening::Fault(fault) => self.tell(|| format!("fault {fault:?}")),
-            _ => {}
-        }
-        let kind = match happening {
-            Happening::Ask { gateway, client, .. } => *client << 8 | *gateway as u64,
-            Happening::Hear { client, .. } => *client << 8 | 0x10,
-            Happening::AtHub { gateway, exchange, .. } => exchange.number << 8 | *gateway as u64,
-            Happening::Back { number, .. } => *number << 8 | 0x20,
-            Happening::Timeout { number, .. } => *number << 8 | 0x30,
-            Happening::Wake { gateway, .. } => 0x40 | *gateway as u64,
-            Happening::Tick { gateway, .. } => 0x50 | *gateway as u64,
-            Happening::Stack(_) => 0x60,
-            Happening::Control => 0x70,
-            Happening::Fault(_) => 0x80,
-        };
-        let mixed = self.summary.trace ^ kind ^ self.now_us.cast_unsigned().rotate_left(32);
-        self.summary.trace = mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
     }
 
     /// The machine of a gateway stands still: what would happen there happens when it goes on.
@@ -360,7 +324,7 @@ impl World {
         };
         match happening {
             Happening::Stack(event) => Stacks::happens(self, event),
-            Happening::Hear { client, said } => Stacks::hears(self, client, said),
+            Happening::Hear { client, said } => Stacks::hears(self, client, &said),
             Happening::Control => Control::happens(self),
             Happening::Fault(fault) => faults::happens(self, fault),
             Happening::AtHub { gateway, life, exchange } => self.at_hub(gateway, life, *exchange),
@@ -382,14 +346,13 @@ impl World {
                 });
             }
             Happening::Timeout { gateway, life, number, holder } => {
-                if self.machines[gateway].awaited == number {
-                    self.with_node(gateway, Some(life), |node, now| {
-                        if node.holder() == holder && node.link.due_us().is_none() && !node.is_gone
-                        {
-                            node.lost(now);
-                        }
-                    });
-                }
+                let awaited = self.machines[gateway].awaited == number;
+                self.with_node(gateway, Some(life), |node, now| {
+                    let is_under_way = node.link.due_us().is_none() && !node.is_gone;
+                    if awaited && node.holder() == holder && is_under_way {
+                        node.lost(now);
+                    }
+                });
             }
             Happening::Tick { gateway, life } => {
                 self.with_node(gateway, Some(life), Node::tick);
@@ -403,103 +366,4 @@ impl World {
             _ => {}
         }
     }
-
-    /// Something happens at a gateway; then it sends what is due, and its answers go out.
-    fn with_node(&mut self, gateway: usize, life: Option<u32>, act: impl FnOnce(&mut Node, Now)) {
-        let now = self.now_at(gateway);
-        let fresh = self.new_holder();
-        let machine = &mut self.machines[gateway];
-        let Some(node) = machine.node.as_mut().filter(|_| life.is_none_or(|it| it == machine.life))
-        else {
-            return;
-        };
-        act(node, now);
-        if node.is_gone {
-            node.rejoin(fresh, now);
-        }
-        let said = std::mem::take(&mut node.said);
-        let due_us = node.link.due_us();
-        let exchange = due_us.filter(|due_us| *due_us <= now.boot_us).map(|_| node.send(now));
-        let life = machine.life;
-        if let Some(exchange) = exchange {
-            machine.awaited = exchange.number;
-            self.send(gateway, life, exchange);
-        } else if let Some(due_us) = due_us {
-            self.at(due_us, Happening::Wake { gateway, life });
-        }
-        for (client, said) in said {
-            self.tell(|| format!("{gateway} says {said:?} to {client}"));
-            Stacks::is_said(self, gateway, client, &said);
-            let delay_us = self.rng.random_range(100..1_000);
-            self.after(delay_us, Happening::Hear { client, said });
-        }
-    }
-
-    fn is_cut_off(&self, gateway: usize) -> bool {
-        self.now_us < self.machines[gateway].cut_off_until_us
-    }
-
-    fn send(&mut self, gateway: usize, life: u32, exchange: Exchange) {
-        let (number, holder) = (exchange.number, exchange.sync.holder);
-        self.after(TIMEOUT_US, Happening::Timeout { gateway, life, number, holder });
-        if self.is_cut_off(gateway) {
-            return;
-        }
-        let again = self.now_us < BUSY_US && self.rng.random_ratio(1, 100);
-        for _ in 0..=u32::from(again) {
-            if let Some(delay_us) = self.travel() {
-                let exchange = Box::new(exchange.clone());
-                self.after(delay_us, Happening::AtHub { gateway, life, exchange });
-            }
-        }
-    }
-
-    fn at_hub(&mut self, gateway: usize, life: u32, mut exchange: Exchange) {
-        if self.now_us < self.hub.down_until_us || self.hub.is_unsealed || self.is_cut_off(gateway)
-        {
-            return;
-        }
-        self.summary.exchanges += 1;
-        let (number, holder) = (exchange.number, exchange.sync.holder);
-        let asked = invariants::Before::of(self, &exchange);
-        self.tell(|| format!("{gateway} tells {}", summary_of(&exchange)));
-        let reply = self.hub.shard.exchange(&mut exchange);
-        self.tell(|| {
-            let (answer, terms) = (&reply.answer, &reply.terms);
-            let standing = reply.standing;
-            format!(
-                "{gateway} gets {number}: {standing:?} {answer:?} {terms:?} due {}",
-                reply.due.len()
-            )
-        });
-        asked.judge(self, &reply);
-        if let Some(delay_us) = self.travel() {
-            let reply = Box::new(reply);
-            self.after(delay_us, Happening::Back { gateway, life, number, holder, reply });
-        }
-    }
-}
-
-fn summary_of(exchange: &Exchange) -> String {
-    use hub::state::request::Event;
-    let name = |call: &hub::call::Call| call.texts().call_id.to_owned();
-    let events = exchange.sync.events.iter().map(|event| match event {
-        Event::Admitted { call, .. } => format!("admitted {}", name(call)),
-        Event::Wanted { call, .. } => format!("wanted {}", name(call)),
-        Event::Renewed { call, .. } => format!("renewed {}", name(call)),
-        Event::Adopted { call, .. } => format!("adopted {}", name(call)),
-        Event::Withdrawn(call) => format!("withdrawn {}", name(call)),
-        Event::Ended(record) => format!("ended {} {:?}", name(&record.call), record.cause),
-    });
-    let events: Vec<String> = events.collect();
-    format!(
-        "{} incarnation {} complete {} holder {} events {events:?} holdings {:?} wants {:?} reap {:?}",
-        exchange.number,
-        exchange.incarnation,
-        exchange.complete,
-        exchange.sync.holder,
-        exchange.sync.holdings,
-        exchange.sync.wants,
-        exchange.reap,
-    )
 }

@@ -20,6 +20,12 @@ impl Node {
             match effect {
                 Effect::Freed(freed) => self.free(freed, now),
                 Effect::Rejected(call) => self.reject(&call),
+                Effect::Deferred(call, waits) => {
+                    self.reject(&call);
+                    self.free(waits, now);
+                }
+                // Whoever asks again is sent on.
+                Effect::Elsewhere(call) => drop(self.ended.remove(&key_of(&call))),
                 Effect::Decided(call, wanted) => self.decided(call, wanted, now),
                 Effect::Undecided(call) => self.undecided(&call, Said::Unavailable),
                 Effect::Adopted(call) => self.adopted(&call),
@@ -54,7 +60,7 @@ impl Node {
                 Effect::RecallMoney(_) => self.return_money(now),
                 Effect::Found(key, found) => {
                     let call_id = String::from_utf8_lossy(&key.call_id).into_owned();
-                    self.found(&(key.account, call_id.into()), found, now);
+                    self.found(&(key.account, call_id.into()), &found, now);
                 }
                 Effect::NotFound(key) => {
                     let call_id = String::from_utf8_lossy(&key.call_id).into_owned();
@@ -74,23 +80,31 @@ impl Node {
                 let stock = self.stock(account);
                 stock.unflushed = stock.unflushed.saturating_sub(1);
             }
-            Freed::Slot { account, refund, waiter, holder } => {
+            Freed::Slot { key, refund, waiter, holder } => {
+                let account = key.0;
                 self.stock(account).used -= 1;
+                let is_ours = !self.not_ours.remove(&key);
                 // What a holder that is gone was owed is the hub's again.
                 if holder == self.link.holder() {
                     self.till.quarantined = self.till.quarantined.saturating_sub(refund);
-                    self.till.free = self.till.free.saturating_add(refund);
+                    if is_ours {
+                        self.till.free = self.till.free.saturating_add(refund);
+                    }
                 }
                 if let Some(client) = waiter {
-                    self.say(client, Said::Ended);
+                    let has_ended = self.ended.contains_key(&key);
+                    self.say(client, if has_ended { Said::Ended } else { Said::Unavailable });
                 }
                 let stock = self.stock(account);
                 if stock.unflushed_max == 0 || stock.idle() > 2 * stock.unflushed_max {
                     self.return_idle(account, now);
                 }
             }
-            Freed::Receipt(Some(client)) => self.say(client, Said::Ended),
-            Freed::Receipt(None) => {}
+            Freed::Receipt(key, Some(client)) => {
+                let has_ended = self.ended.contains_key(&key);
+                self.say(client, if has_ended { Said::Ended } else { Said::Unavailable });
+            }
+            Freed::Receipt(_, None) => {}
             Freed::Admission(client, call_id, account) => {
                 let key = (account, call_id);
                 self.unflushed.remove(&key);
@@ -121,6 +135,8 @@ impl Node {
             if !was_adopting {
                 self.till.free = self.till.free.saturating_add(known.lease.hold);
             }
+        } else if was_adopting {
+            self.not_ours.insert(key);
         }
     }
 
@@ -222,13 +238,13 @@ impl Node {
         }
     }
 
-    fn found(&mut self, key: &Key, found: Found, now: Now) {
+    fn found(&mut self, key: &Key, found: &Found, now: Now) {
         let (mine, rest) = std::mem::take(&mut self.wait_for_find)
             .into_iter()
             .partition::<Vec<_>, _>(|(wanted, _)| wanted == key);
         self.wait_for_find = rest.into();
         for (_, waiting) in mine {
-            self.found_for(key, &found, waiting, now);
+            self.found_for(key, found, waiting, now);
         }
     }
 
@@ -282,8 +298,8 @@ impl Node {
             return;
         }
         let record = record(&live.call, &live.lease, cause, billable_s, now);
-        self.ended.insert(key, record.forget_at);
-        self.link.record(Event::Ended(record), Some(Freed::Receipt(waiter)), now);
+        self.ended.insert(key.clone(), record.forget_at);
+        self.link.record(Event::Ended(record), Some(Freed::Receipt(key, waiter)), now);
         self.link.hurry(now);
     }
 
@@ -310,7 +326,7 @@ impl Node {
         };
         let key = (account, String::from_utf8_lossy(call_id).into_owned().into());
         if let Some(known) = self.live.remove(&key) {
-            self.end(known, Cause::Release, u32::from_le_bytes(*billable_s), None, now);
+            self.end(&known, Cause::Release, u32::from_le_bytes(*billable_s), None, now);
         }
     }
 
