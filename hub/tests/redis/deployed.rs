@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hub::redis::connect::{Finding, Options, Severity, channel};
+use hub::redis::connect::{Finding, Options, Severity, channel, slot};
 use support::redis::{Cluster, Redis, Watched};
 use support::wait::wait_until;
 use tempfile::TempDir;
@@ -130,23 +130,28 @@ fn the_recommended_users_replicate_and_acknowledge() {
 }
 
 #[test]
-fn the_recommended_user_serves_in_a_cluster() {
-    let users = fs::read_to_string(deploy().join("users.acl")).unwrap();
-    let user = users.lines().find(|line| line.starts_with("user ringfence ")).unwrap();
-    let user = user.replace("CHANGE-ME", "secret");
-    let rule: Vec<&str> = user.split(' ').skip(1).collect();
-    let with_user = |redis: &Redis| {
-        let command: Vec<&str> =
-            ["ACL", "SETUSER"].into_iter().chain(rule.iter().copied()).collect();
-        assert_eq!(redis.command(&command), "OK");
-    };
-    let cluster = Cluster::start();
-    cluster.servers.iter().for_each(with_user);
+fn the_recommended_cluster_survives_the_loss_of_a_master() {
+    let deployed = Deployed::new();
+    let conf = fs::read_to_string(deploy().join("cluster/cluster.conf")).unwrap();
+    let file = deployed.directory.path().join("cluster.conf");
+    let included = deployed.directory.path().join("redis.conf");
+    let conf = conf.replace("/etc/ringfence/redis.conf", included.to_str().unwrap());
+    fs::write(&file, conf.replace("CHANGE-ME", "secret")).unwrap();
+    let users = deployed.directory.path().join("users.acl");
+    let mut cluster = Cluster::of(6, |bus| {
+        let settings = [("aclfile", users.to_str().unwrap()), ("cluster-port", bus)];
+        let login = ["--no-auth-warning", "--user", "admin", "-a", "secret-ADMIN"];
+        Redis::configured(&file, &settings, &login)
+    });
     let hub = Hub::with(&cluster.url().replace("://", "://ringfence:secret@"), &Hub::patient());
     wait_until("all servers are connected", READY_MAX, || hub.servers.is_up());
     assert!((0..=u8::MAX).all(|shard| hub.count(shard) == Ok(1)));
     let findings = hub.inspect();
     assert!(findings.iter().all(|finding| finding.severity != Severity::Error), "{findings:?}");
+    let killed = cluster.owner(slot(0));
+    cluster.servers[killed].kill();
+    hub.wait_for_count(0);
+    wait_until("all is up again", READY_MAX, || hub.servers.is_up());
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -44,12 +45,14 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Starts to connect. `failed` is told of each failure.
+    /// Starts to connect. `failed` is told of each failure. Not on the runtime of whoever finds the
+    /// server first: that one may end before.
     pub(super) fn start(
         place: Place,
         dialer: Dialer,
         subscription: Option<Arc<Subscription>>,
         failed: Arc<Notify>,
+        runtime: &Handle,
         seed: u64,
     ) -> Self {
         let timing = dialer.timing;
@@ -59,7 +62,7 @@ impl Link {
         let keeper =
             Keeper { place, dialer, subscription, failed, breaker: breaker.clone(), backoff };
         let mut tasks = JoinSet::new();
-        tasks.spawn(keeper.keep(sender));
+        tasks.spawn_on(keeper.keep(sender), runtime);
         Self { state, breaker, _keeper: tasks }
     }
 

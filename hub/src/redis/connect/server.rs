@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::channel::Subscription;
@@ -25,6 +26,7 @@ pub(super) struct Opening {
     pub(super) news: Arc<News>,
     pub(super) waits: bool,
     pub(super) failed: Arc<Notify>,
+    pub(super) runtime: Handle,
     pub(super) seed: u64,
 }
 
@@ -37,7 +39,8 @@ impl Opening {
         let subscription = Arc::new(Subscription::new(Arc::clone(&self.news), shards));
         let link = |subscription, way| {
             let (dialer, failed) = (self.dialer.clone(), Arc::clone(&self.failed));
-            Link::start(place.clone(), dialer, subscription, failed, self.seed ^ way)
+            let seed = self.seed ^ way;
+            Link::start(place.clone(), dialer, subscription, failed, &self.runtime, seed)
         };
         Server {
             calls: link(None, 0),

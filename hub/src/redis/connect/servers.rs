@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -86,6 +87,7 @@ impl Servers {
             news: Arc::clone(&news),
             waits: options.replicas > 0,
             failed: Arc::clone(&failed),
+            runtime: Handle::current(),
             seed: options.seed,
         };
         let mut watchers = JoinSet::new();

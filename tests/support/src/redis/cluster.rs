@@ -1,4 +1,4 @@
-//! A Redis Cluster of three masters, and the migration of a slot between two of them.
+//! A Redis Cluster of three masters, with or without replicas, and the migration of a slot between two of them.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use super::{Redis, free_port};
 use crate::command::run;
 use crate::wait::wait_until;
 
+const MASTERS: usize = 3;
 const READY_MAX: Duration = Duration::from_secs(30);
 
 pub struct Cluster {
@@ -13,29 +14,34 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// Three masters without logins.
     #[track_caller]
     pub fn start() -> Self {
-        let server = |_| {
-            let bus = free_port().to_string();
-            let settings = [
-                ("cluster-enabled", "yes"),
-                ("cluster-port", bus.as_str()),
-                ("cluster-node-timeout", "1000"),
-            ];
-            Redis::start(&settings)
-        };
-        let servers: Vec<Redis> = (0..3).map(server).collect();
+        let settings = [("cluster-enabled", "yes"), ("cluster-node-timeout", "1000")];
+        Self::of(3, |bus| Redis::start(&[&settings[..], &[("cluster-port", bus)]].concat()))
+    }
+
+    /// Three masters and, of six servers, a replica of each. `start` gets a port for the bus.
+    #[track_caller]
+    pub fn of(servers: usize, start: impl Fn(&str) -> Redis) -> Self {
+        let servers: Vec<Redis> = (0..servers).map(|_| start(&free_port().to_string())).collect();
         let addresses: Vec<String> =
             servers.iter().map(|server| format!("127.0.0.1:{}", server.port())).collect();
-        let mut arguments = vec!["--cluster", "create"];
+        let mut arguments: Vec<&str> = servers[0].cli.iter().map(String::as_str).collect();
+        arguments.extend(["--cluster", "create"]);
         arguments.extend(addresses.iter().map(String::as_str));
-        arguments.push("--cluster-yes");
+        let replicas = (servers.len() / MASTERS - 1).to_string();
+        arguments.extend(["--cluster-replicas", &replicas, "--cluster-yes"]);
         let created = run("redis-cli", &arguments, &[], "");
         assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stdout));
         wait_until("the cluster is up", READY_MAX, || {
-            servers
-                .iter()
-                .all(|server| server.command(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
+            servers.iter().all(|server| {
+                let is_in_step = |info: &str| {
+                    info.contains("role:master") || info.contains("master_link_status:up")
+                };
+                server.command(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+                    && is_in_step(&server.command(&["INFO", "replication"]))
+            })
         });
         Self { servers }
     }
