@@ -198,7 +198,8 @@ fn a_replica_is_not_taken_for_a_master() {
     let master = Redis::start(&[]);
     let replica = Redis::start(&[("replicaof", &format!("127.0.0.1 {}", master.port()))]);
     let hub = Hub::at(&replica.url());
-    hub.wait_for_trouble(1, "replica");
+    assert_eq!(hub.wait_for_trouble(1, "replica"), Lost::NotSent(Trouble::Replica));
+    assert!(!hub.servers.is_up());
     assert_eq!(replica.command(&["REPLICAOF", "NO", "ONE"]), "OK");
     hub.wait_for_count(1);
 }
@@ -235,6 +236,7 @@ fn what_a_script_raises_may_be_applied_in_part() {
 
 #[test]
 fn a_durable_call_is_acknowledged_by_its_replicas_only() {
+    const CALLERS: u32 = 32;
     let master = Redis::start(&[("repl-diskless-sync-delay", "0")]);
     let options = Options { replicas: 1, ..Hub::patient() };
     let hub = Hub::with(&master.url(), &options);
@@ -250,6 +252,15 @@ fn a_durable_call_is_acknowledged_by_its_replicas_only() {
     wait_until("a replica has it", READY_MAX, || durable() == Ok(true));
     replica.stop_answering();
     assert_eq!(durable(), Ok(false), "a replica that has stopped acknowledges nothing");
+    let (took, ()) = timed(|| {
+        std::thread::scope(|scope| {
+            for _ in 0..CALLERS {
+                scope.spawn(|| assert_eq!(durable(), Ok(false)));
+            }
+        });
+    });
+    let one_by_one = options.timing.wait * CALLERS;
+    assert!(took < one_by_one / 2, "{took:?}: those that wait together share one wait");
     let (took, count) = hub.timed_count(4);
     assert!(count.is_ok() && took < SLACK, "ordinary calls wait for nobody: {took:?}");
     replica.go_on();

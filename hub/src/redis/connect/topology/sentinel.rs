@@ -75,20 +75,24 @@ impl Sentinels {
             asked.spawn(async move { dialer.ask(&sentinel, &question).await });
         }
         let mut trouble = Trouble::NoMaster;
-        let mut best: Option<Named> = None;
+        let mut all = Vec::new();
         for answer in asked.join_all().await {
-            match answer.as_ref().map(named) {
-                Ok(Some(named)) if best.as_ref().is_none_or(|best| best.epoch < named.epoch) => {
-                    best = Some(named);
-                }
+            match answer {
+                Ok(answer) => all.extend(named(&answer)),
                 // What stops all sentinels at once is worth more than that none named a master.
-                Err(Trouble::Unauthenticated) => trouble = Trouble::Unauthenticated,
-                Err(Trouble::NotPermitted(said)) => trouble = Trouble::NotPermitted(said.clone()),
-                Ok(_) | Err(_) => {}
+                Err(other @ (Trouble::Unauthenticated | Trouble::NotPermitted(_))) => {
+                    trouble = other;
+                }
+                Err(_) => {}
             }
         }
-        best.ok_or(trouble)
+        latest(all).ok_or(trouble)
     }
+}
+
+/// Of several opinions the one that has seen the latest failover.
+fn latest(named: Vec<Named>) -> Option<Named> {
+    named.into_iter().max_by_key(|named| named.epoch)
 }
 
 /// The master in an answer to `SENTINEL MASTER`: pairs, as a map or a flat list.
@@ -110,4 +114,35 @@ fn named(answer: &Value) -> Option<Named> {
     };
     let address = Address::tcp(field("ip")?, field("port")?.parse().ok()?);
     Some(Named { epoch: field("config-epoch")?.parse().ok()?, address })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(epoch: &str, port: &str) -> Vec<Value> {
+        ["name", "hub", "ip", "10.0.0.1", "port", port, "config-epoch", epoch]
+            .map(|text| Value::BulkString(text.into()))
+            .to_vec()
+    }
+
+    #[test]
+    fn the_latest_failover_is_believed_however_many_have_missed_it() {
+        let answer = |epoch, port| named(&Value::Array(said(epoch, port)));
+        let all = [answer("4", "1"), answer("5", "2"), answer("4", "1")];
+        let named = latest(all.into_iter().flatten().collect()).unwrap();
+        assert_eq!(named.address, Address::tcp("10.0.0.1", 2));
+        assert_eq!(latest(vec![]), None);
+    }
+
+    #[test]
+    fn an_answer_is_a_map_or_a_list_and_anything_else_names_nobody() {
+        let flat = said("7", "6379");
+        let pairs = flat.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
+        let map = named(&Value::Map(pairs.collect()));
+        assert_eq!(map, named(&Value::Array(flat)));
+        assert_eq!(map.unwrap().epoch, 7);
+        assert_eq!(named(&Value::Array(said("7", "x"))), None);
+        assert_eq!(named(&Value::Nil), None);
+    }
 }
