@@ -13,4 +13,5 @@ pub mod id;
 pub mod journal;
 pub mod key;
 pub mod money;
+pub mod redis;
 pub mod state;

@@ -6,6 +6,7 @@ pub mod command;
 pub mod history;
 pub mod http;
 pub mod process;
+pub mod redis;
 pub mod wait;
 
 pub use account::{Account, Organization};
