@@ -55,7 +55,11 @@ pub fn plan(world: &mut World) {
 
 pub fn happens(world: &mut World, fault: Fault) {
     match fault {
-        Fault::Crash(gateway) => {
+        Fault::Crash(first) => {
+            // One that runs.
+            let all = (0..GATEWAYS).map(|offset| (first + offset) % GATEWAYS);
+            let mut running = all.filter(|gateway| world.machines[*gateway].node.is_some());
+            let gateway = running.next().unwrap_or(first);
             if let Some(node) = world.machines[gateway].node.take() {
                 let reported = node.link.incarnation() == world.hub.shard.incarnation();
                 if world.hub.is_unsealed || !reported {
