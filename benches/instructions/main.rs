@@ -147,12 +147,14 @@ fn turns(all: bool) -> io::Result<()> {
     let mut driver = world.driver(&accounts, 1);
     let flush = || world.engine.flush().map_err(io::Error::other);
     for _ in 0..WARMUP {
-        driver.pairs(TURN);
+        driver.prepare(TURN);
+        driver.pairs();
         flush()?;
     }
     world.acknowledge()?;
     for _ in 0..TURNS {
-        counted_pairs(|| driver.pairs(TURN));
+        driver.prepare(TURN);
+        counted_pairs(|| driver.pairs());
         if all {
             let mut flushed = Ok(());
             counted_pairs(|| flushed = flush());

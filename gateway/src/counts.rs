@@ -1,6 +1,6 @@
 //! What the engine counts: plain atomics, read when metrics are rendered.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hub::call::Cause;
 use hub::denial::Reason;
@@ -8,7 +8,8 @@ use hub::denial::Reason;
 #[derive(Debug, Default)]
 pub struct Counts {
     pub admitted: AtomicU64,
-    pub live: AtomicI64,
+    /// Calls taken over from the process before.
+    pub adopted: AtomicU64,
     refused: [AtomicU64; Reason::ALL.len()],
     released: [AtomicU64; Cause::ALL.len()],
 }
@@ -16,7 +17,14 @@ pub struct Counts {
 impl Counts {
     pub fn admitted(&self) {
         self.admitted.fetch_add(1, Ordering::Relaxed);
-        self.live.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Calls that are live now: not counted where they begin and end, but when somebody asks.
+    pub fn live(&self) -> u64 {
+        // The ends first: no call ends before it has begun.
+        let ended: u64 = self.releases().map(|(_, count)| count).sum();
+        let begun = self.admitted.load(Ordering::Acquire) + self.adopted.load(Ordering::Acquire);
+        begun.saturating_sub(ended)
     }
 
     pub fn refused(&self, reason: Reason) {
@@ -25,7 +33,6 @@ impl Counts {
 
     pub fn released(&self, cause: Cause) {
         self.released[cause as usize].fetch_add(1, Ordering::Relaxed);
-        self.live.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Refused admits so far, by reason.

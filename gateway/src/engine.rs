@@ -172,7 +172,7 @@ impl Engine {
         if !account.id.is_shadow() {
             account.organization.in_use.fetch_add(1, Ordering::AcqRel);
         }
-        self.counts.live.fetch_add(1, Ordering::Relaxed);
+        self.counts.adopted.fetch_add(1, Ordering::Relaxed);
         let live = Live { call: call.clone(), account, wallet, lease };
         let mut place = self.calls.place(call.account(), call.call_id());
         self.wheel.add(lease.deadline, place.name().hash());

@@ -30,7 +30,7 @@ fn write_admissions(engine: &Engine, text: &mut String) {
     }
     let name = "ringfence_calls_live";
     family(text, name, "gauge", "Calls that are live now.");
-    sample(text, name, format_args!(""), engine.counts.live.load(Ordering::Relaxed));
+    sample(text, name, format_args!(""), engine.counts.live());
     let name = "ringfence_calls_released_total";
     family(text, name, "counter", "Ended calls, by what ended them.");
     for (cause, count) in engine.counts.releases() {

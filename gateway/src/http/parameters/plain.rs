@@ -10,48 +10,51 @@ use crate::http::field::Field;
 
 /// Whether all of the text was so plain. If not, what was given of it counts for nothing.
 pub(super) fn read<'a>(parameters: &mut Parameters<'a>, text: &'a str) -> bool {
-    object(parameters, Rest(text)).is_some()
+    object(parameters, Reader { text, at: 0 }).is_some()
 }
 
-fn object<'a>(parameters: &mut Parameters<'a>, mut rest: Rest<'a>) -> Option<()> {
-    rest.expect(b'{')?;
+fn object<'a>(parameters: &mut Parameters<'a>, mut reader: Reader<'a>) -> Option<()> {
+    reader.expect(b'{')?;
     loop {
-        let name = field_of(rest.text()?);
-        rest.expect(b':')?;
+        let name = field_of(reader.text()?);
+        reader.expect(b':')?;
         if matches!(name, Ok(Field::Live | Field::Costs)) {
             return None;
         }
-        parameters.give(name, rest.value()?);
-        match rest.next()? {
+        parameters.give(name, reader.value()?);
+        match reader.next()? {
             b',' => {}
             b'}' => break,
             _ => return None,
         }
     }
-    rest.next().is_none().then_some(())
+    reader.next().is_none().then_some(())
 }
 
-/// What has not been read yet.
-struct Rest<'a>(&'a str);
+/// A text, and where what has not been read of it begins.
+struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+}
 
-impl<'a> Rest<'a> {
+impl<'a> Reader<'a> {
     /// The next byte that is no blank.
     #[inline]
     fn peek(&mut self) -> Option<u8> {
         loop {
-            let first = *self.0.as_bytes().first()?;
+            let first = *self.text.as_bytes().get(self.at)?;
             if !matches!(first, b' ' | b'\n' | b'\r' | b'\t') {
                 return Some(first);
             }
-            self.skip(1)?;
+            self.at += 1;
         }
     }
 
     #[inline]
     fn next(&mut self) -> Option<u8> {
-        let next = self.peek()?;
-        self.skip(1)?;
-        Some(next)
+        let next = self.peek();
+        self.at += 1;
+        next
     }
 
     #[inline]
@@ -59,35 +62,43 @@ impl<'a> Rest<'a> {
         (self.next()? == byte).then_some(())
     }
 
+    /// As much of what comes next.
     #[inline]
-    fn skip(&mut self, length: usize) -> Option<()> {
-        self.0 = self.0.get(length..)?;
-        Some(())
+    fn take(&mut self, length: usize) -> Option<&'a str> {
+        let taken = self.text.get(self.at..self.at + length)?;
+        self.at += length;
+        Some(taken)
     }
 
     /// A text in quotes that needs no decoding.
     #[inline]
     fn text(&mut self) -> Option<&'a str> {
         self.expect(b'"')?;
-        let (text, rest) = self.0.split_at_checked(bytes::plain_length(self.0.as_bytes()))?;
+        let length = bytes::plain_length(self.text.as_bytes().get(self.at..)?);
+        let text = self.take(length)?;
         // What ends the plain part may also be a backslash or a control.
-        self.0 = rest.strip_prefix('"')?;
+        (*self.text.as_bytes().get(self.at)? == b'"').then_some(())?;
+        self.at += 1;
         Some(text)
     }
 
+    #[inline]
     fn value(&mut self) -> Option<Given<'a>> {
-        if self.peek()? == b'"' {
-            return self.text().map(|text| Given::Text(Cow::Borrowed(text)));
+        match self.peek()? {
+            b'"' => self.text().map(|text| Given::Text(Cow::Borrowed(text))),
+            _ => self.word(),
         }
-        let ends = |byte: u8| !byte.is_ascii_alphanumeric();
-        let length = self.0.bytes().position(ends)?;
-        let (word, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
+    }
+
+    /// A value without quotes. A sign, a point or an exponent makes it no plain one.
+    fn word(&mut self) -> Option<Given<'a>> {
+        let rest = self.text.as_bytes().get(self.at..)?;
+        let length = rest.iter().position(|byte| !byte.is_ascii_alphanumeric())?;
+        let word = self.take(length)?;
         match word.as_bytes() {
             b"null" => Some(Given::Null),
             b"true" | b"false" | b"0" => Some(Given::Json(word)),
             [b'1'..=b'9', digits @ ..] if digits.iter().all(u8::is_ascii_digit) => {
-                // A point or a sign may follow: then what comes next is neither `,` nor `}`.
                 Some(Given::Json(word))
             }
             _ => None,
