@@ -53,9 +53,9 @@ impl Subject {
     /// Instructions per pair that are accepted; lowered with what makes it faster.
     const fn limit(self) -> f64 {
         match self {
-            Self::Admission => 2_400.0,
-            Self::Engine => 4_230.0,
-            Self::Http => 5_300.0,
+            Self::Admission => 2_000.0,
+            Self::Engine => 4_080.0,
+            Self::Http => 5_000.0,
             Self::Token => 11_600.0,
         }
     }

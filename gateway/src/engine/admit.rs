@@ -68,7 +68,7 @@ impl Engine {
             Refusal::Denied(denial) => denial.reason(),
             Refusal::Ended(_) => Reason::CallEnded,
         };
-        self.counts.refused(reason);
+        self.refusals.add(reason);
         account.count_denial(reason);
     }
 
@@ -214,7 +214,7 @@ impl Engine {
         let now_us = lease.renewed_us;
         let facts = Facts {
             admitted_us: now_us,
-            admission: self.admissions.fetch_add(1, Ordering::Relaxed),
+            admission: self.admissions.0.fetch_add(1, Ordering::Relaxed),
             pins: terms.pins.clone(),
             account: account.id,
             direction: call.direction,
@@ -241,7 +241,6 @@ impl Engine {
         );
         self.wheel.add(lease.deadline, place.name().hash());
         drop(place);
-        self.counts.admitted();
         let grant = self.grant(account, entered, lease, false, now_us);
         Ok(Grant { in_use, limit: terms.cap, ..grant })
     }

@@ -78,7 +78,6 @@ impl Engine {
         let freed = Freed { flushed, slot: Some(account), refund: wallet.zip(refund) };
         self.node.record(shard, Event::Ended(triomphe::Arc::clone(&record)), Some(freed));
         drop(place);
-        self.counts.released(record.cause);
         record
     }
 

@@ -29,8 +29,8 @@ pub(super) fn plain_length(text: &[u8]) -> usize {
             return 8 * index + escaped.trailing_zeros() as usize / 8;
         }
     }
-    let is_plain = |byte: &&u8| plain(u64::from(**byte) * EACH) & HIGH == HIGH;
-    8 * words.len() + rest.iter().take_while(is_plain).count()
+    let is_escaped = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
+    8 * words.len() + rest.iter().position(is_escaped).unwrap_or(rest.len())
 }
 
 /// The high bit of each byte that JSON has not to escape.

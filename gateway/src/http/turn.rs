@@ -1,4 +1,4 @@
-//! The answer gate. All answers of one turn of a thread's event loop wait here; then one flush of
+//! The answer gate, and the clock of a turn. All answers of one turn of a thread's event loop wait here; then one flush of
 //! the engine writes what they tell to the journal, and only then they are sent.
 //!
 //! The flush task is woken by the first connection that enrols. A `current_thread` runtime runs its
