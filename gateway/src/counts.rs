@@ -1,43 +1,55 @@
-//! What the engine counts: plain atomics, read when metrics are rendered.
+//! What the engine counts, read when metrics are rendered. What several threads count at once is
+//! atomic; calls are counted by shard, under the lock of its queue.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use hub::call::Cause;
 use hub::denial::Reason;
 
+/// Refused admits, by reason.
 #[derive(Debug, Default)]
-pub struct Counts {
-    pub admitted: AtomicU64,
-    pub live: AtomicI64,
-    refused: [AtomicU64; Reason::ALL.len()],
-    released: [AtomicU64; Cause::ALL.len()],
-}
+pub struct Refusals([AtomicU64; Reason::ALL.len()]);
 
-impl Counts {
-    pub fn admitted(&self) {
-        self.admitted.fetch_add(1, Ordering::Relaxed);
-        self.live.fetch_add(1, Ordering::Relaxed);
+impl Refusals {
+    pub fn add(&self, reason: Reason) {
+        self.0[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub fn refused(&self, reason: Reason) {
-        self.refused[reason as usize].fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub fn released(&self, cause: Cause) {
-        self.released[cause as usize].fetch_add(1, Ordering::Relaxed);
-        self.live.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Refused admits so far, by reason.
-    pub fn refusals(&self) -> impl Iterator<Item = (Reason, u64)> {
-        let all = Reason::ALL.into_iter().zip(&self.refused);
+    /// So far, by reason.
+    pub fn now(&self) -> impl Iterator<Item = (Reason, u64)> {
+        let all = Reason::ALL.into_iter().zip(&self.0);
         all.map(|(reason, count)| (reason, count.load(Ordering::Relaxed)))
     }
+}
 
-    /// Ended calls so far, by cause.
+/// Calls that began and ended since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CallCounts {
+    pub admitted: u64,
+    /// Taken over from the process before.
+    pub adopted: u64,
+    released: [u64; Cause::ALL.len()],
+}
+
+impl CallCounts {
+    pub fn release(&mut self, cause: Cause) {
+        self.released[cause as usize] += 1;
+    }
+
+    pub fn live(&self) -> u64 {
+        (self.admitted + self.adopted).saturating_sub(self.released.iter().sum())
+    }
+
+    /// Ended calls, by cause.
     pub fn releases(&self) -> impl Iterator<Item = (Cause, u64)> {
-        let all = Cause::ALL.into_iter().zip(&self.released);
-        all.map(|(cause, count)| (cause, count.load(Ordering::Relaxed)))
+        Cause::ALL.into_iter().zip(self.released)
+    }
+
+    /// Adds another shard's counts to these.
+    pub fn add(&mut self, other: &Self) {
+        self.admitted += other.admitted;
+        self.adopted += other.adopted;
+        self.released.iter_mut().zip(other.released).for_each(|(sum, count)| *sum += count);
     }
 }
 

@@ -1,5 +1,5 @@
 //! The engine: what the HTTP side asks, decided by the admission core and recorded through the hub.
-//! Reads the clock once per question; knows no sockets.
+//! Is told the time by whoever asks often; knows no sockets.
 
 mod admit;
 mod answer_call;
@@ -24,7 +24,7 @@ pub use crate::accounts::Account;
 use crate::admission::calls::{Calls, Entry, Live, Place};
 use crate::admission::wheel::Wheel;
 use crate::answer::{CallView, Grant, Token};
-use crate::counts::{Counts, Durations};
+use crate::counts::{CallCounts, Durations, Refusals};
 use crate::directory::{Directory, Effect};
 use crate::node::Node;
 use crate::token::Tokens;
@@ -70,10 +70,15 @@ pub struct Engine {
     node: Node,
     tokens: Tokens,
     reconciles: Reconciles,
-    admissions: AtomicU64,
+    admissions: Admissions,
     draining: AtomicBool,
-    pub counts: Counts,
+    /// Admits that were refused.
+    pub refusals: Refusals,
 }
+
+/// The number of the next admission. On cache lines of its own: every thread that admits writes it.
+#[repr(align(128))]
+struct Admissions(AtomicU64);
 
 /// Why an admit, an answer or a renew is refused.
 #[derive(Debug)]
@@ -115,9 +120,9 @@ impl Engine {
             tokens: Tokens::new(hub.token_key(), hub.holder()),
             reconciles: Reconciles::default(),
             // Microseconds: numbers of a later process are greater than those of an earlier one.
-            admissions: AtomicU64::new(now_us.unsigned_abs()),
+            admissions: Admissions(AtomicU64::new(now_us.unsigned_abs())),
             draining: AtomicBool::new(false),
-            counts: Counts::default(),
+            refusals: Refusals::default(),
             hub: Arc::clone(hub),
             settings,
         });
@@ -172,7 +177,7 @@ impl Engine {
         if !account.id.is_shadow() {
             account.organization.in_use.fetch_add(1, Ordering::AcqRel);
         }
-        self.counts.live.fetch_add(1, Ordering::Relaxed);
+        self.node.adopted(account.organization.shard);
         let live = Live { call: call.clone(), account, wallet, lease };
         let mut place = self.calls.place(call.account(), call.call_id());
         self.wheel.add(lease.deadline, place.name().hash());
@@ -280,6 +285,11 @@ impl Engine {
 
     pub fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// Calls that began and ended here.
+    pub fn calls(&self) -> CallCounts {
+        self.node.calls()
     }
 
     /// How long flushes to the hub took.

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 
 use crate::accounts::{Account, Wallet};
 use crate::admission::calls::{Calls, Flushed};
-use crate::counts::Durations;
+use crate::counts::{CallCounts, Durations};
 
 /// Units above a floor that are fetched at once, at most.
 const BLOCK_MAX: u32 = 64;
@@ -35,6 +35,7 @@ pub struct Freed {
 struct Queue {
     sync: Sync,
     freed: Vec<Freed>,
+    counts: CallCounts,
 }
 
 /// The buffers of a flush, kept for the next.
@@ -74,9 +75,28 @@ impl Node {
     /// hub hears the events of one call in their order.
     pub fn record(&self, shard: u8, event: Event, freed: Option<Freed>) {
         self.enqueue(shard, |queue| {
+            match (&event, &freed) {
+                (Event::Admitted { .. }, _) => queue.counts.admitted += 1,
+                (Event::Ended(record), Some(Freed { slot: Some(_), .. })) => {
+                    queue.counts.release(record.cause);
+                }
+                _ => {}
+            }
             queue.sync.events.push(event);
             queue.freed.extend(freed);
         });
+    }
+
+    /// A call was taken over from the process before; the hub knows.
+    pub fn adopted(&self, shard: u8) {
+        self.queues[usize::from(shard)].lock().counts.adopted += 1;
+    }
+
+    /// Calls that began and ended at this gateway.
+    pub fn calls(&self) -> CallCounts {
+        let mut sum = CallCounts::default();
+        self.queues.iter().for_each(|queue| sum.add(&queue.lock().counts));
+        sum
     }
 
     fn enqueue(&self, shard: u8, add: impl FnOnce(&mut Queue)) {

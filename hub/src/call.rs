@@ -184,7 +184,9 @@ impl Call {
         let header = (facts, Lengths(lengths));
         // Most calls fit into the small room; clearing the large one costs more than all the rest.
         let length: usize = parts.iter().map(|part| part.len()).sum();
-        Some(Self(if length <= SMALL_TAIL {
+        Some(Self(if length == texts.call_id.len() {
+            ThinArc::from_header_and_slice(header, texts.call_id.as_bytes())
+        } else if length <= SMALL_TAIL {
             ThinArc::from_header_and_slice(header, joined(parts, &mut [0; SMALL_TAIL]))
         } else {
             ThinArc::from_header_and_slice(header, joined(parts, &mut [0; TAIL_MAX]))

@@ -22,18 +22,18 @@ pub fn write_engine(engine: &Engine, text: &mut String) {
 fn write_admissions(engine: &Engine, text: &mut String) {
     let name = "ringfence_admissions_total";
     family(text, name, "counter", "Answered admits, by outcome and by the reason of a denial.");
-    let admitted = engine.counts.admitted.load(Ordering::Relaxed);
-    sample(text, name, format_args!("outcome=\"admitted\",reason=\"\""), admitted);
-    for (reason, count) in engine.counts.refusals() {
+    let calls = engine.calls();
+    sample(text, name, format_args!("outcome=\"admitted\",reason=\"\""), calls.admitted);
+    for (reason, count) in engine.refusals.now() {
         let reason = reason.label();
         sample(text, name, format_args!("outcome=\"denied\",reason=\"{reason}\""), count);
     }
     let name = "ringfence_calls_live";
     family(text, name, "gauge", "Calls that are live now.");
-    sample(text, name, format_args!(""), engine.counts.live.load(Ordering::Relaxed));
+    sample(text, name, format_args!(""), calls.live());
     let name = "ringfence_calls_released_total";
     family(text, name, "counter", "Ended calls, by what ended them.");
-    for (cause, count) in engine.counts.releases() {
+    for (cause, count) in calls.releases() {
         sample(text, name, format_args!("cause=\"{}\"", cause.label()), count);
     }
 }

@@ -10,6 +10,7 @@ use gateway::accounts::Account;
 use gateway::engine::{Engine, Settings};
 use gateway::request::{Admit, Release};
 use hub::call::Outcome;
+use hub::clock;
 use hub::directory::Change;
 use hub::embedded::{EmbeddedHub, Options};
 use tempfile::TempDir;
@@ -107,8 +108,8 @@ impl World {
     /// A thread of pairs; its call ids start with `seed`.
     pub fn driver<'a>(&'a self, accounts: &'a [Arc<Account>], seed: u64) -> Driver<'a> {
         let ids = CallIds::new(u128::from(seed) << 64);
-        let id = Vec::with_capacity(CALL_ID_LEN);
-        Driver { world: self, accounts, ids, id, random: Sequence::new(seed), calls: 0 }
+        let random = Sequence::new(seed);
+        Driver { world: self, accounts, ids, random, calls: 0, prepared: Vec::new() }
     }
 
     /// Posts nothing and says all is posted: the hub forgets its records.
@@ -124,7 +125,12 @@ impl World {
     /// # Panics
     /// When the call is refused: there would be nothing to measure.
     pub fn admit(&self, account: &Arc<Account>, call: &Admit<'_>) {
-        assert!(ready(self.engine.admit(account, call)).is_ok(), "the engine refused a call");
+        self.admit_at(account, call, clock::now_us());
+    }
+
+    fn admit_at(&self, account: &Arc<Account>, call: &Admit<'_>, now_us: i64) {
+        let admitted = ready(self.engine.admit(account, call, now_us));
+        assert!(admitted.is_ok(), "the engine refused a call");
     }
 
     /// Releases a call that was admitted.
@@ -132,6 +138,10 @@ impl World {
     /// # Panics
     /// When the call is unknown.
     pub fn release(&self, account: &Arc<Account>, call_id: &str) {
+        self.release_at(account, call_id, clock::now_us());
+    }
+
+    fn release_at(&self, account: &Arc<Account>, call_id: &str, now_us: i64) {
         let release = Release {
             call_id,
             token: None,
@@ -139,7 +149,8 @@ impl World {
             billable_s: Some(30),
             costs: None,
         };
-        assert!(self.engine.release(account, &release).is_ok(), "the engine refused a release");
+        let released = self.engine.release(account, &release, now_us);
+        assert!(released.is_ok(), "the engine refused a release");
     }
 }
 
@@ -148,37 +159,47 @@ pub struct Driver<'a> {
     world: &'a World,
     accounts: &'a [Arc<Account>],
     ids: CallIds,
-    id: Vec<u8>,
     random: Sequence,
     calls: u64,
+    prepared: Vec<Prepared<'a>>,
 }
 
-impl<'a> Driver<'a> {
-    /// Admits and releases as many calls, one after the other.
-    pub fn pairs(&mut self, count: u64) {
+/// A call that is yet to be admitted: its name is made before anything is measured.
+struct Prepared<'a> {
+    account: &'a Arc<Account>,
+    call_id: String,
+}
+
+impl Driver<'_> {
+    /// Names the calls that come next.
+    pub fn prepare(&mut self, count: u64) {
+        self.prepared.clear();
         for _ in 0..count {
-            let account = self.next();
-            let call_id = std::str::from_utf8(&self.id).unwrap_or_default();
-            self.world.admit(account, &Admit { call_id, ..Admit::default() });
-            self.world.release(account, call_id);
+            let mut call_id = Vec::with_capacity(CALL_ID_LEN);
+            self.ids.append(self.calls, &mut call_id);
+            self.calls += 1;
+            let call_id = String::from_utf8(call_id).unwrap_or_default();
+            let account = &self.accounts[self.random.below(self.accounts.len())];
+            self.prepared.push(Prepared { account, call_id });
+        }
+    }
+
+    /// Admits and releases what was prepared, one call after the other, as in one turn of an event
+    /// loop: with one reading of the clock.
+    pub fn pairs(&mut self) {
+        let now_us = clock::now_us();
+        for Prepared { account, call_id } in &self.prepared {
+            self.world.admit_at(account, &Admit { call_id, ..Admit::default() }, now_us);
+            self.world.release_at(account, call_id, now_us);
         }
     }
 
     /// Admits as many calls like this one, which stay live.
     pub fn admit(&mut self, count: u64, like: &Admit<'_>) {
-        for _ in 0..count {
-            let account = self.next();
-            let call_id = std::str::from_utf8(&self.id).unwrap_or_default();
+        self.prepare(count);
+        for Prepared { account, call_id } in &self.prepared {
             self.world.admit(account, &Admit { call_id, ..like.clone() });
         }
-    }
-
-    /// Names the next call; the account that it is of.
-    fn next(&mut self) -> &'a Arc<Account> {
-        self.id.clear();
-        self.ids.append(self.calls, &mut self.id);
-        self.calls += 1;
-        &self.accounts[self.random.below(self.accounts.len())]
     }
 }
 

@@ -39,8 +39,13 @@ impl<T: Into<Refusal>> From<T> for Stop {
 
 impl Engine {
     /// Ready at once unless a slot has to be fetched or the call must be durable first.
-    pub async fn admit(&self, account: &Arc<Account>, call: &Admit<'_>) -> Result<Grant, Refusal> {
-        let result = match self.decide(account, call, true) {
+    pub async fn admit(
+        &self,
+        account: &Arc<Account>,
+        call: &Admit<'_>,
+        now_us: i64,
+    ) -> Result<Grant, Refusal> {
+        let result = match self.decide(account, call, now_us, true) {
             Ok(grant) => Ok(grant),
             Err(Stop::Refused(refusal)) => Err(refusal),
             // Boxed, here and below: what is seldom needed makes no room for itself in every request.
@@ -63,7 +68,7 @@ impl Engine {
             Refusal::Denied(denial) => denial.reason(),
             Refusal::Ended(_) => Reason::CallEnded,
         };
-        self.counts.refused(reason);
+        self.refusals.add(reason);
         account.count_denial(reason);
     }
 
@@ -83,7 +88,7 @@ impl Engine {
                 Stop::Slot => self.node.fetch_slots(account).err(),
                 Stop::Money(_) => self.flush().err().map(|_| Reason::HubUnavailable.into()),
             };
-            stop = match (self.decide(account, call, false), refused) {
+            stop = match (self.decide(account, call, clock::now_us(), false), refused) {
                 (Ok(grant), _) => return Ok(grant),
                 (Err(Stop::Slot | Stop::Money(_)), Some(denial)) => return Err(denial.into()),
                 (Err(stop), _) => stop,
@@ -98,8 +103,13 @@ impl Engine {
 
     /// One pass through the decision; `first` spends the calls-per-second token. The call's place is
     /// held from the look for it to its entry: of two equal admits the second finds the first.
-    fn decide(&self, account: &Arc<Account>, call: &Admit<'_>, first: bool) -> Result<Grant, Stop> {
-        let now_us = clock::now_us();
+    fn decide(
+        &self,
+        account: &Arc<Account>,
+        call: &Admit<'_>,
+        now_us: i64,
+        first: bool,
+    ) -> Result<Grant, Stop> {
         let mut place = self.calls.place(account.id, call.call_id.as_bytes());
         if let Some(known) = self.known(account, &mut place, now_us) {
             return known.map_err(Stop::Refused);
@@ -126,10 +136,14 @@ impl Engine {
         place: &mut Place<'_>,
         now_us: i64,
     ) -> Option<Result<Grant, Refusal>> {
-        if let Some(Entry::Live(live)) = place.find() {
-            return Some(Ok(self.grant(account, live.call.clone(), live.lease, true, now_us)));
-        }
-        let ended = self.ended(account, place, second_of(now_us))?;
+        let name = place.name();
+        let ended = match place.find() {
+            Some(Entry::Live(live)) => {
+                return Some(Ok(self.grant(account, live.call.clone(), live.lease, true, now_us)));
+            }
+            Some(Entry::Ended(record)) => triomphe::Arc::clone(record),
+            None => self.hub.ended(account.organization.shard, name, second_of(now_us))?,
+        };
         Some(Err(Refusal::ended(ended)))
     }
 
@@ -200,7 +214,7 @@ impl Engine {
         let now_us = lease.renewed_us;
         let facts = Facts {
             admitted_us: now_us,
-            admission: self.admissions.fetch_add(1, Ordering::Relaxed),
+            admission: self.admissions.0.fetch_add(1, Ordering::Relaxed),
             pins: terms.pins.clone(),
             account: account.id,
             direction: call.direction,
@@ -227,7 +241,6 @@ impl Engine {
         );
         self.wheel.add(lease.deadline, place.name().hash());
         drop(place);
-        self.counts.admitted();
         let grant = self.grant(account, entered, lease, false, now_us);
         Ok(Grant { in_use, limit: terms.cap, ..grant })
     }

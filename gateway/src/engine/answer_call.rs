@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hub::clock::{self, Moment, second_after, second_of};
+use hub::clock::{Moment, second_after, second_of};
 use hub::denial::Reason;
 use hub::state::request::Event;
 
@@ -14,9 +14,13 @@ use crate::answer::CallView;
 
 impl Engine {
     /// The call as it is then.
-    pub fn answer(&self, account: &Arc<Account>, call_id: &str) -> Result<CallView, Refusal> {
+    pub fn answer(
+        &self,
+        account: &Arc<Account>,
+        call_id: &str,
+        now_us: i64,
+    ) -> Result<CallView, Refusal> {
         self.records()?;
-        let now_us = clock::now_us();
         let mut place = self.calls.place(account.id, call_id.as_bytes());
         let Some(Entry::Live(live)) = place.find() else {
             let ended = self.ended(account, &mut place, second_of(now_us));

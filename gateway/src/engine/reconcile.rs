@@ -78,7 +78,7 @@ impl Engine {
         for chunk in list.live.chunks(CHUNK) {
             for call_id in chunk {
                 let renew = Renew { call_id, token: None, requested_s: None };
-                match self.renew(account, &renew) {
+                match self.renew(account, &renew, clock::now_us()) {
                     Ok(_) => done.renewed += 1,
                     Err(_) => done.unknown += 1,
                 }

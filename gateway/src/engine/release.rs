@@ -28,9 +28,13 @@ struct Ended {
 
 impl Engine {
     /// The receipt; the same when repeated.
-    pub fn release(&self, account: &Arc<Account>, call: &Release<'_>) -> Result<CallView, Denial> {
+    pub fn release(
+        &self,
+        account: &Arc<Account>,
+        call: &Release<'_>,
+        now_us: i64,
+    ) -> Result<CallView, Denial> {
         self.records()?;
-        let now_us = clock::now_us();
         let ending = Ending {
             cause: Cause::Release,
             ended_us: now_us,
@@ -74,7 +78,6 @@ impl Engine {
         let freed = Freed { flushed, slot: Some(account), refund: wallet.zip(refund) };
         self.node.record(shard, Event::Ended(triomphe::Arc::clone(&record)), Some(freed));
         drop(place);
-        self.counts.released(record.cause);
         record
     }
 
@@ -142,16 +145,17 @@ fn end_entry(entry: &mut Entry, ending: Ending, costs: Option<&str>) -> Option<E
     let Entry::Live(live) = &*entry else {
         return None;
     };
+    let lease = live.lease;
     let facts = live.call.facts();
-    let (outcome, billable_s) = billable(facts.admitted_us, &live.lease, ending);
+    let (outcome, billable_s) = billable(facts.admitted_us, &lease, ending);
     let cost = facts.pins.as_ref().map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
     let (debt, refund) = match &live.wallet {
-        Some(wallet) => settle(wallet, live.lease.hold, cost),
+        Some(wallet) => settle(wallet, lease.hold, cost),
         None => (Amount::ZERO, None),
     };
     let record = triomphe::Arc::new(Record {
         call: live.call.clone(),
-        answered: live.lease.answered,
+        answered: lease.answered,
         ended_us: ending.ended_us,
         outcome,
         cause: ending.cause,
@@ -159,8 +163,8 @@ fn end_entry(entry: &mut Entry, ending: Ending, costs: Option<&str>) -> Option<E
         cost,
         debt,
         revision: 0,
-        granted_s: live.lease.granted_s(),
-        forget_at: live.lease.deadline.saturating_add(TOKEN_LIFE_S),
+        granted_s: lease.granted_s(),
+        forget_at: lease.deadline.saturating_add(TOKEN_LIFE_S),
         costs: costs.map(Into::into),
     });
     match std::mem::replace(entry, Entry::Ended(triomphe::Arc::clone(&record))) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hub::clock::{self, second_after, second_of};
+use hub::clock::{second_after, second_of};
 use hub::denial::Reason;
 use hub::money::Amount;
 use hub::state::request::{Event, Granted, Lease};
@@ -16,9 +16,13 @@ use crate::answer::Grant;
 use crate::request::Renew;
 
 impl Engine {
-    pub fn renew(&self, account: &Arc<Account>, call: &Renew<'_>) -> Result<Grant, Refusal> {
+    pub fn renew(
+        &self,
+        account: &Arc<Account>,
+        call: &Renew<'_>,
+        now_us: i64,
+    ) -> Result<Grant, Refusal> {
         self.records()?;
-        let now_us = clock::now_us();
         let mut place = self.calls.place(account.id, call.call_id.as_bytes());
         let Some(Entry::Live(live)) = place.find() else {
             let ended = self.ended(account, &mut place, second_of(now_us));

@@ -118,7 +118,7 @@ impl World {
 
     fn admit_as(&self, account: &Arc<Account>, call: &Admit<'_>) -> Result<Grant, Refusal> {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let result = runtime.block_on(self.engine.admit(account, call));
+        let result = runtime.block_on(self.engine.admit(account, call, clock::now_us()));
         self.engine.flush().expect("recorded");
         self.hub.check().expect("invariants");
         result
@@ -130,7 +130,8 @@ impl World {
 
     fn release(&self, number: u128, call_id: &str, billable_s: Option<u32>) -> CallView {
         let release = Release { call_id, token: None, outcome: None, billable_s, costs: None };
-        let view = self.engine.release(&self.account(number), &release).expect("known");
+        let view =
+            self.engine.release(&self.account(number), &release, clock::now_us()).expect("known");
         self.engine.flush().expect("recorded");
         self.hub.check().expect("invariants");
         view
@@ -259,9 +260,14 @@ fn a_renew_extends_lease_and_grant_and_says_final_at_the_end_of_the_money() {
     let grant = world.admit(0, "a").expect("money");
     assert_eq!(grant.granted_s(), Some(300));
     let account = world.account(0);
-    world.engine.answer(&account, "a").expect("live");
-    let renew =
-        |token| world.engine.renew(&account, &Renew { call_id: "a", token, requested_s: None });
+    world.engine.answer(&account, "a", clock::now_us()).expect("live");
+    let renew = |token| {
+        world.engine.renew(
+            &account,
+            &Renew { call_id: "a", token, requested_s: None },
+            clock::now_us(),
+        )
+    };
     let token = world.engine.token(&grant);
     let renewed = renew(Some(token.as_str())).expect("live");
     // One second has started, and 300 more are wanted: 360 in whole increments, 7.20 of 8.40.
@@ -436,7 +442,10 @@ fn parallel_admits_of_one_call_take_one_slot() {
                 for call in 0..200 {
                     let call_id = format!("call-{call}");
                     let call = Admit { call_id: &call_id, ..Admit::default() };
-                    if runtime.block_on(world.engine.admit(&account, &call)).is_ok() {
+                    if runtime
+                        .block_on(world.engine.admit(&account, &call, clock::now_us()))
+                        .is_ok()
+                    {
                         let release = Release {
                             call_id: &call_id,
                             token: None,
@@ -444,7 +453,7 @@ fn parallel_admits_of_one_call_take_one_slot() {
                             billable_s: None,
                             costs: None,
                         };
-                        world.engine.release(&account, &release).expect("known");
+                        world.engine.release(&account, &release, clock::now_us()).expect("known");
                     }
                     world.engine.flush().expect("recorded");
                 }

@@ -16,11 +16,29 @@ pub(super) fn are_visible(text: &[u8]) -> bool {
 
 /// Whether JSON has nothing to escape: no control below the blank, no quote and no backslash.
 pub(super) fn stand_for_themselves(text: &[u8]) -> bool {
-    all(text, |word| {
-        let differs = |byte: u8| ((word ^ (u64::from(byte) * EACH)) | HIGH) - EACH;
-        let not_below = (word | HIGH) - u64::from(b' ') * EACH;
-        (not_below & differs(b'"') & differs(b'\\')) | word
-    })
+    all(text, plain)
+}
+
+/// How many bytes at the front JSON has not to escape.
+#[inline]
+pub(super) fn plain_length(text: &[u8]) -> usize {
+    let (words, rest) = text.as_chunks();
+    for (index, word) in words.iter().enumerate() {
+        let escaped = !plain(u64::from_le_bytes(*word)) & HIGH;
+        if escaped != 0 {
+            return 8 * index + escaped.trailing_zeros() as usize / 8;
+        }
+    }
+    let is_escaped = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
+    8 * words.len() + rest.iter().position(is_escaped).unwrap_or(rest.len())
+}
+
+/// The high bit of each byte that JSON has not to escape.
+#[inline]
+fn plain(word: u64) -> u64 {
+    let differs = |byte: u8| ((word ^ (u64::from(byte) * EACH)) | HIGH) - EACH;
+    let not_below = (word | HIGH) - u64::from(b' ') * EACH;
+    (not_below & differs(b'"') & differs(b'\\')) | word
 }
 
 /// Whether `judged` leaves the high bit of every byte of the text set. It is asked about a byte among
@@ -52,6 +70,7 @@ mod tests {
                     assert_eq!(are_visible(&text), byte.is_ascii_graphic(), "{text:?}");
                     let plain = byte >= b' ' && byte != b'"' && byte != b'\\';
                     assert_eq!(stand_for_themselves(&text), plain, "{text:?}");
+                    assert_eq!(plain_length(&text), if plain { length } else { place });
                 }
             }
         }

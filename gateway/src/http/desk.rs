@@ -38,27 +38,28 @@ impl<'w> Desk<'w> {
     ) -> Result<(), Refused> {
         let engine = &*self.worker.engine;
         let in_batch = self.in_batch;
+        let now_us = self.worker.turn.now_us();
         match operation {
             Operation::Admit => {
                 let lease_s = &self.worker.settings.lease_s;
                 let (named, call) = operation::admit(parameters, lease_s, in_batch)?;
                 let account = self.account(named)?;
-                let grant = engine.admit(account, &call).await?;
+                let grant = engine.admit(account, &call, now_us).await?;
                 answer::grant(writer, call.call_id, &grant, &engine.token(&grant));
             }
             Operation::Answer => {
                 let (named, call_id) = operation::one_call(parameters, in_batch)?;
-                let view = engine.answer(self.account(named)?, call_id)?;
+                let view = engine.answer(self.account(named)?, call_id, now_us)?;
                 answer::call_view(writer, &view);
             }
             Operation::Renew => {
                 let (named, call) = operation::renew(parameters, in_batch)?;
-                let grant = engine.renew(self.account(named)?, &call)?;
+                let grant = engine.renew(self.account(named)?, &call, now_us)?;
                 answer::grant(writer, call.call_id, &grant, &engine.token(&grant));
             }
             Operation::Release => {
                 let (named, call) = operation::release(parameters, in_batch)?;
-                let view = engine.release(self.account(named)?, &call)?;
+                let view = engine.release(self.account(named)?, &call, now_us)?;
                 answer::call_view(writer, &view);
             }
             // Boxed, so that what is seldom asked makes no room for itself in every request.

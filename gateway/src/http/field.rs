@@ -104,21 +104,6 @@ impl Field {
         })
     }
 
-    /// Whether its value is a text, where it is as it should be.
-    pub const fn is_text(self) -> bool {
-        const OTHERS: FieldSet = FieldSet::of(&[
-            Field::RequestedS,
-            Field::LeaseS,
-            Field::BillableS,
-            Field::Costs,
-            Field::Live,
-            Field::Complete,
-            Field::Limit,
-            Field::Status,
-        ]);
-        !OTHERS.has(self)
-    }
-
     /// Whether the value may be repeated in an error.
     pub const fn is_secret(self) -> bool {
         matches!(self, Self::Token)

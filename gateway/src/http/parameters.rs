@@ -3,6 +3,7 @@
 
 mod form;
 mod json;
+mod plain;
 
 use std::borrow::Cow;
 

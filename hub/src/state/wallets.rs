@@ -143,13 +143,7 @@ impl Wallets {
         before: Amount,
         after: Amount,
     ) {
-        let Some(owner) = owner else { return };
-        let wallet = self.entry(owner);
-        let more = after.saturating_sub(before);
-        wallet.held = wallet.held.saturating_add(more);
-        if let Some(lease) = wallet.lease_at(holder) {
-            lease.held = lease.held.saturating_add(more);
-        }
+        self.book(owner, holder, after.saturating_sub(before), Amount::ZERO);
     }
 
     /// The hold ends, the charge is spent.
@@ -160,8 +154,7 @@ impl Wallets {
         hold: Amount,
         record: &Record,
     ) {
-        self.rehold(owner, holder, hold, Amount::ZERO);
-        self.spend(owner, holder, taken(record));
+        self.book(owner, holder, hold.negated(), taken(record));
     }
 
     /// The end of a call that was never recorded here: what is kept for such calls pays first.
@@ -185,15 +178,18 @@ impl Wallets {
         before: &Record,
         after: &Record,
     ) {
-        self.spend(owner, holder, taken(after).saturating_sub(taken(before)));
+        self.book(owner, holder, Amount::ZERO, taken(after).saturating_sub(taken(before)));
     }
 
-    fn spend(&mut self, owner: Option<AccountId>, holder: HolderIndex, amount: Amount) {
+    /// So much more is held and spent by calls that `holder` pays for.
+    fn book(&mut self, owner: Option<AccountId>, holder: HolderIndex, held: Amount, spent: Amount) {
         let Some(owner) = owner else { return };
         let wallet = self.entry(owner);
-        wallet.spent = wallet.spent.saturating_add(amount);
+        wallet.held = wallet.held.saturating_add(held);
+        wallet.spent = wallet.spent.saturating_add(spent);
         if let Some(lease) = wallet.lease_at(holder) {
-            lease.spent = lease.spent.saturating_add(amount);
+            lease.held = lease.held.saturating_add(held);
+            lease.spent = lease.spent.saturating_add(spent);
         }
     }
 

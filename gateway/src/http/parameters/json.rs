@@ -6,7 +6,7 @@ use std::fmt;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Given, Parameters, field_of};
+use super::{Given, Parameters, field_of, plain};
 use crate::http::field::Field;
 
 pub(super) fn read<'a>(parameters: &mut Parameters<'a>, body: &'a [u8]) {
@@ -24,26 +24,21 @@ pub(super) fn read<'a>(parameters: &mut Parameters<'a>, body: &'a [u8]) {
         Some(_) => return parameters.fail("body", "is not a JSON object".to_owned()),
     }
     let before = parameters.mark();
-    if read_object(Object { parameters, closely: false }, text).is_ok() {
+    if plain::read(parameters, text) {
         return;
     }
-    // What is wrong or unusual is looked at closely.
     parameters.back_to(before);
-    if let Err(error) = read_object(Object { parameters, closely: true }, text) {
+    if let Err(error) = read_object(parameters, text) {
         parameters.fail("body", format!("is not valid JSON: {error}"));
     }
 }
 
-fn read_object<'a>(object: Object<'_, 'a>, text: &'a str) -> serde_json::Result<()> {
+fn read_object<'a>(parameters: &mut Parameters<'a>, text: &'a str) -> serde_json::Result<()> {
     let mut reader = serde_json::Deserializer::from_str(text);
-    object.deserialize(&mut reader).and_then(|()| reader.end())
+    Object(parameters).deserialize(&mut reader).and_then(|()| reader.end())
 }
 
-struct Object<'p, 'a> {
-    parameters: &'p mut Parameters<'a>,
-    /// Whether to keep every value raw first. Otherwise a field that is a text has to be one.
-    closely: bool,
-}
+struct Object<'p, 'a>(&'p mut Parameters<'a>);
 
 impl<'de> DeserializeSeed<'de> for Object<'_, 'de> {
     type Value = ();
@@ -62,49 +57,14 @@ impl<'de> Visitor<'de> for Object<'_, 'de> {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<(), M::Error> {
         while let Some(Name(name)) = map.next_key()? {
-            if !self.closely && name.as_ref().is_ok_and(|field| field.is_text()) {
-                let Text(value) = map.next_value()?;
-                self.parameters.give(name, value);
-                continue;
-            }
             let raw = map.next_value::<&'de RawValue>()?.get();
             match name {
-                Ok(Field::Live) => give_live(self.parameters, raw),
-                Ok(Field::Costs) if raw != "null" => self.parameters.give(name, Given::Json(raw)),
-                name => self.parameters.give(name, value_of(raw)),
+                Ok(Field::Live) => give_live(self.0, raw),
+                Ok(Field::Costs) if raw != "null" => self.0.give(name, Given::Json(raw)),
+                name => self.0.give(name, value_of(raw)),
             }
         }
         Ok(())
-    }
-}
-
-/// A text or nothing.
-struct Text<'a>(Given<'a>);
-
-impl<'de> Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
-            }
-
-            fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Given::Text(Cow::Borrowed(text))))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Given::Text(Cow::Owned(text.to_owned()))))
-            }
-
-            fn visit_unit<E: de::Error>(self) -> Result<Text<'de>, E> {
-                Ok(Text(Given::Null))
-            }
-        }
-        deserializer.deserialize_any(TextVisitor)
     }
 }
 
@@ -240,14 +200,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_quick_look_takes_what_a_close_one_takes(
+        fn what_is_read_as_plain_is_read_alike_as_json(
             members in proptest::collection::vec((NAME, VALUE), 0..4)
         ) {
             let members: Vec<_> =
                 members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
             let body = format!("{{{}}}", members.join(","));
             let mut close = Parameters::default();
-            if let Err(error) = read_object(Object { parameters: &mut close, closely: true }, &body) {
+            if let Err(error) = read_object(&mut close, &body) {
                 close.fail("body", format!("is not valid JSON: {error}"));
             }
             prop_assert_eq!(format!("{:?}", read_text(&body)), format!("{close:?}"));
