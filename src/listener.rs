@@ -1,4 +1,4 @@
-//! Serves a router on a listener, with limits on connections and on slow clients, until told to stop;
+//! Serves a router on a listener, by TLS or in plain text, with limits on connections and on slow clients, until told to stop;
 //! then requests in flight get their answers. For the control plane and operations, never for
 //! admissions.
 
@@ -8,19 +8,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use gateway::http::Tls;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 /// Open connections of one listener; more wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 1_024;
 /// Time for the head of a request; also how long a connection may be idle.
 const HEAD_MAX: Duration = Duration::from_secs(30);
+/// Time for a TLS handshake.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// Pause after an accept that failed for want of file descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -39,6 +44,7 @@ pub fn bind(name: &str, address: SocketAddr) -> Result<std::net::TcpListener, St
 /// Serves until `stop` is true, then waits at most `drain` for requests in flight.
 pub async fn serve(
     listener: std::net::TcpListener,
+    tls: Option<Tls>,
     router: Router,
     mut stop: watch::Receiver<bool>,
     drain: Duration,
@@ -55,10 +61,15 @@ pub async fn serve(
         tokio::select! {
             (accepted, place) = accept => match accepted {
                 Ok((stream, _)) => {
-                    let connection = graceful.watch(connection(stream, router.clone()));
+                    // Answers are small; waiting for more of one would only delay it.
+                    let _best_effort = stream.set_nodelay(true);
+                    let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
+                    let watcher = graceful.watcher();
                     connections.spawn(async move {
-                        // How a client leaves is its own affair.
-                        let _end = connection.await;
+                        match tls {
+                            None => answer(stream, router, watcher).await,
+                            Some(tls) => answer_by_tls(stream, &tls, router, watcher, stop).await,
+                        }
                         drop(place);
                     });
                 }
@@ -83,13 +94,35 @@ pub async fn told(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
 }
 
-type Connection = http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>>;
+/// Shakes hands and answers; a client that cannot or is too slow is gone.
+async fn answer_by_tls(
+    stream: TcpStream,
+    tls: &Tls,
+    router: Router,
+    watcher: Watcher,
+    mut stop: watch::Receiver<bool>,
+) {
+    let handshake = TlsAcceptor::from(tls.load_full()).accept(stream);
+    let shaken = tokio::select! {
+        shaken = timeout(HANDSHAKE_MAX, handshake) => shaken,
+        () = told(&mut stop) => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => answer(stream, router, watcher).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
+}
 
-fn connection(stream: TcpStream, router: Router) -> Connection {
-    // Answers are small; waiting for more of one would only delay it.
-    let _best_effort = stream.set_nodelay(true);
-    http1::Builder::new()
+async fn answer(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    watcher: Watcher,
+) {
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    // How a client leaves is its own affair.
+    let _end = watcher.watch(connection).await;
 }

@@ -8,6 +8,7 @@ mod operations;
 mod serve;
 mod settings;
 mod task;
+mod tls;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
     let mut problems = Vec::new();
     let variables = environment::variables();
     let sources = Sources::merge(line.flags, line.config, variables, &mut problems);
-    match (Settings::read(&sources, problems), line.task) {
+    match (Settings::read(&sources, problems, hub::clock::now_us()), line.task) {
         (Err(problems), _) => refuse(&problems),
         (Ok(settings), Task::ConfigCheck) => say(&settings::report(&settings)),
         (Ok(settings), _) => serve::run(&settings),

@@ -13,9 +13,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use control_plane::ControlPlane;
-use gateway::http::Server;
+use gateway::http::{Server, Tls};
 use hub::embedded::Health;
 use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::Signal;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -25,7 +26,8 @@ use crate::operations::readiness::{Phase, Readiness};
 use crate::operations::{self, Operations, series};
 use crate::settings::Settings;
 use crate::task::Tasks;
-use announcement::{Addresses, FirstStart};
+use crate::tls::{self, Identities, Identity};
+use announcement::{Addresses, FirstStart, Listener};
 use parts::Parts;
 use signals::Signals;
 
@@ -79,32 +81,46 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
         readiness: Arc::new(Readiness::starting()),
         metrics: Arc::new(Metrics::install().map_err(|error| error.to_string())?),
     };
+    let identities = Identities::open(settings).map_err(|unusable| unusable.to_string())?;
     let drain = Duration::from_secs(settings.drain_s.into());
     // Probes see a process that starts, and one that drains: this part is first and last.
     let listener = listener::bind("ops_listen", settings.ops_listen)?;
     let ops = address(&listener)?;
+    let hang_up = Signals::hang_up().map_err(|error| format!("no signals: {error}"))?;
     let mut watching = Part::new(|tasks, stop| {
-        serve_operations(tasks, &operations, listener, stop, drain);
+        watch_certificates(tasks, identities.clone(), hang_up, stop.clone());
+        serve_operations(
+            tasks,
+            &operations,
+            (listener, tls(identities.ops.as_deref())),
+            stop,
+            drain,
+        );
     });
     let listener = listener::bind("control_plane_listen", settings.control_plane_listen)?;
     let control_plane = address(&listener)?;
 
     let parts = tokio::select! {
-        opened = parts::open(settings) => opened?,
+        opened = parts::open(settings, tls(identities.gateway.as_deref())) => opened?,
         signal = signals.next() => return Err(format!("{signal} before the start was complete")),
         failure = watching.tasks.first_end() => return Err(failure),
     };
     let Parts { hub, engine, control_plane: plane, expiry, server, first_start } = parts;
-    let addresses = Addresses { gateway: server.address(), control_plane, ops };
+    let addresses = Addresses {
+        gateway: reached(server.address(), identities.gateway.as_deref()),
+        control_plane: reached(control_plane, identities.control_plane.as_deref()),
+        ops: reached(ops, identities.ops.as_deref()),
+    };
     let server: SharedServer = Arc::new(Mutex::new(Some(server)));
     let mut serving = Part::new(|tasks, stop| {
-        let serve = listener::serve(listener, plane.router(), stop, drain);
+        let tls = tls(identities.control_plane.as_deref());
+        let serve = listener::serve(listener, tls, plane.router(), stop, drain);
         tasks.spawn("control plane", async { serve.await.map_err(|error| error.to_string()) });
     });
     let mut posting = Part::new(|tasks, stop| post_records(tasks, plane.clone(), stop));
     observe(&operations, &engine, &server);
     operations.readiness.enter(Phase::Serving);
-    announce(settings, addresses, first_start);
+    announce(settings, &addresses, first_start);
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "serving");
 
     let outcome = watch_over(&mut signals, [&mut watching, &mut serving, &mut posting]).await;
@@ -166,17 +182,37 @@ fn address(listener: &TcpListener) -> Result<std::net::SocketAddr, Failure> {
     listener.local_addr().map_err(|error| error.to_string())
 }
 
+fn tls(identity: Option<&Identity>) -> Option<Tls> {
+    identity.map(Identity::tls)
+}
+
+fn reached(address: std::net::SocketAddr, identity: Option<&Identity>) -> Listener {
+    Listener { address, trust: identity.map(|identity| identity.trust.clone()) }
+}
+
+fn watch_certificates(
+    tasks: &mut Tasks,
+    identities: Identities,
+    hang_up: Signal,
+    stop: watch::Receiver<bool>,
+) {
+    tasks.spawn("watch over certificates", async {
+        tls::watch(identities, hang_up, stop).await;
+        Ok(())
+    });
+}
+
 fn serve_operations(
     tasks: &mut Tasks,
     operations: &Operations,
-    listener: TcpListener,
+    (listener, tls): (TcpListener, Option<Tls>),
     stop: watch::Receiver<bool>,
     drain: Duration,
 ) {
     let router = operations::router(operations.clone());
     let mut upkeep_stop = stop.clone();
     tasks.spawn("operations listener", async move {
-        listener::serve(listener, router, stop, drain).await.map_err(|error| error.to_string())
+        listener::serve(listener, tls, router, stop, drain).await.map_err(|error| error.to_string())
     });
     let metrics = Arc::clone(&operations.metrics);
     tasks.spawn("upkeep of metrics", async move {
@@ -221,7 +257,7 @@ async fn drain_gateway(server: &SharedServer, grace: Duration) {
 
 fn announce(
     settings: &Settings,
-    addresses: Addresses,
+    addresses: &Addresses,
     first_start: Option<control_plane::FirstStart>,
 ) {
     let mut text = announcement::listeners(addresses);

@@ -16,10 +16,11 @@ use std::path::PathBuf;
 use hub::money::{Currency, Rate};
 
 use crate::log::{Format, Level};
+use crate::tls::pair::{self, Part};
 
 pub use problem::Problem;
-pub use reader::Secret;
 use reader::{InForce, Reader};
+pub use reader::{Secret, TlsFiles};
 pub use report::report;
 pub use sample::sample;
 use source::Sources;
@@ -31,6 +32,9 @@ pub struct Settings {
     pub gateway_listen: SocketAddr,
     pub control_plane_listen: SocketAddr,
     pub ops_listen: SocketAddr,
+    pub gateway_tls: Option<TlsFiles>,
+    pub control_plane_tls: Option<TlsFiles>,
+    pub ops_tls: Option<TlsFiles>,
     pub operator_key: Option<Secret>,
     pub organization_key: Option<Secret>,
     pub concurrency_total: u32,
@@ -56,8 +60,13 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads and checks everything; all problems of `problems` and of the values, or the settings.
-    pub fn read(sources: &Sources, mut problems: Vec<Problem>) -> Result<Self, Vec<Problem>> {
+    /// Reads and checks everything, as of `now_us`; all problems of `problems` and of the values, or
+    /// the settings.
+    pub fn read(
+        sources: &Sources,
+        mut problems: Vec<Problem>,
+        now_us: i64,
+    ) -> Result<Self, Vec<Problem>> {
         let mut reader = Reader::new(sources, &mut problems);
         let call_lease_s = reader.number("call_lease_s");
         let regions = reader.words("regions").unwrap_or_default();
@@ -67,6 +76,9 @@ impl Settings {
             gateway_listen: reader.address("gateway_listen"),
             control_plane_listen: reader.address("control_plane_listen"),
             ops_listen: reader.address("ops_listen"),
+            gateway_tls: reader.tls("gateway_tls_cert", "gateway_tls_key"),
+            control_plane_tls: reader.tls("control_plane_tls_cert", "control_plane_tls_key"),
+            ops_tls: reader.tls("ops_tls_cert", "ops_tls_key"),
             operator_key: reader.secret("operator_key"),
             organization_key: reader.secret("organization_key"),
             concurrency_total: reader.number("concurrency_total"),
@@ -93,6 +105,7 @@ impl Settings {
         if problems.is_empty() {
             settings.check_together(&mut problems);
         }
+        settings.check_certificates(now_us, &mut problems);
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
     }
 
@@ -101,6 +114,27 @@ impl Settings {
         table::settings().filter_map(|setting| {
             self.in_force.iter().find(|in_force| in_force.setting.name == setting.name)
         })
+    }
+
+    /// What stands in the files of each listener.
+    fn check_certificates(&self, now_us: i64, problems: &mut Vec<Problem>) {
+        for (files, cert_name, key_name) in [
+            (&self.gateway_tls, "gateway_tls_cert", "gateway_tls_key"),
+            (&self.control_plane_tls, "control_plane_tls_cert", "control_plane_tls_key"),
+            (&self.ops_tls, "ops_tls_cert", "ops_tls_key"),
+        ] {
+            let Some(Err(unusable)) = files.as_ref().map(|files| pair::load(files, now_us)) else {
+                continue;
+            };
+            let name = match unusable.part {
+                Part::Certificate => cert_name,
+                Part::Key => key_name,
+            };
+            let in_force = self.in_force.iter().find(|in_force| in_force.setting.name == name);
+            if let Some(given) = in_force.and_then(|in_force| in_force.given.as_ref()) {
+                problems.push(Problem::file(name, given, &unusable.why));
+            }
+        }
     }
 
     /// What no value alone can get wrong.
@@ -159,7 +193,7 @@ mod tests {
             .collect();
         let mut problems = Vec::new();
         let sources = Sources::merge(Vec::new(), None, variables, &mut problems);
-        Settings::read(&sources, problems)
+        Settings::read(&sources, problems, 0)
             .map_err(|problems| problems.iter().map(ToString::to_string).collect())
     }
 
@@ -196,6 +230,26 @@ mod tests {
         let problems = read(&[("CALL_LEASE_S", "50")]).map(|settings| settings.renew_every_s);
         assert_eq!(problems, Ok(16));
         assert!(read(&[("CALL_LEASE_S", "50"), ("RENEW_EVERY_S", "26")]).is_err());
+    }
+
+    #[test]
+    fn a_certificate_without_its_key_and_files_that_are_none_are_named_by_their_settings() {
+        let problems = read(&[
+            ("GATEWAY_TLS_CERT", "Cargo.toml"),
+            ("GATEWAY_TLS_KEY", "/nowhere/key.pem"),
+            ("CONTROL_PLANE_TLS_CERT", "/nowhere/tls.pem"),
+            ("CONTROL_PLANE_TLS_KEY", "/nowhere/key.pem"),
+            ("OPS_TLS_KEY", "/nowhere/key.pem"),
+        ])
+        .expect_err("three problems");
+        assert_eq!(problems.len(), 3, "{problems:#?}");
+        for (problem, parts) in problems.iter().zip([
+            ["ops_tls_key is set and ops_tls_cert is not", "expected both"],
+            ["gateway_tls_cert = \"Cargo.toml\"", "no certificate stands in it"],
+            ["control_plane_tls_cert = \"/nowhere/tls.pem\"", "No such file"],
+        ]) {
+            assert!(parts.iter().all(|part| problem.contains(part)), "{problem}");
+        }
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod outbox;
 pub mod parameters;
 mod router;
 mod server;
+mod session;
 mod settings;
 mod stream;
 mod tally;
@@ -26,5 +27,5 @@ mod worker;
 
 pub use router::Operation;
 pub use server::Server;
-pub use settings::Settings;
+pub use settings::{Settings, Tls};
 pub use tally::{DURATION_BUCKETS, Tally};

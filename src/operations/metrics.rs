@@ -41,6 +41,10 @@ impl Metrics {
             "ringfence_posting_backlog",
             "Ended calls whose record is not posted to the ledger yet."
         );
+        describe_gauge!(
+            "ringfence_tls_certificate_expiry_seconds",
+            "When the certificate in use expires, in seconds since 1970."
+        );
         gauge!("ringfence_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
         Ok(Self { handle, at_scrape: OnceLock::new() })
     }

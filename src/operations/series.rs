@@ -109,6 +109,7 @@ pub fn write_http(tally: &Tally, connections: usize, text: &mut String) {
         ("opened", tally.connections_opened()),
         ("refused", tally.connections_refused()),
         ("timed_out", tally.connections_timed_out()),
+        ("handshake_failed", tally.handshakes_failed()),
     ] {
         sample(text, name, format_args!("event=\"{end}\""), count);
     }

@@ -4,12 +4,24 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
-/// The addresses taken, also when port 0 was asked for.
-#[derive(Clone, Copy, Debug)]
+use crate::tls::Trust;
+use crate::tls::pair::Host;
+
+/// Where a listener is reached.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// The address taken, also when port 0 was asked for.
+    pub address: SocketAddr,
+    /// `None`: plain text.
+    pub trust: Option<Trust>,
+}
+
+/// All of them.
+#[derive(Clone, Debug)]
 pub struct Addresses {
-    pub gateway: SocketAddr,
-    pub control_plane: SocketAddr,
-    pub ops: SocketAddr,
+    pub gateway: Listener,
+    pub control_plane: Listener,
+    pub ops: Listener,
 }
 
 /// What the first start made.
@@ -24,17 +36,18 @@ pub struct FirstStart {
 }
 
 /// The lines of every start.
-pub fn listeners(addresses: Addresses) -> String {
+pub fn listeners(addresses: &Addresses) -> String {
     let Addresses { gateway, control_plane, ops } = addresses;
-    format!(
-        "gateway        http://{gateway}\n\
-         control-plane  http://{control_plane}\n\
-         ops            http://{ops}\n"
-    )
+    let mut text = String::new();
+    for (name, listener) in [("gateway", gateway), ("control-plane", control_plane), ("ops", ops)] {
+        let (scheme, address) = (listener.scheme(), listener.address);
+        writeln!(text, "{name:<14} {scheme}://{address}").expect("writing to a string");
+    }
+    text
 }
 
 /// The lines of the first start.
-pub fn first_start(addresses: Addresses, first: &FirstStart) -> String {
+pub fn first_start(addresses: &Addresses, first: &FirstStart) -> String {
     let mut text = format!("\nFirst start. Organization {}\n", first.organization);
     if first.operator_key.is_some() || first.organization_key.is_some() {
         text.push_str("These keys are shown this once; keep them:\n");
@@ -48,26 +61,54 @@ pub fn first_start(addresses: Addresses, first: &FirstStart) -> String {
     }
     if let Some(currency) = &first.billed_in {
         let key = first.operator_key.as_deref().unwrap_or("$RINGFENCE_OPERATOR_KEY");
-        let url = format!(
-            "http://{}/v1/organizations/{}/wallet/recharge",
-            reachable(addresses.control_plane),
-            first.organization
-        );
+        let path = format!("/v1/organizations/{}/wallet/recharge", first.organization);
         let body = format!(r#"{{"amount":100,"currency":"{currency}"}}"#);
         text.push_str("\nCalls are billed; put money into the organization's wallet:\n");
-        text.push_str(&curl(&url, key, &body));
+        text.push_str(&addresses.control_plane.curl(&path, key, &body));
     }
     let key = first.organization_key.as_deref().unwrap_or("$RINGFENCE_ORGANIZATION_KEY");
-    let url = format!("http://{}/v1/calls/admit", reachable(addresses.gateway));
     text.push_str("\nAdmit a call:\n");
-    text.push_str(&curl(&url, key, r#"{"call_id":"first-call"}"#));
+    text.push_str(&addresses.gateway.curl("/v1/calls/admit", key, r#"{"call_id":"first-call"}"#));
     text
 }
 
-fn curl(url: &str, key: &str, body: &str) -> String {
-    format!(
-        "  curl -sS {url} -H \"Authorization: Bearer {key}\" -H 'Content-Type: application/json' -d '{body}'\n"
-    )
+impl Listener {
+    const fn scheme(&self) -> &'static str {
+        if self.trust.is_some() { "https" } else { "http" }
+    }
+
+    /// A line for a shell that posts there.
+    fn curl(&self, path: &str, key: &str, body: &str) -> String {
+        let (scheme, address) = (self.scheme(), reachable(self.address));
+        let (options, host) = match &self.trust {
+            None => (String::new(), address.to_string()),
+            Some(trust) => trusted(trust, address),
+        };
+        format!(
+            "  curl -sS{options} {scheme}://{host}{path} -H \"Authorization: Bearer {key}\" \
+             -H 'Content-Type: application/json' -d '{body}'\n"
+        )
+    }
+}
+
+/// Options of curl, and the host by which the certificate knows the address.
+fn trusted(trust: &Trust, address: SocketAddr) -> (String, String) {
+    let file = std::path::absolute(&trust.certificate);
+    let file = file.as_deref().unwrap_or(&trust.certificate).display().to_string();
+    let cacert = format!(" --cacert '{}'", file.replace('\'', r"'\''"));
+    let named = |host: &Host| match host {
+        Host::Name(name) if !name.starts_with('*') => Some(name.clone()),
+        _ => None,
+    };
+    if trust.hosts.contains(&Host::Address(address.ip())) {
+        return (cacert, address.to_string());
+    }
+    let Some(name) = trust.hosts.iter().find_map(named) else {
+        return (cacert, address.to_string());
+    };
+    let (ip, port) = (address.ip(), address.port());
+    let ip = if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
+    (format!("{cacert} --resolve {name}:{port}:{ip}"), format!("{name}:{port}"))
 }
 
 /// An address that a client can name: a listener on all addresses is reached by loopback.
@@ -89,8 +130,8 @@ mod tests {
     use super::*;
 
     fn addresses() -> Addresses {
-        let address = |port| SocketAddr::from(([0, 0, 0, 0], port));
-        Addresses { gateway: address(1), control_plane: address(2), ops: address(3) }
+        let listener = |port| Listener { address: ([0, 0, 0, 0], port).into(), trust: None };
+        Addresses { gateway: listener(1), control_plane: listener(2), ops: listener(3) }
     }
 
     fn first(organization_key: Option<&str>) -> FirstStart {
@@ -104,14 +145,14 @@ mod tests {
 
     #[test]
     fn every_listener_has_a_line_of_its_own() {
-        let text = listeners(addresses());
+        let text = listeners(&addresses());
         assert!(text.lines().any(|line| line == "gateway        http://0.0.0.0:1"), "{text}");
         assert_eq!(text.lines().count(), 3);
     }
 
     #[test]
     fn a_generated_key_stands_in_the_line_that_admits_a_call() {
-        let text = first_start(addresses(), &first(Some("rf_live_x")));
+        let text = first_start(&addresses(), &first(Some("rf_live_x")));
         let curl = text.lines().find(|line| line.contains("curl")).expect("a curl line");
         assert!(curl.contains("http://127.0.0.1:1/v1/calls/admit"), "{curl}");
         assert!(curl.contains("Bearer rf_live_x\""), "{curl}");
@@ -119,7 +160,7 @@ mod tests {
 
     #[test]
     fn a_key_that_was_set_is_named_and_never_printed() {
-        let text = first_start(addresses(), &first(None));
+        let text = first_start(&addresses(), &first(None));
         assert!(text.contains("\"Authorization: Bearer $RINGFENCE_ORGANIZATION_KEY\""), "{text}");
         assert!(!text.contains("shown this once"), "{text}");
     }
@@ -127,8 +168,30 @@ mod tests {
     #[test]
     fn billed_installations_are_told_how_to_put_money_in() {
         let billed = FirstStart { billed_in: Some("INR".to_owned()), ..first(None) };
-        let text = first_start(addresses(), &billed);
+        let text = first_start(&addresses(), &billed);
         assert!(text.contains("/v1/organizations/org_x/wallet/recharge"), "{text}");
         assert!(text.contains("$RINGFENCE_OPERATOR_KEY"), "{text}");
+    }
+
+    #[test]
+    fn by_tls_the_line_names_the_certificate_and_a_host_that_it_is_for() {
+        for (hosts, expected) in [
+            (vec![Host::Address([127, 0, 0, 1].into())], "'/x.pem' https://127.0.0.1:1/"),
+            (
+                vec![Host::Name("*.b".to_owned()), Host::Name("a.b".to_owned())],
+                "'/x.pem' --resolve a.b:1:127.0.0.1 https://a.b:1/",
+            ),
+            (Vec::new(), "'/x.pem' https://127.0.0.1:1/"),
+        ] {
+            let mut addresses = addresses();
+            addresses.gateway.trust = Some(Trust { certificate: "/x.pem".into(), hosts });
+            let text = first_start(&addresses, &first(None));
+            assert!(
+                text.contains(&format!("curl -sS --cacert {expected}v1/calls/admit")),
+                "{text}"
+            );
+            let text = listeners(&addresses);
+            assert!(text.starts_with("gateway        https://0.0.0.0:1\nco"), "{text}");
+        }
     }
 }

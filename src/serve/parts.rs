@@ -8,7 +8,7 @@ use std::thread;
 use control_plane::{ControlPlane, FirstOrganization, FirstStart};
 use gateway::engine::Engine;
 use gateway::engine::expire::Expiry;
-use gateway::http::Server;
+use gateway::http::{Server, Tls};
 use hub::embedded::{EmbeddedHub, Options};
 use tokio::sync::oneshot;
 
@@ -31,7 +31,7 @@ pub struct Parts {
 }
 
 /// Opens everything; nothing is open after an error.
-pub async fn open(settings: &Settings) -> Result<Parts, Failure> {
+pub async fn open(settings: &Settings, tls: Option<Tls>) -> Result<Parts, Failure> {
     let hub = open_hub(settings).await?;
     let engine = Engine::new(engine_settings(settings), &hub);
     let opened = ControlPlane::open(control_plane_settings(settings), Arc::clone(&hub)).await;
@@ -40,7 +40,7 @@ pub async fn open(settings: &Settings) -> Result<Parts, Failure> {
     let adopting = Arc::clone(&engine);
     blocking("adopt-calls", move || adopting.adopt()).await?;
     let expiry = Expiry::start(&engine).map_err(|error| format!("no thread: {error}"))?;
-    let server = Server::start(Arc::clone(&engine), http_settings(settings))
+    let server = Server::start(Arc::clone(&engine), http_settings(settings, tls))
         .map_err(|error| format!("gateway_listen: {error}"))?;
     Ok(Parts { hub, engine, control_plane, expiry, server, first_start })
 }
@@ -81,9 +81,10 @@ fn engine_settings(settings: &Settings) -> gateway::engine::Settings {
     }
 }
 
-fn http_settings(settings: &Settings) -> gateway::http::Settings {
+fn http_settings(settings: &Settings, tls: Option<Tls>) -> gateway::http::Settings {
     gateway::http::Settings {
         listen: settings.gateway_listen,
+        tls,
         threads: settings.gateway_threads,
         connections_max: settings.connections_max,
         get_allowed: settings.get_allowed,

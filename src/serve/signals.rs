@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: the first asks for a stop, the second ends the process at once.
+//! SIGTERM and SIGINT: the first asks for a stop, the second ends the process at once. SIGHUP asks
+//! for certificates to be read again.
 
 use std::io;
 
@@ -16,6 +17,11 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
         })
+    }
+
+    /// SIGHUP, caught from now on.
+    pub fn hang_up() -> io::Result<Signal> {
+        signal(SignalKind::hangup())
     }
 
     /// Waits for the next of either.

@@ -34,6 +34,11 @@ impl Problem {
         Self(format!("{name} = {:?} ({}): expected {expected}", given.text, given.origin))
     }
 
+    /// The file that a setting names cannot be used.
+    pub fn file(name: &str, given: &Given, why: &str) -> Self {
+        Self(format!("{name} = {:?} ({}): {why}", given.text, given.origin))
+    }
+
     pub fn unknown(name: &str, origin: &Origin, nearest: Option<&str>) -> Self {
         let meant = nearest.unwrap_or_default();
         Self(format!("unknown setting {name} ({origin}); the nearest known one is {meant}"))

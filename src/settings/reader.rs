@@ -27,6 +27,13 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// A certificate chain and its private key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
 /// One setting as it is in force.
 #[derive(Clone, Debug)]
 pub struct InForce {
@@ -60,6 +67,31 @@ impl<'a> Reader<'a> {
     pub fn directory(&mut self, name: &str) -> PathBuf {
         let path = |_, text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
         self.value(name, path).unwrap_or_default()
+    }
+
+    pub fn pem_file(&mut self, name: &str) -> Option<PathBuf> {
+        self.value(name, |_, text| (!text.is_empty()).then(|| PathBuf::from(text)))
+    }
+
+    /// Two files: `…_cert` and `…_key`. One alone is a mistake.
+    pub fn tls(&mut self, cert_name: &str, key_name: &str) -> Option<TlsFiles> {
+        let problems = self.problems.len();
+        match (self.pem_file(cert_name), self.pem_file(key_name)) {
+            (Some(certificate), Some(key)) => Some(TlsFiles { certificate, key }),
+            (None, None) => None,
+            (certificate, _) => {
+                let (set, unset) = match certificate {
+                    Some(_) => (cert_name, key_name),
+                    None => (key_name, cert_name),
+                };
+                // A path that is wrong by itself has been told already.
+                if self.problems.len() == problems {
+                    let text = format!("{set} is set and {unset} is not: expected both or neither");
+                    self.problems.push(Problem::new(text));
+                }
+                None
+            }
+        }
     }
 
     pub fn number<T: TryFrom<u64> + Default>(&mut self, name: &str) -> T {

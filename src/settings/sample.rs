@@ -45,6 +45,7 @@ const fn example(kind: Kind) -> &'static str {
         Kind::Number { .. } => "2",
         Kind::Rate => "1.20 60/60",
         Kind::Words => "india",
+        Kind::PemFile => "/etc/ringfence/tls.pem",
         _ => "",
     }
 }

@@ -7,6 +7,8 @@ pub enum Kind {
     /// An IP address and a port; port 0 takes a free one.
     Address,
     Directory,
+    /// The path of a PEM file; what stands in it is checked as well.
+    PemFile,
     /// A whole number; `None` of [`Setting::default`] is then computed, as `about` says.
     Number {
         min: u64,
@@ -65,6 +67,14 @@ pub const SECTIONS: &[Section] = &[
         row("gateway_listen", Kind::Address, "127.0.0.1:7070", "where telephony stacks ask"),
         row("control_plane_listen", Kind::Address, "127.0.0.1:7080", "where organizations are administered"),
         row("ops_listen", Kind::Address, "127.0.0.1:7090", "/metrics, /livez and /readyz; keep it off public networks"),
+    ]},
+    Section { heading: "TLS of each listener; new files are noticed within seconds, and at once on SIGHUP", settings: &[
+        unset("gateway_tls_cert", Kind::PemFile, "the certificate chain that stacks are shown, the server's own first; plain text unless set"),
+        unset("gateway_tls_key", Kind::PemFile, "the private key of gateway_tls_cert, unencrypted"),
+        unset("control_plane_tls_cert", Kind::PemFile, "the certificate chain of the control plane; plain text unless set"),
+        unset("control_plane_tls_key", Kind::PemFile, "the private key of control_plane_tls_cert, unencrypted"),
+        unset("ops_tls_cert", Kind::PemFile, "the certificate chain of the operations listener; plain text unless set"),
+        unset("ops_tls_key", Kind::PemFile, "the private key of ops_tls_cert, unencrypted"),
     ]},
     Section { heading: "Keys, set at every start; without them the first start generates and prints them", settings: &[
         unset("operator_key", Kind::Secret, "the operator's API key"),
@@ -140,6 +150,7 @@ impl Kind {
                 "an IP address and a port, such as 127.0.0.1:7070 or [::1]:0".to_owned()
             }
             Self::Directory => "a path".to_owned(),
+            Self::PemFile => "the path of a PEM file".to_owned(),
             Self::Number { min, max } => format!("a whole number from {min} to {max}"),
             Self::Currency => "an ISO 4217 code in capitals, such as INR".to_owned(),
             Self::Rate => {
@@ -160,6 +171,7 @@ impl Kind {
         match self {
             Self::Address => "ADDRESS",
             Self::Directory => "PATH",
+            Self::PemFile => "FILE",
             Self::Number { .. } => "N",
             Self::Currency => "CODE",
             Self::Rate => "RATE",

@@ -89,7 +89,7 @@ fn an_address_in_use_is_named() {
 
 #[test]
 fn sigterm_answers_what_is_in_flight_ends_with_zero_and_keeps_live_calls() {
-    let installation = installation();
+    let installation = installation().set("RINGFENCE_GATEWAY_THREADS", "1");
     let running = installation.start();
     let account = Account::limited(&running, "kept", 10);
     let mut stack = running.gateway(&account.key);
@@ -105,7 +105,7 @@ fn sigterm_answers_what_is_in_flight_ends_with_zero_and_keeps_live_calls() {
         &body[..5]
     );
     slow.write_all(head.as_bytes()).expect("half a request");
-    // The answer to a later request shows that the gateway has read the half.
+    // The answer to a later request shows that the gateway's thread has read the half.
     stack.get("/v1/concurrency").expect(200);
     running.ask_to_stop();
     wait_until("it is not ready", Duration::from_secs(2), || {

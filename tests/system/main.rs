@@ -13,6 +13,7 @@ mod money;
 mod observed;
 mod seeds;
 mod start_up;
+mod tls;
 
 use support::Installation;
 

@@ -4,23 +4,28 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::Shutdown;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use socket2::SockRef;
 use std::sync::Arc;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::key::RememberedKey;
 use super::outbox::{Outbox, Sent};
+use super::session::Session;
 use super::worker::Worker;
 
 /// What a connection is waiting for. Each phase has its own time limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Phase {
+    /// The client's part of the TLS handshake.
+    Handshake,
     /// The first byte of a request.
     Idle,
     /// The rest of its header.
@@ -34,13 +39,16 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    const ALL: [Self; 5] = [Self::Idle, Self::Header, Self::Body, Self::Engine, Self::Linger];
+    const ALL: [Self; 6] =
+        [Self::Handshake, Self::Idle, Self::Header, Self::Body, Self::Engine, Self::Linger];
 }
 
 pub(super) struct Connection {
     pub(super) worker: Arc<Worker>,
     pub(super) key: Mutex<Option<RememberedKey>>,
     write: OwnedWriteHalf,
+    /// `None`: the connection is in plain text.
+    session: Option<Box<Mutex<Session>>>,
     outbox: Mutex<Outbox>,
     /// The turn has this connection and will send.
     enrolled: AtomicBool,
@@ -51,18 +59,53 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(worker: Arc<Worker>, write: OwnedWriteHalf) -> Arc<Self> {
+    pub(super) fn new(
+        worker: Arc<Worker>,
+        write: OwnedWriteHalf,
+        session: Option<Session>,
+    ) -> Arc<Self> {
+        let first = if session.is_some() { Phase::Handshake } else { Phase::Idle };
         let connection = Arc::new(Self {
             worker,
             key: Mutex::default(),
             write,
+            session: session.map(|session| Box::new(Mutex::new(session))),
             outbox: Mutex::default(),
             enrolled: AtomicBool::new(false),
             blocked: AtomicBool::new(false),
             phase: AtomicU64::new(0),
         });
-        connection.enter(Phase::Idle);
+        connection.enter(first);
         connection
+    }
+
+    /// Reads what the client sent, from the half of the socket that only its task has.
+    pub(super) fn poll_read(
+        &self,
+        from: &mut OwnedReadHalf,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Some(session) = &self.session else {
+            return Pin::new(from).poll_read(cx, buffer);
+        };
+        let mut session = session.lock();
+        let read = session.poll_read(from, &self.write, cx, buffer);
+        if self.phase().0 == Phase::Handshake {
+            if !session.is_handshaking() {
+                self.enter(Phase::Idle);
+            } else if let Poll::Ready(Err(_)) = &read {
+                self.worker.tally.handshake_failed();
+            }
+        }
+        read
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match &self.session {
+            None => self.write.try_write(bytes),
+            Some(session) => session.lock().write(bytes, &self.write),
+        }
     }
 
     /// The phase and the tick at which it began.
@@ -94,7 +137,7 @@ impl Connection {
         if self.blocked.load(Ordering::Relaxed) {
             return;
         }
-        if outbox.send(|bytes| self.write.try_write(bytes)) == Sent::Blocked {
+        if outbox.send(|bytes| self.write(bytes)) == Sent::Blocked {
             drop(outbox);
             self.blocked.store(true, Ordering::Relaxed);
             let connection = Arc::clone(&self);
@@ -109,7 +152,7 @@ impl Connection {
             let writable = tokio::time::timeout(limit, self.write.writable()).await;
             let mut outbox = self.outbox.lock();
             let sent = match writable {
-                Ok(Ok(())) => outbox.send(|bytes| self.write.try_write(bytes)),
+                Ok(Ok(())) => outbox.send(|bytes| self.write(bytes)),
                 Ok(Err(_)) | Err(_) => outbox.close(),
             };
             if sent == Sent::Closed {
@@ -153,11 +196,21 @@ impl Connection {
     }
 
     /// Ready when everything has been sent; then nothing more will be.
-    pub(super) fn poll_shutdown(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
-        let empty = self.outbox.lock().poll_empty(cx);
-        if let Poll::Ready(Ok(())) = empty {
-            self.shut(Shutdown::Write);
+    pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.outbox.lock().poll_empty(cx))?;
+        if let Some(session) = &self.session {
+            ready!(session.lock().poll_close(&self.write, cx));
         }
-        empty
+        self.shut(Shutdown::Write);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for Connection {
+    /// Whoever ended it, and also while it was idle: a TLS client is told that it was on purpose.
+    fn drop(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.get_mut().close(&self.write);
+        }
     }
 }

@@ -2,18 +2,27 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+
+/// What each new TLS connection begins with; it may be replaced at any time.
+pub type Tls = Arc<ArcSwap<ServerConfig>>;
 
 /// The HTTP side's configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Port 0 takes a free one.
     pub listen: SocketAddr,
+    /// `None`: plain text.
+    pub tls: Option<Tls>,
     /// Threads, each with its own listener; at least 1.
     pub threads: usize,
     /// How long a connection may wait for the next request.
     pub idle_s: u32,
-    /// How long a request's header may take from its first byte.
+    /// How long a request's header may take from its first byte; also a TLS handshake, as a whole.
     pub header_s: u32,
     /// How long a request's body may take from the end of its header.
     pub body_s: u32,
@@ -33,6 +42,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7070)),
+            tls: None,
             threads: 1,
             idle_s: 60,
             header_s: 5,

@@ -65,7 +65,8 @@ impl AsyncRead for Stream {
         // A client that does not read its answers is not asked for more requests.
         ready!(self.connection.poll_room(cx))?;
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.read).poll_read(cx, buffer))?;
+        let Self { read, connection, .. } = &mut *self;
+        ready!(connection.poll_read(read, cx, buffer))?;
         if buffer.filled().len() == before {
             self.ending = Ending::ClientEnded;
         } else if self.connection.phase().0 == Phase::Idle {

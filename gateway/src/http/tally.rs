@@ -23,6 +23,8 @@ pub struct Tally {
     connections_refused: AtomicU64,
     /// Connections ended because they were too slow.
     connections_timed_out: AtomicU64,
+    /// Connections that did not get through the TLS handshake.
+    handshakes_failed: AtomicU64,
 }
 
 impl Tally {
@@ -53,6 +55,10 @@ impl Tally {
         self.connections_timed_out.load(Ordering::Relaxed)
     }
 
+    pub fn handshakes_failed(&self) -> u64 {
+        self.handshakes_failed.load(Ordering::Relaxed)
+    }
+
     pub(super) fn answered(&self, operation: Operation, reason: Option<Reason>) {
         grow(&self.answers[operation as usize][place(reason)], 1);
     }
@@ -76,6 +82,10 @@ impl Tally {
         grow(&self.connections_timed_out, 1);
     }
 
+    pub(super) fn handshake_failed(&self) {
+        grow(&self.handshakes_failed, 1);
+    }
+
     /// Adds another thread's counts to this one.
     pub(super) fn add(&self, other: &Self) {
         let mine = self.answers.iter().flatten().chain(&self.admissions);
@@ -85,12 +95,14 @@ impl Tally {
             &self.connections_opened,
             &self.connections_refused,
             &self.connections_timed_out,
+            &self.handshakes_failed,
         ]);
         let theirs = theirs.chain([
             &other.admissions_us,
             &other.connections_opened,
             &other.connections_refused,
             &other.connections_timed_out,
+            &other.handshakes_failed,
         ]);
         mine.zip(theirs).for_each(|(sum, count)| grow(sum, count.load(Ordering::Relaxed)));
     }
@@ -122,12 +134,13 @@ mod tests {
         one.admitted_in(5);
         one.admitted_in(i64::MAX);
         one.refused();
+        one.handshake_failed();
         sum.add(&one);
         sum.add(&one);
         assert_eq!(sum.answers(Operation::Admit, Some(Reason::Draining)), 2);
         assert_eq!(sum.answers(Operation::Admit, None), 2);
         assert_eq!(sum.answers(Operation::Release, None), 0);
-        assert_eq!(sum.connections_refused(), 2);
+        assert_eq!((sum.connections_refused(), sum.handshakes_failed()), (2, 2));
         let buckets = sum.admissions();
         assert_eq!((buckets[0], buckets[3], buckets[DURATION_BUCKETS - 1]), (2, 2, 2));
     }

@@ -18,6 +18,7 @@ use tokio::task::AbortHandle;
 
 use super::connection::{Connection, Phase};
 use super::exchange::exchange;
+use super::session::Session;
 use super::settings::{
     ACCEPT_PAUSE, BUFFER_MAX, HEADER_MAX, LARGE_BODIES_MAX, LINGER_S, SWEEP_EVERY, Settings,
 };
@@ -232,8 +233,16 @@ impl Worker {
 
     fn serve(self: &Arc<Self>, stream: TcpStream) {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let session = self.settings.tls.as_ref().map(|tls| Session::new(tls.load_full()));
+        let session = match session.transpose() {
+            Ok(session) => session,
+            Err(error) => {
+                tracing::warn!(%error, "a TLS session could not begin");
+                return self.process.gone(self.index);
+            }
+        };
         let (read, write) = stream.into_split();
-        let connection = Connection::new(Arc::clone(self), write);
+        let connection = Connection::new(Arc::clone(self), write, session);
         let io = TokioIo::new(Stream::new(read, Arc::clone(&connection)));
         let entry = Entry { worker: Arc::clone(self), id };
         let served = Arc::clone(&connection);
@@ -259,7 +268,7 @@ impl Worker {
                 let (phase, since_ms) = connection.phase();
                 let limit_s = match phase {
                     Phase::Idle => self.settings.idle_s,
-                    Phase::Header => self.settings.header_s,
+                    Phase::Handshake | Phase::Header => self.settings.header_s,
                     Phase::Body => self.settings.body_s,
                     Phase::Linger => LINGER_S,
                     Phase::Engine => return false,
@@ -280,7 +289,9 @@ impl Worker {
         const POLL_EVERY: Duration = Duration::from_millis(5);
         let mut every = tokio::time::interval(POLL_EVERY);
         while !self.connections.lock().is_empty() {
-            self.end_those(|connection| connection.phase().0 == Phase::Idle);
+            self.end_those(|connection| {
+                matches!(connection.phase().0, Phase::Idle | Phase::Handshake)
+            });
             every.tick().await;
         }
     }

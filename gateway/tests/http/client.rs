@@ -35,8 +35,9 @@ impl Reply {
     }
 }
 
-pub struct Client {
-    stream: BufReader<TcpStream>,
+/// Over a socket, or over TLS.
+pub struct Client<S = TcpStream> {
+    stream: BufReader<S>,
     key: String,
 }
 
@@ -49,15 +50,27 @@ impl Client {
         stream.set_read_timeout(Some(PATIENCE)).expect("set");
         stream.set_write_timeout(Some(PATIENCE)).expect("set");
         stream.set_nodelay(true).expect("set");
-        Self { stream: BufReader::new(stream), key: key.to_owned() }
-    }
-
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        self.stream.get_mut().write_all(bytes.as_ref())
+        Self::over(stream, key)
     }
 
     pub fn end(&mut self) {
         self.stream.get_mut().shutdown(Shutdown::Write).expect("ended");
+    }
+}
+
+impl<S: Read + Write> Client<S> {
+    pub fn over(stream: S, key: &str) -> Self {
+        Self { stream: BufReader::new(stream), key: key.to_owned() }
+    }
+
+    /// The stream below, from which nothing of an answer has been read ahead.
+    pub fn stream(&mut self) -> &mut S {
+        self.stream.get_mut()
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes.as_ref())?;
+        self.stream.get_mut().flush()
     }
 
     pub fn get(&mut self, target: &str) -> Reply {

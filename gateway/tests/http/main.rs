@@ -6,4 +6,5 @@ mod calls;
 mod client;
 mod gate;
 mod slow;
+mod tls;
 mod world;

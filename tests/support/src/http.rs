@@ -2,9 +2,13 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use serde_json::Value;
+
+use crate::tls::{self, TlsStream};
 
 const ANSWER_MAX: Duration = Duration::from_secs(30);
 
@@ -60,14 +64,53 @@ impl Response {
 pub struct Client {
     address: SocketAddr,
     authorization: Option<String>,
-    connection: Option<BufReader<TcpStream>>,
+    /// Whom it trusts; `None`: plain text.
+    tls: Option<Arc<ClientConfig>>,
+    connection: Option<BufReader<Wire>>,
+}
+
+/// What a connection goes over.
+enum Wire {
+    Plain(TcpStream),
+    Tls(Box<TlsStream>),
+}
+
+impl Read for Wire {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(bytes),
+            Self::Tls(stream) => stream.read(bytes),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
 }
 
 impl Client {
     /// With an empty key, no `Authorization` is sent.
     pub fn new(address: SocketAddr, key: &str) -> Self {
         let authorization = (!key.is_empty()).then(|| format!("Bearer {key}"));
-        Self { address, authorization, connection: None }
+        Self { address, authorization, tls: None, connection: None }
+    }
+
+    /// The same client by TLS.
+    #[must_use]
+    pub fn by_tls(self, trusted: &Arc<ClientConfig>) -> Self {
+        Self { tls: Some(Arc::clone(trusted)), ..self }
     }
 
     #[track_caller]
@@ -125,11 +168,7 @@ impl Client {
     /// Sends bytes as they are and reads one answer.
     pub fn exchange(&mut self, request: &[u8]) -> io::Result<Response> {
         if self.connection.is_none() {
-            let stream = TcpStream::connect(self.address)?;
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(ANSWER_MAX))?;
-            stream.set_write_timeout(Some(ANSWER_MAX))?;
-            self.connection = Some(BufReader::new(stream));
+            self.connection = Some(BufReader::new(self.connect()?));
         }
         let connection = self.connection.as_mut().expect("just opened");
         let sent = connection.get_mut().write_all(request);
@@ -138,6 +177,17 @@ impl Client {
             (Ok(response), _) => Ok(response),
             (Err(_), Err(error)) | (Err(error), Ok(())) => Err(error),
         }
+    }
+
+    fn connect(&self) -> io::Result<Wire> {
+        if let Some(trusted) = &self.tls {
+            return Ok(Wire::Tls(Box::new(tls::connect(self.address, trusted)?)));
+        }
+        let stream = TcpStream::connect(self.address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(ANSWER_MAX))?;
+        stream.set_write_timeout(Some(ANSWER_MAX))?;
+        Ok(Wire::Plain(stream))
     }
 }
 

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustls::ClientConfig;
 
 use crate::http::Client;
 use crate::wait::{say, wait_until};
@@ -203,6 +204,8 @@ pub struct Running {
     launched: Launched,
     /// After the process: fields are dropped in this order.
     _directory: Option<Arc<tempfile::TempDir>>,
+    /// Whom its clients trust; `None`: plain text.
+    tls: Option<Arc<ClientConfig>>,
     pub gateway: SocketAddr,
     pub control_plane: SocketAddr,
     pub ops: SocketAddr,
@@ -222,7 +225,7 @@ impl Running {
             let (stdout, stderr) = (launched.stdout.text(), launched.stderr.text());
             unreachable!("the process ended ({status}) instead of starting:\n{stdout}\n{stderr}");
         };
-        Self { launched, gateway, control_plane, ops, _directory: directory }
+        Self { launched, gateway, control_plane, ops, tls: None, _directory: directory }
     }
 
     pub fn pid(&self) -> u32 {
@@ -239,22 +242,41 @@ impl Running {
 
     /// A client of the gateway with the given key.
     pub fn gateway(&self, key: &str) -> Client {
-        Client::new(self.gateway, key)
+        self.client(self.gateway, key)
     }
 
     /// A client of the control plane with the given key.
     pub fn control_plane(&self, key: &str) -> Client {
-        Client::new(self.control_plane, key)
+        self.client(self.control_plane, key)
     }
 
     pub fn ops(&self) -> Client {
-        Client::new(self.ops, "")
+        self.client(self.ops, "")
+    }
+
+    /// Its clients come by TLS from here on.
+    #[must_use]
+    pub fn by_tls(self, trusted: &Arc<ClientConfig>) -> Self {
+        Self { tls: Some(Arc::clone(trusted)), ..self }
+    }
+
+    fn client(&self, address: SocketAddr, key: &str) -> Client {
+        let client = Client::new(address, key);
+        match &self.tls {
+            Some(trusted) => client.by_tls(trusted),
+            None => client,
+        }
     }
 
     /// kill -9
     pub fn kill(mut self) {
         self.launched.signal(Signal::KILL);
         self.launched.wait(STOP_MAX);
+    }
+
+    /// Asks the process to read its certificates again.
+    pub fn hang_up(&self) {
+        self.launched.signal(Signal::HUP);
     }
 
     /// Asks the process to stop; it goes on draining.
@@ -278,12 +300,12 @@ impl Running {
     }
 }
 
-/// The three lines `name  http://address`, once all are there.
+/// The three lines `name  http://address` (or `https`), once all are there.
 fn addresses(stdout: &str) -> Option<[SocketAddr; 3]> {
     let address = |name: &str| {
         stdout.lines().find_map(|line| {
-            let url = line.strip_prefix(name)?.trim_start().strip_prefix("http://")?;
-            url.parse().ok()
+            let url = line.strip_prefix(name)?.trim_start();
+            url.split_once("://")?.1.parse().ok()
         })
     };
     Some([address("gateway ")?, address("control-plane ")?, address("ops ")?])
