@@ -312,7 +312,7 @@ impl Shard {
                 true
             }
             None if self.calls.remember(&record, report.now) => {
-                self.wallets.settle_unknown(owner, payer, &record);
+                self.wallets.settle_unknown(owner, &record);
                 true
             }
             None => false,

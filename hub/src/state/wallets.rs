@@ -157,17 +157,13 @@ impl Wallets {
         self.book(owner, holder, hold.negated(), taken(record));
     }
 
-    /// The end of a call that was never recorded here: what is kept for such calls pays first.
-    pub(super) fn settle_unknown(
-        &mut self,
-        owner: Option<AccountId>,
-        payer: HolderIndex,
-        record: &Record,
-    ) {
+    /// The end of a call that was never recorded here: what is kept for such calls pays first, and no
+    /// holder's lease, for whoever tells had none for it.
+    pub(super) fn settle_unknown(&mut self, owner: Option<AccountId>, record: &Record) {
         if let Some(owner) = owner {
             self.take_anonymous(owner, taken(record));
         }
-        self.spend(owner, payer, taken(record));
+        self.book(owner, HolderIndex::NONE, Amount::ZERO, taken(record));
     }
 
     /// A corrected record posts the difference.
