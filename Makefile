@@ -1,6 +1,6 @@
 # Short targets that people and continuous integration call alike.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-startup models clean tools
+.PHONY: help run test check bench bench-startup models simulate clean tools
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -25,6 +25,11 @@ bench-startup: ## How long a start takes with 100,000 live calls and 1,000,000 t
 
 models: ## The models of the lease protocol, large runs too: minutes, some gigabytes
 	cargo run --release --locked --package ringfence-models
+
+SEEDS ?= 10000
+
+simulate: ## Gateways and their faults in virtual time: SEEDS worlds (10,000 unless set)
+	cargo run --release --locked --package ringfence-simulation -- --seeds $(SEEDS)
 
 clean: ## Remove what was built
 	cargo clean
