@@ -283,6 +283,11 @@ impl Record {
     pub fn answered_us(&self) -> Option<i64> {
         self.answered.map(Moment::us)
     }
+
+    /// What it takes out of the wallet: debt is not in it.
+    pub const fn taken(&self) -> Amount {
+        self.cost.saturating_sub(self.debt)
+    }
 }
 
 #[cfg(test)]

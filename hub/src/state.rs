@@ -5,7 +5,7 @@
 pub mod calls;
 pub mod counters;
 pub mod exchange;
-mod holders;
+pub(crate) mod holders;
 pub mod record_codec;
 pub mod request;
 pub mod request_codec;
@@ -28,8 +28,8 @@ use wallets::Wallets;
 
 /// Tombstones that one sync, and each end of a call in it, may drop because their time is over:
 /// bounded work, and more than it adds.
-const FORGET_PER_SYNC: usize = 64;
-const FORGET_PER_END: usize = 2;
+pub(crate) const FORGET_PER_SYNC: usize = 64;
+pub(crate) const FORGET_PER_END: usize = 2;
 
 /// Whether units and money are leased out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +143,8 @@ impl Shard {
     ) -> Answer {
         let mut answer = Answer::default();
         let (holder, now) = (report.holder, report.now);
-        self.calls.forget_expired(now, FORGET_PER_SYNC);
+        let ends = sync.events.iter().filter(|event| matches!(event, Event::Ended(_))).count();
+        self.calls.forget_expired(now, FORGET_PER_SYNC + FORGET_PER_END * ends);
         sync.holdings.drain(..).for_each(|holding| self.counters.report(&holding, holder));
         sync.purses.drain(..).for_each(|purse| self.wallets.report(&purse, holder));
         for (position, event) in sync.events.drain(..).enumerate() {
@@ -184,7 +185,6 @@ impl Shard {
                     if !self.end(record, &mut report) {
                         answer.rejected.push(position);
                     }
-                    self.calls.forget_expired(now, FORGET_PER_END);
                 }
             }
         }
@@ -334,6 +334,8 @@ impl Shard {
         if report.record > 0 {
             if let Some(holder) = self.holders.at_mut(report.holder) {
                 holder.recorded(report.record, self.records.last);
+                // What is known may be in the ledger already: nothing more would tell so.
+                holder.acknowledge(self.records.acknowledged());
             }
             report.record += 1;
         }
@@ -403,5 +405,7 @@ impl Shard {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod canonical;
 #[cfg(test)]
 mod tests;

@@ -44,11 +44,11 @@ pub(super) enum Admitted {
 
 /// An ended call in the order of the ends: when it may go, and what it takes to find it then.
 #[derive(Clone, Copy, Debug)]
-struct Tombstone {
+pub(super) struct Tombstone {
     hash: CallHash,
     /// The low half of the admission: tells calls of one name apart.
-    admission: u32,
-    forget_at: EpochSeconds,
+    pub(super) admission: u32,
+    pub(super) forget_at: EpochSeconds,
 }
 
 impl Tombstone {
@@ -74,17 +74,17 @@ pub struct Calls {
     hasher: CallHasher,
     /// [`TABLES`] of them once there is a call.
     tables: Vec<CallTable<Live>>,
-    tombstones: VecDeque<Tombstone>,
+    pub(super) tombstones: VecDeque<Tombstone>,
     /// Live calls without a holder, in the order of their deadlines.
-    orphans: BTreeSet<Orphan>,
+    pub(super) orphans: BTreeSet<Orphan>,
     live: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Orphan {
-    deadline: EpochSeconds,
-    account: [u8; AccountId::LEN],
-    call_id: Box<[u8]>,
+pub(super) struct Orphan {
+    pub(super) deadline: EpochSeconds,
+    pub(super) account: [u8; AccountId::LEN],
+    pub(super) call_id: Box<[u8]>,
 }
 
 impl Orphan {
@@ -227,18 +227,37 @@ impl Calls {
         Taken::Orphan
     }
 
-    /// The holder is gone: its calls live on without one, at least until `deadline_min`.
+    /// The holder is gone: its calls live on without one, until `deadline` of their own. Which they are.
     pub(super) fn orphan(
         &mut self,
         holder: HolderIndex,
         deadline: impl Fn(EpochSeconds) -> EpochSeconds,
-    ) {
+    ) -> Vec<Orphan> {
+        let mut orphans = Vec::new();
         let lives = self.tables.iter_mut().flat_map(CallTable::live_mut);
         for live in lives.filter(|live| live.holder == holder) {
             live.holder = HolderIndex::NONE;
             live.lease.deadline = deadline(live.lease.deadline);
-            self.orphans.insert(Orphan::of(live));
+            orphans.push(Orphan::of(live));
         }
+        self.orphans.extend(orphans.iter().cloned());
+        orphans
+    }
+
+    /// Drops a call that is still nobody's, without a trace: it was over before, or never told of.
+    pub(super) fn abandon(&mut self, orphan: &Orphan) -> Option<(Call, Lease)> {
+        if !self.orphans.remove(orphan) {
+            return None;
+        }
+        let account = AccountId::from_bytes(&orphan.account)?;
+        let Some(Entry::Live(live)) = self.find_named(account, &orphan.call_id) else {
+            return None;
+        };
+        let (call, lease) = (live.call.clone(), live.lease);
+        let Place { table, name } = self.place(&call);
+        table.remove(name);
+        self.live -= 1;
+        Some((call, lease))
     }
 
     /// At most `count_max` calls without a holder whose deadline has passed, the oldest first.

@@ -3,7 +3,7 @@
 //! changes nothing.
 
 mod inheritance;
-mod recall;
+pub(crate) mod recall;
 
 use std::collections::BTreeSet;
 
@@ -101,7 +101,7 @@ pub(super) struct Organization {
 pub struct Counters {
     pub(super) organizations: HashMap<AccountId, Organization, FixedState>,
     pub(super) by_id: HashMap<AccountId, Counter, FixedState>,
-    anonymous: Anonymous,
+    pub(super) anonymous: Anonymous,
 }
 
 impl Counters {
@@ -124,19 +124,23 @@ impl Counters {
         if version < counter.version {
             return;
         }
-        let before = counter.share();
-        (counter.version, counter.floor, counter.cap) = (version, floor, cap);
-        let after = counter.share();
-        self.account_for(id, organization, before, after);
+        self.change(id, |counter| {
+            (counter.version, counter.floor, counter.cap) = (version, floor, cap);
+        });
     }
 
+    /// While calls of the counter live it stays, for them only: they end on its organization's money.
     pub(super) fn remove(&mut self, id: AccountId) {
+        if self.live(id) > 0 {
+            self.change(id, |counter| (counter.floor, counter.cap) = (0, 0));
+            return;
+        }
         if let Some(counter) = self.by_id.remove(&id) {
             let nothing = Share { floor: 0, cap: 0, leased: 0 };
             self.account_for(id, counter.organization, counter.share(), nothing);
         }
         self.by_id.remove(&id.shadow());
-        self.anonymous.retain(|batch| batch.counter.real() != id);
+        self.anonymous.retain(|(_, counter), _| counter.real() != id);
     }
 
     /// Keeps the organization's sums in step with one counter's change. Shadows are outside the total.

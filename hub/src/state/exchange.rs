@@ -5,13 +5,15 @@
 //! real time, and at most by [`CLAIM_MAX_MS`] at once: a deadline that is set with that much added is
 //! never early.
 
-mod reply;
+pub(crate) mod reply;
 
 use crate::clock::{EpochSeconds, SECOND_US, second_after, second_of};
 use crate::id::{AccountId, HolderId};
+use crate::money::Amount;
+use crate::state::calls::Orphan;
 use crate::state::holders::{Holder, HolderIndex, Letters};
 use crate::state::request::{Answer, Sync};
-use crate::state::{Grants, Report, Shard};
+use crate::state::{Grants, Report, Shard, wallets};
 pub use reply::{Found, Funding, Mail, Message, Reply, Standing, Terms};
 
 /// The longest time that one claim may cover.
@@ -122,10 +124,10 @@ fn us(ms: u64) -> i64 {
 }
 
 impl Shard {
-    /// Begins a new incarnation on whatever memory there is; an older one is ignored.
-    pub fn begin(&mut self, begin: &Begin) {
+    /// Begins a new incarnation on whatever memory there is; an older one is ignored. Whether it began.
+    pub fn begin(&mut self, begin: &Begin) -> bool {
         if begin.incarnation <= self.membership.incarnation {
-            return;
+            return false;
         }
         self.membership.incarnation = begin.incarnation;
         self.membership.call_lease_s = begin.call_lease_s;
@@ -149,6 +151,7 @@ impl Shard {
             }
         }
         self.end_learning();
+        true
     }
 
     /// The holder stands in the database now: it may be granted something.
@@ -280,27 +283,40 @@ impl Shard {
     ) -> Answer {
         let holder = self.holders.at(index);
         let grants = holder.map_or(Grants::Closed, |holder| self.membership.grants(holder));
-        if exchange.complete {
-            self.disown(index);
-        }
+        let disowned = if exchange.complete { self.disown(index) } else { Vec::new() };
         let report = Report {
             holder: index,
             now: self.membership.now(),
             complete: exchange.complete,
             record: exchange.first_record,
         };
-        self.take_sync(&mut exchange.sync, report, grants, recalls)
+        let answer = self.take_sync(&mut exchange.sync, report, grants, recalls);
+        for orphan in &disowned {
+            self.abandon(orphan);
+        }
+        answer
     }
 
     /// What the hub knows of a holder gives way to what it reports: its calls are nobody's until it
     /// names them.
-    fn disown(&mut self, index: HolderIndex) {
+    fn disown(&mut self, index: HolderIndex) -> Vec<Orphan> {
         let last = self.last_deadline(index);
         self.counters.nothing_unflushed(index);
         self.wallets.nothing_unflushed(index);
-        self.leave_calls(index, last);
+        let orphans = self.leave_calls(index, last);
         self.counters.reap(index, last);
         self.wallets.reap(index, last);
+        orphans
+    }
+
+    /// A holder that told all did not name this call: it has none such, and its unit may be another
+    /// call's by now. An older memory knows calls that have ended since.
+    fn abandon(&mut self, orphan: &Orphan) {
+        if let Some((call, lease)) = self.calls.abandon(orphan) {
+            let owner = wallets::owner_of(&call, &self.counters);
+            self.counters.ends(call.account(), HolderIndex::NONE);
+            self.wallets.rehold(owner, HolderIndex::NONE, lease.hold, Amount::ZERO);
+        }
     }
 
     fn deliver(&mut self, exchange: &mut Exchange, recalls: Letters) {
@@ -350,11 +366,12 @@ impl Shard {
     }
 
     /// The holder's calls are nobody's now, with their units and holds.
-    fn leave_calls(&mut self, index: HolderIndex, last: EpochSeconds) {
+    fn leave_calls(&mut self, index: HolderIndex, last: EpochSeconds) -> Vec<Orphan> {
         let slack = second_after(us(CLAIM_MAX_MS));
-        self.calls.orphan(index, |deadline| last.max(deadline.saturating_add(slack)));
+        let orphans = self.calls.orphan(index, |deadline| last.max(deadline.saturating_add(slack)));
         self.counters.orphan(index);
         self.wallets.orphan(index);
+        orphans
     }
 
     fn reap_all_of(&mut self, holders: Vec<HolderId>) {

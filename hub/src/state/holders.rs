@@ -18,7 +18,7 @@ impl HolderIndex {
 pub(super) type Letters = Vec<(HolderIndex, Mail)>;
 
 /// Letters that wait for one holder, at most; what is more is lost, and whoever sent it asks again.
-const MAILBOX_MAX: usize = 4_096;
+pub(crate) const MAILBOX_MAX: usize = 4_096;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Holder {
@@ -40,17 +40,17 @@ pub(super) struct Holder {
     /// Follow the letter numbered `mail_seen`.
     pub(super) mail: VecDeque<Mail>,
     /// Its records on their way to the ledger.
-    records: VecDeque<OwnRecord>,
+    pub(super) records: VecDeque<OwnRecord>,
     /// The number of its last record here, and of the last that has reached the ledger.
-    record: u64,
+    pub(super) record: u64,
     pub(super) records_acknowledged: u64,
 }
 
 /// A record by its holder's number, and by its number in the shard's stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct OwnRecord {
-    own: u64,
-    streamed: u64,
+pub(super) struct OwnRecord {
+    pub(super) own: u64,
+    pub(super) streamed: u64,
 }
 
 impl Holder {

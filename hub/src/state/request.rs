@@ -18,8 +18,7 @@ pub enum Request {
         version: u64,
         total: u32,
     },
-    /// The limits of a counter; replaces a lower version. A counter without calls or leases is
-    /// removed by `CounterGone`.
+    /// The limits of a counter; replaces a lower version.
     Counter {
         id: AccountId,
         organization: AccountId,
@@ -27,6 +26,7 @@ pub enum Request {
         floor: u32,
         cap: u32,
     },
+    /// Removes a counter. One with live calls stays without limits; it is to be asked again.
     CounterGone {
         id: AccountId,
     },

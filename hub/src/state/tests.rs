@@ -1,6 +1,8 @@
 //! The state machine under random histories: invariants after every request, snapshots and replays
 //! that end in the same state.
 
+mod sharing;
+
 use proptest::prelude::*;
 use ulid::Ulid;
 

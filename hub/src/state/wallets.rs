@@ -1,6 +1,8 @@
 //! Wallets as the hub sees them: the money that the ledger put at its disposal, what live calls hold
 //! and what ended calls have spent.
 
+use std::collections::BTreeMap;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -101,15 +103,8 @@ impl Wallet {
 #[derive(Clone, Debug, Default)]
 pub struct Wallets {
     pub(super) wallets: HashMap<AccountId, Wallet, FixedState>,
-    anonymous: Vec<Batch>,
-}
-
-/// Money kept for unrecorded calls.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Batch {
-    owner: AccountId,
-    amount: Amount,
-    until: EpochSeconds,
+    /// Money kept for unrecorded calls, by when it is free and whose it is.
+    pub(super) anonymous: BTreeMap<(EpochSeconds, AccountId), Amount>,
 }
 
 /// The owner of the wallet on which a call is held and settled; `None`: it is not billed.
@@ -119,11 +114,6 @@ pub(super) fn owner_of(call: &Call, counters: &Counters) -> Option<AccountId> {
         Billing::Isolated => Some(account),
         Billing::Consolidated => counters.organization_of(account),
     }
-}
-
-/// What a record takes out of the wallet: debt is not in it.
-fn taken(record: &Record) -> Amount {
-    record.cost.saturating_sub(record.debt)
 }
 
 impl Wallets {
@@ -154,16 +144,16 @@ impl Wallets {
         hold: Amount,
         record: &Record,
     ) {
-        self.book(owner, holder, hold.negated(), taken(record));
+        self.book(owner, holder, hold.negated(), record.taken());
     }
 
     /// The end of a call that was never recorded here: what is kept for such calls pays first, and no
     /// holder's lease, for whoever tells had none for it.
     pub(super) fn settle_unknown(&mut self, owner: Option<AccountId>, record: &Record) {
         if let Some(owner) = owner {
-            self.take_anonymous(owner, taken(record));
+            self.take_anonymous(owner, record.taken().max(Amount::ZERO));
         }
-        self.book(owner, HolderIndex::NONE, Amount::ZERO, taken(record));
+        self.book(owner, HolderIndex::NONE, Amount::ZERO, record.taken());
     }
 
     /// A corrected record posts the difference.
@@ -174,7 +164,7 @@ impl Wallets {
         before: &Record,
         after: &Record,
     ) {
-        self.book(owner, holder, Amount::ZERO, taken(after).saturating_sub(taken(before)));
+        self.book(owner, holder, Amount::ZERO, after.taken().saturating_sub(before.taken()));
     }
 
     /// So much more is held and spent by calls that `holder` pays for.
@@ -235,7 +225,7 @@ impl Wallets {
     pub(super) fn orphan(&mut self, holder: HolderIndex) {
         for lease in self.wallets.values_mut().filter_map(|wallet| wallet.lease_at(holder)) {
             let used = lease.spent.saturating_add(lease.held);
-            lease.returned = lease.returned.saturating_add(used);
+            lease.returned = lease.returned.saturating_add(used).min(lease.granted);
             (lease.spent, lease.held) = (Amount::ZERO, Amount::ZERO);
         }
     }
@@ -252,7 +242,8 @@ impl Wallets {
             let amount = lease.idle().min(lease.unflushed_max).max(Amount::ZERO);
             if amount > Amount::ZERO {
                 wallet.anonymous = wallet.anonymous.saturating_add(amount);
-                self.anonymous.push(Batch { owner: *owner, amount, until });
+                let batch = self.anonymous.entry((until, *owner)).or_default();
+                *batch = batch.saturating_add(amount);
             }
         }
     }
@@ -288,21 +279,21 @@ impl Wallets {
 
     fn take_anonymous(&mut self, owner: AccountId, amount: Amount) {
         let mut wanted = amount;
-        for batch in self.anonymous.iter_mut().filter(|batch| batch.owner == owner) {
-            let part = wanted.min(batch.amount);
-            batch.amount = batch.amount.saturating_sub(part);
+        for (_, batch) in self.anonymous.iter_mut().filter(|((_, kept), _)| *kept == owner) {
+            let part = wanted.min(*batch);
+            *batch = batch.saturating_sub(part);
             wanted = wanted.saturating_sub(part);
         }
-        self.anonymous.retain(|batch| batch.amount > Amount::ZERO);
+        self.anonymous.retain(|_, batch| *batch > Amount::ZERO);
         let wallet = self.entry(owner);
         wallet.anonymous = wallet.anonymous.saturating_sub(amount.saturating_sub(wanted));
     }
 
     pub(super) fn expire_anonymous(&mut self, now: EpochSeconds) {
-        let over = self.anonymous.extract_if(.., |batch| batch.until <= now).collect::<Vec<_>>();
-        for batch in over {
-            let wallet = self.entry(batch.owner);
-            wallet.anonymous = wallet.anonymous.saturating_sub(batch.amount);
+        while let Some(oldest) = self.anonymous.first_entry().filter(|batch| batch.key().0 <= now) {
+            let ((_, owner), amount) = oldest.remove_entry();
+            let wallet = self.entry(owner);
+            wallet.anonymous = wallet.anonymous.saturating_sub(amount);
         }
     }
 
@@ -353,8 +344,8 @@ impl Wallets {
                 return Err(format!("{owner:?}: {:?} held, holds sum to {sum:?}", wallet.held));
             }
             wallet.check().map_err(|problem| format!("{owner:?}: {problem}"))?;
-            let batches = self.anonymous.iter().filter(|batch| batch.owner == *owner);
-            let kept = batches.fold(Amount::ZERO, |sum, batch| sum.saturating_add(batch.amount));
+            let batches = self.anonymous.iter().filter(|((_, kept), _)| kept == owner);
+            let kept = batches.fold(Amount::ZERO, |sum, (_, amount)| sum.saturating_add(*amount));
             if kept != wallet.anonymous {
                 return Err(format!(
                     "{owner:?}: {:?} anonymous, batches of {kept:?}",

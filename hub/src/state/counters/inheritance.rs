@@ -1,20 +1,15 @@
 //! What becomes of a holder's units when it is gone (rule 6): one stays with each recorded call, some
 //! are kept for a while for calls that it may have admitted without recording them, the rest is free.
 
+use std::collections::BTreeMap;
+
 use crate::clock::EpochSeconds;
 use crate::id::AccountId;
 use crate::state::counters::{Counter, Counters, Leased};
 use crate::state::holders::HolderIndex;
 
-/// Units kept without a name, oldest first.
-pub(super) type Anonymous = Vec<Batch>;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Batch {
-    pub(super) counter: AccountId,
-    units: u32,
-    until: EpochSeconds,
-}
+/// Units kept without a name, by when they are free and whose they are.
+pub(super) type Anonymous = BTreeMap<(EpochSeconds, AccountId), u32>;
 
 impl Counters {
     /// The holder's calls are nobody's now: each keeps its unit, which is no longer the holder's.
@@ -23,7 +18,7 @@ impl Counters {
             self.change(id, |counter| {
                 let lease = counter.lease_of(holder);
                 let live = std::mem::take(&mut lease.live);
-                lease.returned += u64::from(live);
+                lease.returned = (lease.returned + u64::from(live)).min(lease.granted);
                 counter.named += live;
             });
         }
@@ -37,12 +32,13 @@ impl Counters {
                 let has = |lease: &Leased| lease.holder == holder;
                 let (gone, stay) = counter.leases.iter().copied().partition::<Vec<_>, _>(has);
                 counter.leases = stay.into();
-                let kept = gone.iter().map(|lease| lease.unflushed_max.min(lease.idle())).sum();
+                let kept: u32 =
+                    gone.iter().map(|lease| lease.unflushed_max.min(lease.idle())).sum();
                 counter.anonymous += kept;
                 kept
             });
             if let Some(units) = units.filter(|units| *units > 0) {
-                self.anonymous.push(Batch { counter: id, units, until });
+                *self.anonymous.entry((until, id)).or_default() += units;
             }
         }
     }
@@ -50,9 +46,7 @@ impl Counters {
     fn leased_to(&self, holder: HolderIndex) -> Vec<AccountId> {
         let has = |counter: &Counter| counter.leases.iter().any(|lease| lease.holder == holder);
         let ids = self.by_id.iter().filter(|(_, counter)| has(counter)).map(|(id, _)| *id);
-        let mut ids: Vec<AccountId> = ids.collect();
-        ids.sort_unstable();
-        ids
+        ids.collect()
     }
 
     /// The holder has recorded all its calls.
@@ -102,28 +96,30 @@ impl Counters {
     }
 
     fn take_anonymous(&mut self, id: AccountId) -> bool {
-        let Some(position) = self.anonymous.iter().position(|batch| batch.counter == id) else {
+        let Some((key, units)) = self.anonymous.iter_mut().find(|((_, counter), _)| *counter == id)
+        else {
             return false;
         };
-        self.anonymous[position].units -= 1;
-        if self.anonymous[position].units == 0 {
-            self.anonymous.remove(position);
+        *units -= 1;
+        if *units == 0 {
+            let key = *key;
+            self.anonymous.remove(&key);
         }
         true
     }
 
     /// Nobody can still have a call on units kept without a name until `now`.
     pub(in crate::state) fn expire_anonymous(&mut self, now: EpochSeconds) {
-        let over = self.anonymous.extract_if(.., |batch| batch.until <= now).collect::<Vec<_>>();
-        for batch in over {
-            self.change(batch.counter, |counter| counter.anonymous -= batch.units);
+        while let Some(oldest) = self.anonymous.first_entry().filter(|batch| batch.key().0 <= now) {
+            let ((_, id), units) = oldest.remove_entry();
+            self.change(id, |counter| counter.anonymous -= units);
         }
     }
 
     pub(super) fn check_anonymous(&self) -> Result<(), String> {
         for (id, counter) in &self.by_id {
-            let batches = self.anonymous.iter().filter(|batch| batch.counter == *id);
-            let kept: u32 = batches.map(|batch| batch.units).sum();
+            let batches = self.anonymous.iter().filter(|((_, counter), _)| counter == id);
+            let kept: u32 = batches.map(|(_, units)| units).sum();
             if kept != counter.anonymous {
                 return Err(format!("{id:?}: {} anonymous, batches of {kept}", counter.anonymous));
             }

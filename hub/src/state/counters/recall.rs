@@ -7,13 +7,13 @@ use crate::state::exchange::Mail;
 use crate::state::holders::{HolderIndex, Letters};
 
 /// Caps below this are always exact.
-const FAST_CAP_MIN: u32 = 8;
+pub(crate) const FAST_CAP_MIN: u32 = 8;
 /// Unflushed admits of one holder and counter, at most.
-const UNFLUSHED_MAX: u32 = 1_000;
+pub(crate) const UNFLUSHED_MAX: u32 = 1_000;
 /// All holders together have at most this fraction of a cap unflushed.
-const UNFLUSHED_PART: u32 = 16;
+pub(crate) const UNFLUSHED_PART: u32 = 16;
 /// Less than this fraction of a cap left: exact.
-const EXACT_PART: u32 = 8;
+pub(crate) const EXACT_PART: u32 = 8;
 
 impl Counters {
     /// Recalls what others than `holder` have idle of a counter; true when `holder` itself has some.

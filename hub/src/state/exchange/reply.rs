@@ -14,7 +14,7 @@ use crate::state::request::{Answer, Event, Sync};
 use crate::state::wallets;
 
 /// Orphans that one reply names, at most.
-const DUE_MAX: usize = 64;
+pub(crate) const DUE_MAX: usize = 64;
 
 /// The hub's answer to an exchange.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,7 +79,8 @@ pub struct Funding {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Found {
     Nothing,
-    /// Live at this holder; `None`: at none, so that who asks may adopt or end it.
+    /// Live at this holder; `None`: at none, so that who asks may adopt or end it. A place in the
+    /// hub's table means nothing outside.
     Live(Option<HolderId>, Live),
     Ended(Arc<Record>),
 }
@@ -181,7 +182,7 @@ impl Shard {
         match self.calls.find_named(key.account, &key.call_id) {
             Some(Entry::Live(live)) => {
                 let holder = self.holders.at(live.holder).map(|holder| holder.id);
-                Found::Live(holder, (**live).clone())
+                Found::Live(holder, Live { holder: HolderIndex::NONE, ..(**live).clone() })
             }
             Some(Entry::Ended(record)) => Found::Ended(Arc::clone(record)),
             None => Found::Nothing,

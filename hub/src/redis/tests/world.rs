@@ -1,0 +1,246 @@
+//! A small installation: its accounts, calls and records, and what can be done to the shard, on the
+//! state machine or by the scripts.
+
+use redis::{Pipeline, Script, ScriptInvocation, Value};
+use triomphe::Arc;
+use ulid::Ulid;
+
+use crate::call::{Call, Cause, Direction, Facts, Outcome, Pins, Record, Texts};
+use crate::clock::Moment;
+use crate::directory::{Billing, WalletConfig};
+use crate::id::{AccountId, AccountKind, HolderId};
+use crate::money::{Amount, Currency, Rate};
+use crate::redis::decode::{self, MemberOf, Members, Refusal};
+use crate::redis::encode::{self, Beginning};
+use crate::state::Shard;
+use crate::state::exchange::{Exchange, Reply};
+use crate::state::request::{Granted, Lease, Request};
+
+pub(super) const SHARD: u8 = 7;
+pub(super) const START_MS: u64 = 1_800_000_000_000;
+pub(super) const CALL_LEASE_S: u32 = 9;
+
+pub(super) fn organization(number: u8) -> AccountId {
+    AccountId::new(AccountKind::Organization, Ulid(u128::from(number) + 1))
+}
+
+pub(super) const ACCOUNTS: u8 = 6;
+
+/// 0 and 3 draw on their organization's wallet, 1 on its own, 2 and 4 are not billed; 4 is of another
+/// organization, 5 is the shadow of 3, others are configured nowhere.
+pub(super) fn account(number: u8) -> AccountId {
+    let id = |number| AccountId::new(AccountKind::SubAccount, Ulid(u128::from(number) + 10));
+    if number == 5 { id(3).shadow() } else { id(number) }
+}
+
+pub(super) fn pins_of(number: u8) -> Option<Arc<Pins>> {
+    let billing = match number {
+        0 | 3 => Billing::Consolidated,
+        1 => Billing::Isolated,
+        _ => return None,
+    };
+    let rate = Rate::new(Amount::from_micros(60), 60, 60, Amount::ZERO, Amount::ZERO);
+    Some(Arc::new(Pins { billing, currency: Currency::INR, rate: rate.expect("a rate") }))
+}
+
+/// Whose wallet an account's calls are held on.
+pub(super) fn owner_of(account_number: u8) -> Option<AccountId> {
+    match pins_of(account_number)?.billing {
+        Billing::Isolated => Some(account(account_number)),
+        Billing::Consolidated => Some(organization(0)),
+    }
+}
+
+pub(super) fn call(account_number: u8, name: u8, admission: u64) -> Call {
+    let facts = Facts {
+        admitted_us: 1_800_000_000_000_000 + i64::from(account_number),
+        admission,
+        pins: pins_of(account_number),
+        account: account(account_number),
+        direction: Direction::Outbound,
+        lease_s: 0,
+    };
+    let call_id = format!("call-{name}");
+    Call::new(facts, Texts { call_id: &call_id, to: "+911", ..Texts::default() }).expect("short")
+}
+
+pub(super) fn lease(now_ms: u64, hold: i64) -> Lease {
+    let second = u32::try_from(now_ms / 1_000).expect("before 2106");
+    Lease {
+        deadline: second + CALL_LEASE_S,
+        granted: Granted::new(60, hold % 2 == 1),
+        hold: Amount::from_micros(hold),
+        answered: (hold % 3 == 1).then(|| Moment::at(5)),
+        renewed_us: i64::try_from(now_ms).expect("small") * 1_000,
+    }
+}
+
+pub(super) fn record(call: Call, now_ms: u64, cost: i64, revision: u32) -> Arc<Record> {
+    Arc::new(Record {
+        call,
+        answered: None,
+        ended_us: 1_000,
+        outcome: Outcome::Busy,
+        cause: if revision == 0 { Cause::Expiry } else { Cause::Release },
+        billable_s: 3,
+        cost: Amount::from_micros(cost),
+        debt: Amount::from_micros(cost / 4),
+        revision,
+        granted_s: 60,
+        // Some are forgotten within a list.
+        forget_at: u32::try_from(now_ms / 1_000).expect("before 2106")
+            + 4
+            + u32::try_from(cost % 9).expect("small"),
+        costs: None,
+    })
+}
+
+/// Organizations, counters and wallets as a list of operations finds them.
+pub(super) fn configuration(version: u64, total: u32, escrow: i64) -> Vec<Request> {
+    let mut requests = vec![
+        Request::Organization { id: organization(0), version, total },
+        Request::Organization { id: organization(1), version, total: 3 },
+    ];
+    for (number, of, floor, cap) in
+        [(0, 0, 2, 4), (1, 0, 0, 3), (2, 0, 1, u32::MAX), (3, 0, 0, 40), (4, 1, 1, 3)]
+    {
+        let (id, organization) = (account(number), organization(of));
+        requests.push(Request::Counter { id, organization, version, floor, cap });
+    }
+    requests.extend([wallet(0, version, escrow), wallet(1, version, escrow / 2)]);
+    requests
+}
+
+/// Of the first organization, or of the account that has its own.
+pub(super) fn wallet(number: u8, sequence: u64, escrow: i64) -> Request {
+    Request::Wallet(WalletConfig {
+        owner: if number == 0 { organization(0) } else { account(number) },
+        organization: organization(0),
+        currency: Currency::INR,
+        escrow: Amount::from_micros(escrow),
+        sequence,
+        posted: Amount::from_micros(escrow / 16),
+    })
+}
+
+/// What is done to a shard.
+#[derive(Clone, Debug)]
+pub(super) enum Deed {
+    Exchange(Box<Exchange>),
+    Begin(Beginning),
+    Configure(Vec<Request>),
+    Confirm(HolderId),
+    Bury(HolderId),
+    Holders,
+    Acknowledge(u64),
+    Forget(u32),
+    Records(u64, u32),
+    /// All memory is gone.
+    Flush,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) enum Answered {
+    Reply(Box<Reply>),
+    Begun(bool),
+    Members(Members),
+    Records(Vec<(u64, Record)>),
+    Done,
+}
+
+impl Deed {
+    pub(super) fn on_machine(&self, shard: &mut Shard) -> Answered {
+        match self.clone() {
+            Self::Exchange(mut exchange) => {
+                return Answered::Reply(Box::new(shard.exchange(&mut exchange)));
+            }
+            Self::Begin(Beginning { begin, configuration }) => {
+                let begun = shard.begin(&begin);
+                if begun {
+                    for request in configuration {
+                        shard.apply(request, 0);
+                    }
+                }
+                return Answered::Begun(begun);
+            }
+            Self::Configure(requests) => {
+                for request in requests {
+                    shard.apply(request, 0);
+                }
+            }
+            Self::Confirm(id) => shard.confirm(id),
+            Self::Bury(id) => shard.bury(id),
+            Self::Holders => return Answered::Members(members(shard)),
+            Self::Acknowledge(through) => drop(shard.apply(Request::Acknowledge { through }, 0)),
+            Self::Forget(count) => drop(shard.apply(Request::Forget { count }, 0)),
+            Self::Records(after, max) => {
+                let max = usize::try_from(max).expect("small");
+                let records = shard.records(after, max);
+                return Answered::Records(
+                    records.map(|(number, record)| (number, (**record).clone())).collect(),
+                );
+            }
+            Self::Flush => *shard = Shard::default(),
+        }
+        Answered::Done
+    }
+
+    pub(super) fn invocation(&self) -> Option<ScriptInvocation<'static>> {
+        let invocation = match self {
+            Self::Exchange(exchange) => encode::exchange(SHARD, exchange),
+            Self::Begin(beginning) => encode::begin(SHARD, beginning),
+            Self::Configure(requests) => encode::configure(SHARD, requests),
+            Self::Confirm(id) => encode::confirm(SHARD, *id),
+            Self::Bury(id) => encode::bury(SHARD, *id),
+            Self::Holders => encode::holders(SHARD),
+            Self::Acknowledge(through) => encode::acknowledge(SHARD, *through),
+            Self::Forget(count) => encode::forget(SHARD, *count),
+            Self::Records(after, max) => encode::records(SHARD, *after, *max),
+            Self::Flush => return None,
+        };
+        Some(invocation.expect("within range"))
+    }
+
+    pub(super) fn add_to(&self, pipeline: &mut Pipeline) {
+        match self.invocation() {
+            Some(invocation) => pipeline.invoke_script(&invocation),
+            None => pipeline.cmd("FLUSHALL"),
+        };
+    }
+
+    pub(super) fn answered(&self, value: Value) -> Result<Answered, Refusal> {
+        Ok(match self {
+            Self::Exchange(_) => Answered::Reply(Box::new(decode::reply(value)?)),
+            Self::Begin(_) => Answered::Begun(decode::begun(value)?),
+            Self::Records(..) => Answered::Records(decode::records(value)?),
+            Self::Holders => Answered::Members(decode::holders(value)?),
+            Self::Flush => Answered::Done,
+            _ => decode::done(value).map(|()| Answered::Done)?,
+        })
+    }
+}
+
+/// As the state machine names them.
+fn members(shard: &Shard) -> Members {
+    let (dying, unconfirmed) = (shard.dying(), shard.unconfirmed());
+    let holders = shard.canonical().holders.into_keys().map(|id| MemberOf {
+        id,
+        is_confirmed: !unconfirmed.contains(&id),
+        is_dying: dying.contains(&id),
+    });
+    Members {
+        incarnation: shard.incarnation(),
+        is_learning: shard.is_learning(),
+        holders: holders.collect(),
+    }
+}
+
+pub(super) fn dump_script() -> Script {
+    Script::new(include_str!("dump.lua"))
+}
+
+pub(super) fn add_dump(script: &Script, pipeline: &mut Pipeline) {
+    let mut invocation = script.prepare_invoke();
+    invocation.key(crate::redis::keys::shard(SHARD));
+    pipeline.invoke_script(&invocation);
+}
