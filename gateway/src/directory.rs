@@ -106,6 +106,8 @@ impl Directory {
                 self.keys.remove(hash);
                 self.key_generation.fetch_add(1, Ordering::AcqRel);
             }
+            // An embedded hub has a key of its own.
+            Change::TokenKey(_) => {}
         }
         Effect::None
     }

@@ -1,6 +1,8 @@
 //! The configuration that the control plane publishes and gateways follow: organizations, accounts,
 //! wallets and keys, each with a version; a change replaces what has a lower version.
 
+use std::fmt;
+
 use crate::id::AccountId;
 use crate::key::{KeyHash, KeyScope};
 use crate::money::{Amount, Currency, Rate};
@@ -95,4 +97,16 @@ pub enum Change {
     KeyGone {
         hash: KeyHash,
     },
+    /// What call tokens of the installation are made with. An embedded hub has a key of its own.
+    TokenKey(TokenKey),
+}
+
+/// A key for call tokens; never shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TokenKey(pub [u8; 32]);
+
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenKey(hidden)")
+    }
 }

@@ -293,7 +293,7 @@ impl EmbeddedHub {
                 let has_it = |shard: &Shard| shard.wallets().knows(config);
                 (!known(shard, &has_it)).then_some((shard, Request::Wallet(*config)))
             }
-            Change::Key { .. } | Change::KeyGone { .. } => None,
+            Change::Key { .. } | Change::KeyGone { .. } | Change::TokenKey(_) => None,
         }
     }
 

@@ -14,4 +14,5 @@ pub mod journal;
 pub mod key;
 pub mod money;
 pub mod redis;
+pub mod shared;
 pub mod state;
