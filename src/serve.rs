@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use control_plane::ControlPlane;
 use gateway::http::{Server, Tls};
-use hub::embedded::Health;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
@@ -236,7 +235,7 @@ fn post_records(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receive
 /// Lets probes and scrapes see the engine and the HTTP side.
 fn observe(operations: &Operations, engine: &Arc<gateway::engine::Engine>, server: &SharedServer) {
     let watched = Arc::clone(engine);
-    operations.readiness.watch_hub(move || watched.hub().health() != Health::Open);
+    operations.readiness.watch_hub(move || !watched.hub_is_up());
     let (engine, server) = (Arc::clone(engine), Arc::clone(server));
     operations.metrics.add_at_scrape(move |accounts, text| {
         series::write_engine(&engine, text);

@@ -2,7 +2,7 @@
 //! in one pointer that a change replaces.
 
 use std::num::NonZeroU32;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
@@ -96,8 +96,11 @@ pub struct Account {
     pub slots: Slots,
     /// Slots of ended calls that wait for the flush.
     pub quarantined: AtomicU32,
-    /// Units given back to the hub by this holder, in total.
-    pub returned: AtomicU64,
+    /// Admits that may still be answered before a shared hub has them; below zero after the limit
+    /// below fell.
+    pub credit: AtomicI32,
+    /// The most that may be: 0 where each admit is the hub's to decide.
+    pub unflushed_max: AtomicU32,
     /// Whether it stands in [`Organization::above_floor`].
     pub listed: AtomicBool,
     terms: ArcSwap<Terms>,
@@ -143,7 +146,8 @@ impl Account {
             organization,
             slots: Slots::default(),
             quarantined: AtomicU32::new(0),
-            returned: AtomicU64::new(0),
+            credit: AtomicI32::new(0),
+            unflushed_max: AtomicU32::new(0),
             listed: AtomicBool::new(false),
             cap: AtomicU32::new(terms.cap()),
             terms: ArcSwap::from_pointee(terms),
@@ -167,6 +171,12 @@ impl Account {
     /// [`Terms::cap`] of the present terms.
     pub fn cap(&self) -> u32 {
         self.cap.load(Ordering::Acquire)
+    }
+
+    /// Takes the right to answer one admit before a shared hub has it.
+    pub fn take_credit(&self) -> bool {
+        let one_less = |credit: i32| (credit > 0).then_some(credit - 1);
+        self.credit.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less).is_ok()
     }
 
     pub fn count_denial(&self, reason: Reason) {

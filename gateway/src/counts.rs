@@ -26,8 +26,10 @@ impl Refusals {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CallCounts {
     pub admitted: u64,
-    /// Taken over from the process before.
+    /// Taken over from the process before, or from another gateway.
     pub adopted: u64,
+    /// Left to another gateway, or to the hub.
+    pub left: u64,
     released: [u64; Cause::ALL.len()],
 }
 
@@ -37,7 +39,7 @@ impl CallCounts {
     }
 
     pub fn live(&self) -> u64 {
-        (self.admitted + self.adopted).saturating_sub(self.released.iter().sum())
+        (self.admitted + self.adopted).saturating_sub(self.left + self.released.iter().sum::<u64>())
     }
 
     /// Ended calls, by cause.
@@ -49,6 +51,7 @@ impl CallCounts {
     pub fn add(&mut self, other: &Self) {
         self.admitted += other.admitted;
         self.adopted += other.adopted;
+        self.left += other.left;
         self.released.iter_mut().zip(other.released).for_each(|(sum, count)| *sum += count);
     }
 }

@@ -1,13 +1,16 @@
 //! What the gateway knows of organizations, accounts, wallets and keys: it follows the hub's changes.
 //! No guard of a map is held across a second access.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use hub::call::Pins;
-use hub::directory::{AccountConfig, Billing, Change, OrganizationConfig, Status, WalletConfig};
+use hub::directory::{
+    AccountConfig, Billing, Change, OrganizationConfig, Status, TokenKey, WalletConfig,
+};
 use hub::id::AccountId;
 use hub::key::{KeyHash, KeyScope};
 use hub::money::{Amount, Currency, Rate};
@@ -24,6 +27,8 @@ pub enum Effect {
     Limits(Arc<Account>),
     /// The account is gone: its live calls end.
     Gone(Arc<Account>),
+    /// Tokens are made with this key.
+    TokenKey(TokenKey),
 }
 
 pub struct Directory {
@@ -81,6 +86,44 @@ impl Directory {
         self.accounts.iter().for_each(|account| visit(&account));
     }
 
+    pub fn visit_organizations(&self, mut visit: impl FnMut(&Arc<Organization>)) {
+        self.organizations.iter().for_each(|organization| visit(&organization));
+    }
+
+    /// The end of every account and key of a shard that is known here and not among these.
+    pub fn unnamed(
+        &self,
+        shard: u8,
+        accounts: &HashSet<AccountId>,
+        keys: &HashSet<KeyHash>,
+    ) -> Vec<Change> {
+        let mut gone = Vec::new();
+        for key in &self.keys {
+            if !keys.contains(key.key()) && self.shard_of(*key.value()) == Some(shard) {
+                gone.push(Change::KeyGone { hash: *key.key() });
+            }
+        }
+        self.visit_accounts(|account| {
+            let is_here = account.organization.shard == shard && !account.id.is_shadow();
+            if is_here && !accounts.contains(&account.id) {
+                let organization = account.organization.id;
+                gone.push(Change::AccountGone { id: account.id, organization });
+            }
+        });
+        gone
+    }
+
+    /// Where a key is published.
+    fn shard_of(&self, scope: KeyScope) -> Option<u8> {
+        match scope {
+            KeyScope::Operator => Some(0),
+            KeyScope::Organization(id) => Some(id.real().shard()),
+            KeyScope::Account(id) => {
+                self.accounts.get(&id.real()).map(|account| account.organization.shard)
+            }
+        }
+    }
+
     pub fn visit_wallets(&self, mut visit: impl FnMut(&Arc<Wallet>)) {
         self.wallets.iter().for_each(|wallet| visit(&wallet));
     }
@@ -106,8 +149,7 @@ impl Directory {
                 self.keys.remove(hash);
                 self.key_generation.fetch_add(1, Ordering::AcqRel);
             }
-            // An embedded hub has a key of its own.
-            Change::TokenKey(_) => {}
+            Change::TokenKey(key) => return Effect::TokenKey(*key),
         }
         Effect::None
     }

@@ -4,15 +4,19 @@
 mod admit;
 mod answer_call;
 pub mod expire;
+mod hold;
 mod look_up;
 mod reconcile;
 mod release;
 mod renew;
+mod shared;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use hub::call::Record;
+use hub::call_table::CallName;
 use hub::clock::{self, EpochSeconds};
 use hub::denial::{BadField, Denial, Reason};
 use hub::directory::Change;
@@ -21,14 +25,16 @@ use hub::id::AccountId;
 use hub::key::{KeyHash, KeyScope};
 
 pub use crate::accounts::Account;
-use crate::admission::calls::{Calls, Entry, Live, Place};
+use crate::admission::calls::{Calls, Entry, Live, Place, Standing};
 use crate::admission::wheel::Wheel;
 use crate::answer::{CallView, Grant, Token};
 use crate::counts::{CallCounts, Durations, Refusals};
 use crate::directory::{Directory, Effect};
 use crate::node::Node;
+use crate::sharing::Sharing;
 use crate::token::Tokens;
 use reconcile::Reconciles;
+pub use shared::Exchanges;
 
 /// Limits and times that the operator may set.
 #[derive(Clone, Debug)]
@@ -63,17 +69,24 @@ pub const TOKEN_LIFE_S: u32 = 600;
 /// The gateway without its sockets.
 pub struct Engine {
     settings: Settings,
-    hub: Arc<EmbeddedHub>,
+    hub: Hub,
     directory: Directory,
     calls: Arc<Calls>,
     wheel: Wheel,
-    node: Node,
-    tokens: Tokens,
+    tokens: ArcSwap<Tokens>,
     reconciles: Reconciles,
     admissions: Admissions,
     draining: AtomicBool,
     /// Admits that were refused.
     pub refusals: Refusals,
+}
+
+/// Where slots and money come from, and where calls are recorded.
+enum Hub {
+    /// In this process: everything is this gateway's.
+    Embedded { hub: Arc<EmbeddedHub>, node: Node },
+    /// Elsewhere: this gateway is one of several.
+    Shared(Sharing),
 }
 
 /// The number of the next admission. On cache lines of its own: every thread that admits writes it.
@@ -110,22 +123,11 @@ impl Engine {
     /// Follows the hub's changes from now on. Configuration must be published before [`Engine::adopt`]
     /// takes over the calls of the process before.
     pub fn new(settings: Settings, hub: &Arc<EmbeddedHub>) -> Arc<Self> {
-        let now_us = clock::now_us();
         let calls = Arc::new(Calls::new(hub.hasher().clone()));
-        let engine = Arc::new(Self {
-            directory: Directory::new(settings.regions.clone()),
-            wheel: Wheel::new(clock::second_of(now_us)),
-            node: Node::new(Arc::clone(hub), Arc::clone(&calls)),
-            calls,
-            tokens: Tokens::new(hub.token_key(), hub.holder()),
-            reconciles: Reconciles::default(),
-            // Microseconds: numbers of a later process are greater than those of an earlier one.
-            admissions: Admissions(AtomicU64::new(now_us.unsigned_abs())),
-            draining: AtomicBool::new(false),
-            refusals: Refusals::default(),
-            hub: Arc::clone(hub),
-            settings,
-        });
+        let node = Node::new(Arc::clone(hub), Arc::clone(&calls));
+        let tokens = Tokens::new(hub.token_key(), hub.holder());
+        let embedded = Hub::Embedded { hub: Arc::clone(hub), node };
+        let engine = Arc::new(Self::with(settings, embedded, calls, tokens));
         let follower = Arc::downgrade(&engine);
         hub.follow(move |change| {
             if let Some(engine) = follower.upgrade() {
@@ -135,36 +137,67 @@ impl Engine {
         engine
     }
 
-    fn follow(&self, change: &Change) {
-        let spent = |wallet: &hub::directory::WalletConfig| {
-            self.hub.wallet_use(wallet.organization, wallet.owner).spent
-        };
-        match self.directory.follow(change, spent) {
-            Effect::None => {}
-            Effect::Limits(account) => {
-                self.node.recall(&account);
-                self.flush_quietly();
-            }
-            Effect::Gone(account) => self.end_all(&account, hub::call::Cause::Deleted),
+    fn with(settings: Settings, hub: Hub, calls: Arc<Calls>, tokens: Tokens) -> Self {
+        let now_us = clock::now_us();
+        Self {
+            directory: Directory::new(settings.regions.clone()),
+            wheel: Wheel::new(clock::second_of(now_us)),
+            calls,
+            tokens: ArcSwap::from_pointee(tokens),
+            reconciles: Reconciles::default(),
+            // Microseconds: numbers of a later process are greater than those of an earlier one.
+            admissions: Admissions(AtomicU64::new(now_us.unsigned_abs())),
+            draining: AtomicBool::new(false),
+            refusals: Refusals::default(),
+            hub,
+            settings,
         }
     }
 
-    /// Takes over the live calls that the hub recovered. Call once, after the configuration was
-    /// published and before the first question.
+    fn follow(&self, change: &Change) {
+        let spent = |wallet: &hub::directory::WalletConfig| match &self.hub {
+            Hub::Embedded { hub, .. } => hub.wallet_use(wallet.organization, wallet.owner).spent,
+            // Its money is leased.
+            Hub::Shared(_) => wallet.escrow,
+        };
+        match self.directory.follow(change, spent) {
+            Effect::None => {}
+            Effect::Limits(account) => match &self.hub {
+                Hub::Embedded { node, .. } => {
+                    node.recall(&account);
+                    self.flush_quietly();
+                }
+                Hub::Shared(sharing) => shared::shrink_to_cap(sharing, &account),
+            },
+            Effect::Gone(account) => self.end_all(&account, hub::call::Cause::Deleted),
+            Effect::TokenKey(key) => {
+                if let Hub::Shared(sharing) = &self.hub {
+                    self.tokens.store(Arc::new(Tokens::new(&key.0, sharing.holder())));
+                }
+            }
+        }
+    }
+
+    /// Takes over the live calls that an embedded hub recovered. Call once, after the configuration
+    /// was published and before the first question.
     pub fn adopt(&self) {
+        let Hub::Embedded { hub, node } = &self.hub else {
+            return;
+        };
         let mut lost = 0_usize;
-        self.hub.visit_live(|live| match self.directory.account(live.call.account()) {
-            Some(account) => self.adopt_live(account, &live.call, live.lease),
+        hub.visit_live(|live| match self.directory.account(live.call.account()) {
+            Some(account) => self.adopt_live(node, account, &live.call, live.lease),
             None => lost += 1,
         });
         if lost > 0 {
             tracing::warn!(calls = lost, "live calls of accounts that no longer exist are ignored");
         }
-        self.directory.visit_accounts(|account| self.node.note_above_floor(account));
+        self.directory.visit_accounts(|account| node.note_above_floor(account));
     }
 
     fn adopt_live(
         &self,
+        node: &Node,
         account: Arc<Account>,
         call: &hub::call::Call,
         lease: hub::state::request::Lease,
@@ -177,8 +210,9 @@ impl Engine {
         if !account.id.is_shadow() {
             account.organization.in_use.fetch_add(1, Ordering::AcqRel);
         }
-        self.node.adopted(account.organization.shard);
-        let live = Live { call: call.clone(), account, wallet, lease };
+        node.adopted(account.organization.shard);
+        let standing = Standing::Owned;
+        let live = Live { call: call.clone(), account, wallet, lease, standing };
         let mut place = self.calls.place(call.account(), call.call_id());
         self.wheel.add(lease.deadline, place.name().hash());
         place.put_new(Entry::Live(Box::new(live)));
@@ -196,7 +230,20 @@ impl Engine {
         match place.find() {
             Some(Entry::Ended(record)) => Some(triomphe::Arc::clone(record)),
             Some(Entry::Live(_)) => None,
-            None => self.hub.ended(account.organization.shard, name, now),
+            None => self.remembered(account, name, now),
+        }
+    }
+
+    /// What an embedded hub remembers of a call that has ended; a shared one is asked later.
+    fn remembered(
+        &self,
+        account: &Account,
+        name: CallName<'_>,
+        now: EpochSeconds,
+    ) -> Option<triomphe::Arc<Record>> {
+        match &self.hub {
+            Hub::Embedded { hub, .. } => hub.ended(account.organization.shard, name, now),
+            Hub::Shared(_) => None,
         }
     }
 
@@ -217,7 +264,7 @@ impl Engine {
 
     /// The proof that this gateway granted it.
     pub fn token(&self, grant: &Grant) -> Token {
-        self.tokens.issue(&grant.call, &grant.lease)
+        self.tokens.load().issue(&grant.call, &grant.lease)
     }
 
     /// Grows whenever any key changes: what was remembered of an older generation is void.
@@ -252,11 +299,15 @@ impl Engine {
         }
     }
 
-    /// The end of an event-loop turn: writes everything recorded since the last flush to the journal,
-    /// by any thread, applies it to the hub and frees what it freed. No answer may leave before the
-    /// flush that follows it. An error means that admits among it were not recorded.
+    /// The end of an event-loop turn: writes everything recorded since the last flush to the journal
+    /// of an embedded hub, by any thread, applies it to the hub and frees what it freed. No answer may
+    /// leave before the flush that follows it. An error means that admits among it were not recorded.
+    /// What a shared hub must have first is waited for before the answer is made.
     pub fn flush(&self) -> Result<(), HubUnavailable> {
-        self.node.flush()
+        match &self.hub {
+            Hub::Embedded { node, .. } => node.flush(),
+            Hub::Shared(_) => Ok(()),
+        }
     }
 
     /// Refuses new calls from now on; what is live is renewed and released as before.
@@ -264,22 +315,25 @@ impl Engine {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// Whether new calls can be recorded now, else why not.
-    fn admits(&self) -> Result<(), Reason> {
+    /// Whether new calls of a shard's organizations can be recorded now, else why not.
+    fn admits(&self, shard: u8) -> Result<(), Reason> {
         if self.draining.load(Ordering::Acquire) {
             return Err(Reason::Draining);
         }
-        match self.hub.health() {
-            Health::Open => Ok(()),
-            Health::Full | Health::Closed => Err(Reason::HubUnavailable),
-        }
+        let open = match &self.hub {
+            Hub::Embedded { hub, .. } => hub.health() == Health::Open,
+            Hub::Shared(sharing) => sharing.may_admit(shard) && !sharing.is_full(),
+        };
+        if open { Ok(()) } else { Err(Reason::HubUnavailable) }
     }
 
     /// Whether ends of calls can be kept.
     fn records(&self) -> Result<(), Reason> {
-        match self.hub.health() {
-            Health::Open | Health::Full => Ok(()),
-            Health::Closed => Err(Reason::HubUnavailable),
+        match &self.hub {
+            Hub::Embedded { hub, .. } if hub.health() == Health::Closed => {
+                Err(Reason::HubUnavailable)
+            }
+            Hub::Embedded { .. } | Hub::Shared(_) => Ok(()),
         }
     }
 
@@ -289,16 +343,34 @@ impl Engine {
 
     /// Calls that began and ended here.
     pub fn calls(&self) -> CallCounts {
-        self.node.calls()
+        match &self.hub {
+            Hub::Embedded { node, .. } => node.calls(),
+            Hub::Shared(sharing) => sharing.calls(),
+        }
     }
 
-    /// How long flushes to the hub took.
+    /// How long flushes to an embedded hub, or exchanges with a shared one, took.
     pub fn syncs(&self) -> &Durations {
-        &self.node.syncs
+        match &self.hub {
+            Hub::Embedded { node, .. } => &node.syncs,
+            Hub::Shared(sharing) => &sharing.exchanges,
+        }
     }
 
-    pub fn hub(&self) -> &EmbeddedHub {
-        &self.hub
+    /// Whether new calls can be recorded.
+    pub fn hub_is_up(&self) -> bool {
+        match &self.hub {
+            Hub::Embedded { hub, .. } => hub.health() == Health::Open,
+            Hub::Shared(sharing) => sharing.hub.is_up(),
+        }
+    }
+
+    /// The hub in this process, if that is where calls are recorded.
+    pub fn embedded(&self) -> Option<&EmbeddedHub> {
+        match &self.hub {
+            Hub::Embedded { hub, .. } => Some(hub),
+            Hub::Shared(_) => None,
+        }
     }
 
     pub fn settings(&self) -> &Settings {

@@ -12,4 +12,5 @@ pub mod link;
 pub mod node;
 pub mod request;
 pub mod series;
+pub mod sharing;
 pub mod token;

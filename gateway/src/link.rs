@@ -289,11 +289,29 @@ impl<F> Link<F> {
         })
     }
 
+    /// Whether the exchange under way has an event of this kind.
+    pub fn has_sent(&self, is: impl Fn(&F) -> bool) -> bool {
+        let told = self.sent.iter().flat_map(|sent| &sent.told.events);
+        told.filter_map(|queued| queued.freed.as_ref()).any(is)
+    }
+
+    /// Whether one exchange tells all that waits.
+    pub fn fits_one_exchange(&self) -> bool {
+        self.bond == Bond::Member && self.unsent.events.len() <= EVENTS_MAX
+    }
+
     /// Whether a call may be admitted now: the hub cannot have given this holder up, and cannot have
     /// told it of a newer configuration too long ago. On a clock read after everything was taken.
     pub fn may_admit(&self, now: Now) -> bool {
-        let fresh = |at: Now| now.boot_us.saturating_sub(at.boot_us) <= self.rhythm.fence_us;
-        self.bond == Bond::Member && self.acknowledged.is_some_and(fresh)
+        now.boot_us <= self.fence_until_us()
+    }
+
+    /// By the clock since boot: until when [`Link::may_admit`] says yes unless something happens; 0: it
+    /// says no.
+    pub fn fence_until_us(&self) -> i64 {
+        let fence_us = |at: Now| at.boot_us.saturating_add(self.rhythm.fence_us);
+        let acknowledged = self.acknowledged.filter(|_| self.bond == Bond::Member);
+        acknowledged.map_or(0, fence_us)
     }
 
     /// The latest deadline that may be told to a stack, by its wall clock in microseconds, unless the

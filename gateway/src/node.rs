@@ -4,10 +4,12 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use hub::clock;
 use hub::denial::{Denial, Reason, Scope};
 use hub::embedded::{EmbeddedHub, HubUnavailable};
-use hub::id::SHARDS;
+use hub::id::{AccountId, SHARDS};
 use hub::money::Amount;
 use hub::state::request::{Answer, Event, Holding, Sync, Want, Wanted};
 use parking_lot::Mutex;
@@ -35,6 +37,8 @@ pub struct Freed {
 struct Queue {
     sync: Sync,
     freed: Vec<Freed>,
+    /// Units given back to the hub in total, by account.
+    returned: HashMap<AccountId, u64, FixedState>,
     counts: CallCounts,
 }
 
@@ -159,15 +163,14 @@ impl Node {
     }
 
     fn returned(&self, account: &Account, units: u32) {
-        let returned = account.returned.fetch_add(u64::from(units), Ordering::AcqRel);
-        // What was granted and what may be unflushed is for a hub that others share.
-        let holding = Holding {
-            counter: account.id,
-            granted: 0,
-            returned: returned + u64::from(units),
-            unflushed_max: 0,
-        };
-        self.enqueue(account.organization.shard, |queue| queue.sync.holdings.push(holding));
+        self.enqueue(account.organization.shard, |queue| {
+            let returned = queue.returned.entry(account.id).or_default();
+            *returned += u64::from(units);
+            // What was granted and what may be unflushed is for a hub that others share.
+            let holding =
+                Holding { counter: account.id, granted: 0, returned: *returned, unflushed_max: 0 };
+            queue.sync.holdings.push(holding);
+        });
     }
 
     /// Leases more units for an account that has no idle slot. `Ok` when there is a slot to be taken

@@ -29,12 +29,12 @@ impl Engine {
         }
         let mut accounts: Vec<_> = accounts.into_iter().map(|(_, account)| account).collect();
         accounts.sort_by_key(|account| account.id);
-        write_series(&accounts, self.hub(), text);
+        write_series(&accounts, self.embedded(), text);
     }
 
     /// The series of one account: what its own key may scrape.
     pub fn write_own_series(&self, account: &Arc<Account>, text: &mut String) {
-        write_series(std::slice::from_ref(account), self.hub(), text);
+        write_series(std::slice::from_ref(account), self.embedded(), text);
     }
 }
 
@@ -75,7 +75,8 @@ pub fn sample(text: &mut String, name: &str, labels: fmt::Arguments<'_>, value: 
     written.expect("writing to a string");
 }
 
-fn write_series(accounts: &[Arc<Account>], hub: &EmbeddedHub, text: &mut String) {
+/// Balances are known where the hub is; elsewhere the control plane has them.
+fn write_series(accounts: &[Arc<Account>], hub: Option<&EmbeddedHub>, text: &mut String) {
     let name = "ringfence_account_calls_live";
     family(text, name, "gauge", "Live calls of an account.");
     for account in accounts {
@@ -102,7 +103,7 @@ fn write_series(accounts: &[Arc<Account>], hub: &EmbeddedHub, text: &mut String)
     let help = "Money of a wallet in major units, holds of live calls included.";
     family(text, name, "gauge", help);
     for account in accounts {
-        if let Some((balance, currency)) = balance(account, hub) {
+        if let Some((balance, currency)) = hub.and_then(|hub| balance(account, hub)) {
             let labels = format_args!("account=\"{}\",currency=\"{currency}\"", account.id);
             sample(text, name, labels, balance.in_currency(currency));
         }

@@ -155,9 +155,13 @@ impl<L: Kept> CallTable<L> {
 
     /// Drops what is known of a call.
     pub fn remove(&mut self, name: CallName<'_>) {
-        if let Ok(found) = self.0.find_entry(name.hash, |slot| slot.is(name)) {
-            found.remove();
-        }
+        drop(self.take(name));
+    }
+
+    /// Takes what is known of a call out of the table.
+    pub fn take(&mut self, name: CallName<'_>) -> Option<Entry<L>> {
+        let found = self.0.find_entry(name.hash, |slot| slot.is(name)).ok()?;
+        Some(found.remove().0.entry)
     }
 
     /// The live calls of one hash: nearly always one or none.
@@ -171,6 +175,13 @@ impl<L: Kept> CallTable<L> {
     /// All entries, in no order.
     pub fn entries(&self) -> impl Iterator<Item = &Entry<L>> {
         self.0.iter().map(|slot| &slot.entry)
+    }
+
+    pub fn live(&self) -> impl Iterator<Item = &L> {
+        self.0.iter().filter_map(|slot| match &slot.entry {
+            Entry::Live(live) => Some(&**live),
+            Entry::Ended(_) => None,
+        })
     }
 
     pub fn live_mut(&mut self) -> impl Iterator<Item = &mut L> {

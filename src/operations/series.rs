@@ -8,7 +8,6 @@ use gateway::counts::DurationCounts;
 use gateway::engine::Engine;
 use gateway::http::Tally;
 use gateway::series::{family, histogram, sample};
-use hub::embedded::Health;
 use hub::money::Amount;
 
 /// Everything that the engine counts.
@@ -64,9 +63,11 @@ fn write_holds(engine: &Engine, text: &mut String) {
         let Some(counted) = *wallet.counted.lock() else {
             return;
         };
-        let held = engine.hub().wallet_use(counted.organization, counted.owner).held;
-        let sum = holds.entry(counted.currency).or_default();
-        *sum = sum.saturating_add(held);
+        if let Some(hub) = engine.embedded() {
+            let held = hub.wallet_use(counted.organization, counted.owner).held;
+            let sum = holds.entry(counted.currency).or_default();
+            *sum = sum.saturating_add(held);
+        }
     });
     let name = "ringfence_wallet_holds";
     family(text, name, "gauge", "Money held for live calls, in major units.");
@@ -77,7 +78,7 @@ fn write_holds(engine: &Engine, text: &mut String) {
 }
 
 fn write_hub(engine: &Engine, text: &mut String) {
-    let up = u8::from(engine.hub().health() == Health::Open);
+    let up = u8::from(engine.hub_is_up());
     for (name, help, value) in [
         ("ringfence_hub_up", "Whether the hub records new calls.", up),
         // One holder leases from itself: nothing can be adopted beyond a limit.

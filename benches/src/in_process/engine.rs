@@ -149,7 +149,7 @@ impl World {
             billable_s: Some(30),
             costs: None,
         };
-        let released = self.engine.release(account, &release, now_us);
+        let released = ready(self.engine.release(account, &release, now_us));
         assert!(released.is_ok(), "the engine refused a release");
     }
 }

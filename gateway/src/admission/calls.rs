@@ -6,6 +6,7 @@ use std::sync::Arc as Shared;
 
 use hub::call::{Call, Record};
 use hub::call_table::{CallHash, CallHasher, CallName, CallTable, Kept};
+use hub::clock::EpochSeconds;
 use hub::id::AccountId;
 use hub::state::request::Lease;
 use parking_lot::{Mutex, MutexGuard};
@@ -24,6 +25,20 @@ pub struct Live {
     /// `None`: the call is not billed.
     pub wallet: Option<Shared<Wallet>>,
     pub lease: Lease,
+    pub standing: Standing,
+}
+
+/// How a call stands with a hub that others share. With an embedded hub every call is owned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    #[default]
+    Owned,
+    /// It has a slot here, and nobody is told before the hub has it.
+    Unflushed,
+    /// The hub decides whether it gets a slot.
+    Undecided,
+    /// The hub has yet to say that it is this holder's.
+    Adopting,
 }
 
 impl Kept for Live {
@@ -89,6 +104,20 @@ impl Calls {
         self.tables[hash.part(TABLES)].0.lock().live_of(hash).for_each(visit);
     }
 
+    /// Drops an ended call of the hash that need not be remembered any more; whether there was one.
+    pub fn forget_expired(&self, hash: CallHash, now: EpochSeconds) -> bool {
+        let mut table = self.tables[hash.part(TABLES)].0.lock();
+        let is_over = |record: &Record| record.forget_at <= now;
+        let is_known = table.ended(hash, is_over).is_some();
+        table.forget_ended(hash, is_over);
+        is_known
+    }
+
+    /// Locks all tables: nothing happens to any call until these are dropped.
+    pub fn lock_all(&self) -> Vec<MutexGuard<'_, CallTable<Live>>> {
+        self.tables.iter().map(|table| table.0.lock()).collect()
+    }
+
     /// The hub remembers the call from here on, unless it was corrected since.
     pub fn forget(&self, flushed: Flushed) {
         self.tables[flushed.hash.part(TABLES)].0.lock().forget_ended(flushed.hash, |record| {
@@ -116,6 +145,22 @@ impl<'a> Place<'a> {
     /// Puts a call here that is not known.
     pub fn put_new(&mut self, entry: Entry) {
         self.table.put_new(self.name.hash(), entry);
+    }
+
+    /// Forgets what is known of the call.
+    pub fn remove(&mut self) {
+        self.table.remove(self.name);
+    }
+
+    /// Takes the live call out, as if it had never been.
+    pub fn take_live(&mut self) -> Option<Live> {
+        match self.table.take(self.name)? {
+            Entry::Live(live) => Some(*live),
+            ended @ Entry::Ended(_) => {
+                self.put(ended);
+                None
+            }
+        }
     }
 
     /// Names the call's record for [`Calls::forget`].

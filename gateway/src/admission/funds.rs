@@ -60,9 +60,25 @@ impl Funds {
         self.free.fetch_add(amount.micros(), Ordering::AcqRel);
     }
 
+    /// Takes all that is free.
+    pub fn take_all(&self) -> Amount {
+        Amount::from_micros(self.free.swap(0, Ordering::AcqRel))
+    }
+
+    /// Nothing is free or to become so any more.
+    pub fn forfeit(&self) {
+        self.free.store(0, Ordering::Release);
+        self.quarantined.store(0, Ordering::Release);
+    }
+
     /// A refund that becomes free with [`Funds::free_refund`], after its record is flushed.
     pub fn quarantine(&self, refund: Amount) {
         self.quarantined.fetch_add(refund.micros(), Ordering::AcqRel);
+    }
+
+    /// A refund that turned out to be another's.
+    pub fn drop_refund(&self, refund: Amount) {
+        self.quarantined.fetch_sub(refund.micros(), Ordering::AcqRel);
     }
 
     pub fn free_refund(&self, refund: Amount) {

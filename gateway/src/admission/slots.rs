@@ -63,6 +63,21 @@ impl Slots {
             self.change(|now| Some(SlotsNow { lease: now.lease.saturating_add(units), ..now }));
     }
 
+    /// Counts a call whose unit comes later, or came to another count: nobody else finds it idle.
+    pub fn enter(&self) {
+        let _always = self.change(|now| Some(SlotsNow { used: now.used.saturating_add(1), ..now }));
+    }
+
+    /// A call counts no more; its unit is idle.
+    pub fn leave(&self) {
+        let _always = self.change(|now| Some(SlotsNow { used: now.used.saturating_sub(1), ..now }));
+    }
+
+    /// No unit is leased any more; calls go on to count.
+    pub fn forfeit(&self) {
+        let _always = self.change(|now| Some(SlotsNow { lease: 0, ..now }));
+    }
+
     /// Takes over a call with its unit, as after a restart.
     pub fn adopt(&self) {
         let _always = self.change(|now| {

@@ -6,29 +6,38 @@ use std::sync::atomic::Ordering;
 
 use hub::call::{Call, Facts, Texts};
 use hub::clock::{self, second_after, second_of};
-use hub::denial::{Denial, Reason, Scope};
+use hub::denial::{Reason, Scope};
 use hub::directory::Status;
-use hub::money::Amount;
-use hub::state::request::{Event, Granted, Lease};
+use hub::state::request::{Event, Lease};
 
-use super::{Engine, Refusal};
+use tokio::sync::oneshot::Receiver;
+
+use super::hold::Short;
+use super::{Engine, Hub, Refusal, shared};
 use crate::accounts::{Account, Terms};
-use crate::admission::calls::{Entry, Live, Place};
-use crate::admission::grant::Bounds;
+use crate::admission::calls::{Entry, Live, Place, Standing};
+use crate::admission::slots::SlotsNow;
 use crate::answer::Grant;
-use crate::node::refusal;
+use crate::node::{Node, refusal};
 use crate::request::Admit;
+use crate::sharing::Verdict;
 
 /// Rounds in which others may take the slot that was fetched for this call.
 const ROUNDS_MAX: u32 = 32;
 
 /// Why a decision is not final yet.
-enum Stop {
+pub(super) enum Stop {
     Refused(Refusal),
-    /// No free slot here, but perhaps at the hub or in quarantine.
+    /// No free slot here, but perhaps at the embedded hub or in quarantine.
     Slot,
-    /// Not enough money, but refunds are in quarantine.
-    Money(Denial),
+    /// Not enough money here.
+    Money(Box<Short>),
+    /// Decided, but nobody is told before a shared hub has it; or the hub decides.
+    Untold(Box<(Grant, Receiver<Verdict>)>),
+    /// Another request about this call waits for the hub.
+    Pending,
+    /// The call is not known here, but perhaps to a shared hub.
+    Elsewhere,
 }
 
 impl<T: Into<Refusal>> From<T> for Stop {
@@ -37,28 +46,66 @@ impl<T: Into<Refusal>> From<T> for Stop {
     }
 }
 
+/// What is known from earlier attempts at a decision.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Attempt {
+    /// The calls-per-second token is spent.
+    pub(super) again: bool,
+    /// All money that a shared hub has for the call is here.
+    pub(super) raised: bool,
+}
+
+/// A slot for a new call.
+#[derive(Clone, Copy)]
+struct Slot {
+    in_use: u32,
+    right: Right,
+}
+
+/// When a stack may be told of an admission.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Right {
+    /// As soon as the turn is flushed.
+    Now,
+    /// At once, though a shared hub does not know it yet.
+    Credit,
+    /// When a shared hub has it.
+    Flushed,
+    /// When a shared hub has given it a slot: there is none here.
+    Wanted,
+}
+
 impl Engine {
-    /// Ready at once unless a slot has to be fetched or the call must be durable first.
+    /// Ready at once unless a slot or money has to be fetched, or the hub must have the call first.
     pub async fn admit(
         &self,
         account: &Arc<Account>,
         call: &Admit<'_>,
         now_us: i64,
     ) -> Result<Grant, Refusal> {
-        let result = match self.decide(account, call, now_us, true) {
+        let result = match self.decide(account, call, now_us, Attempt::default()) {
             Ok(grant) => Ok(grant),
             Err(Stop::Refused(refusal)) => Err(refusal),
             // Boxed, here and below: what is seldom needed makes no room for itself in every request.
-            Err(stop) => Box::pin(self.decide_after_flush(account, call, stop)).await,
+            Err(stop) => match &self.hub {
+                Hub::Embedded { node, .. } => {
+                    Box::pin(self.decide_after_flush(node, account, call, stop)).await
+                }
+                Hub::Shared(sharing) => {
+                    Box::pin(self.decide_with_hub(sharing, account, call, stop)).await
+                }
+            },
         };
-        match &result {
-            Ok(grant) if must_be_durable(&grant.call) && !grant.duplicate => {
+        match (&result, &self.hub) {
+            (Ok(grant), Hub::Embedded { hub, .. })
+                if must_be_durable(&grant.call) && !grant.duplicate =>
+            {
                 self.flush().map_err(|_| Refusal::from(Reason::HubUnavailable))?;
-                let durable = Box::pin(self.hub.durable());
+                let durable = Box::pin(hub.durable());
                 durable.await.map_err(|_| Refusal::from(Reason::HubUnavailable))?;
             }
-            Ok(_) => {}
-            Err(refusal) => self.count_refusal(account, refusal),
+            (Ok(_), _) => {}
+            (Err(refusal), _) => self.count_refusal(account, refusal),
         }
         result
     }
@@ -76,6 +123,7 @@ impl Engine {
     /// free with the flush, and the hub may have more.
     async fn decide_after_flush(
         &self,
+        node: &Node,
         account: &Arc<Account>,
         call: &Admit<'_>,
         mut stop: Stop,
@@ -84,11 +132,12 @@ impl Engine {
             // Others of this turn share the flush.
             tokio::task::yield_now().await;
             let refused = match &stop {
-                Stop::Refused(_) => break,
-                Stop::Slot => self.node.fetch_slots(account).err(),
+                Stop::Slot => node.fetch_slots(account).err(),
                 Stop::Money(_) => self.flush().err().map(|_| Reason::HubUnavailable.into()),
+                _ => break,
             };
-            stop = match (self.decide(account, call, clock::now_us(), false), refused) {
+            let again = Attempt { again: true, raised: false };
+            stop = match (self.decide(account, call, clock::now_us(), again), refused) {
                 (Ok(grant), _) => return Ok(grant),
                 (Err(Stop::Slot | Stop::Money(_)), Some(denial)) => return Err(denial.into()),
                 (Err(stop), _) => stop,
@@ -96,37 +145,42 @@ impl Engine {
         }
         Err(match stop {
             Stop::Refused(refusal) => refusal,
-            Stop::Money(denial) => denial.into(),
-            Stop::Slot => Reason::HubUnavailable.into(),
+            Stop::Money(short) => short.denial.into(),
+            _ => Reason::HubUnavailable.into(),
         })
     }
 
-    /// One pass through the decision; `first` spends the calls-per-second token. The call's place is
-    /// held from the look for it to its entry: of two equal admits the second finds the first.
-    fn decide(
+    /// One pass through the decision. The call's place is held from the look for it to its entry: of
+    /// two equal admits the second finds the first.
+    pub(super) fn decide(
         &self,
         account: &Arc<Account>,
         call: &Admit<'_>,
         now_us: i64,
-        first: bool,
+        attempt: Attempt,
     ) -> Result<Grant, Stop> {
         let mut place = self.calls.place(account.id, call.call_id.as_bytes());
         if let Some(known) = self.known(account, &mut place, now_us) {
-            return known.map_err(Stop::Refused);
+            return known;
         }
         let terms = account.terms();
         self.may_start(account, &terms)?;
-        if first && let Some(limiter) = &terms.limiter {
+        if !attempt.again
+            && let Some(limiter) = &terms.limiter
+        {
             limiter.spend()?;
         }
-        let in_use = take_slot(account, &terms)?;
-        let lease = self.hold(&terms, call, now_us).inspect_err(|_| self.undo_slot(account))?;
+        let durable = call.lease_s.or(terms.lease_s).is_some();
+        let slot = self.take_slot(account, &terms, durable)?;
+        let lease = self
+            .hold(account, &terms, call, now_us, attempt.raised)
+            .inspect_err(|_| self.undo_slot(account, slot.right))?;
         // The fence, on a fresh reading: nothing is recorded that the hub cannot take.
-        if let Err(reason) = self.admits() {
-            self.undo(account, &terms, &lease);
+        if let Err(reason) = self.admits(account.organization.shard) {
+            self.undo(account, &terms, &lease, slot.right);
             return Err(reason.into());
         }
-        self.enter(account, &terms, (call, place), lease, in_use)
+        self.enter(account, &terms, (call, place), lease, slot)
     }
 
     /// A `call_id` that is live is answered the same again; one that has ended says so.
@@ -135,20 +189,21 @@ impl Engine {
         account: &Account,
         place: &mut Place<'_>,
         now_us: i64,
-    ) -> Option<Result<Grant, Refusal>> {
+    ) -> Option<Result<Grant, Stop>> {
         let name = place.name();
         let ended = match place.find() {
-            Some(Entry::Live(live)) => {
+            Some(Entry::Live(live)) if live.standing == Standing::Owned => {
                 return Some(Ok(self.grant(account, live.call.clone(), live.lease, true, now_us)));
             }
+            Some(Entry::Live(_)) => return Some(Err(Stop::Pending)),
             Some(Entry::Ended(record)) => triomphe::Arc::clone(record),
-            None => self.hub.ended(account.organization.shard, name, second_of(now_us))?,
+            None => self.remembered(account, name, second_of(now_us))?,
         };
-        Some(Err(Refusal::ended(ended)))
+        Some(Err(Refusal::ended(ended).into()))
     }
 
     fn may_start(&self, account: &Account, terms: &Terms) -> Result<(), Reason> {
-        self.admits()?;
+        self.admits(account.organization.shard)?;
         if terms.status != Status::Active || !account.organization.is_active() {
             return Err(Reason::Suspended);
         }
@@ -158,48 +213,40 @@ impl Engine {
         Ok(())
     }
 
-    fn undo_slot(&self, account: &Account) {
-        self.node.give_back(account);
+    /// One compare-and-swap; with a hub that others share, another for the right to say so.
+    fn take_slot(&self, account: &Account, terms: &Terms, durable: bool) -> Result<Slot, Stop> {
+        let taken = account.slots.take();
+        if taken.is_ok() && !account.id.is_shadow() {
+            account.organization.in_use.fetch_add(1, Ordering::AcqRel);
+        }
+        match (&self.hub, taken) {
+            (Hub::Embedded { .. }, Ok(in_use)) => Ok(Slot { in_use, right: Right::Now }),
+            (Hub::Embedded { .. }, Err(now)) => Err(without_slot(account, terms, now)),
+            (Hub::Shared(_), Ok(in_use)) if !durable && account.take_credit() => {
+                Ok(Slot { in_use, right: Right::Credit })
+            }
+            (Hub::Shared(_), Ok(in_use)) => Ok(Slot { in_use, right: Right::Flushed }),
+            // Only the hub refuses (rule 9).
+            (Hub::Shared(_), Err(now)) => Ok(Slot { in_use: now.used, right: Right::Wanted }),
+        }
     }
 
-    fn undo(&self, account: &Account, terms: &Terms, lease: &Lease) {
+    fn undo_slot(&self, account: &Account, right: Right) {
+        if right == Right::Credit {
+            account.credit.fetch_add(1, Ordering::AcqRel);
+        }
+        match &self.hub {
+            Hub::Embedded { node, .. } => node.give_back(account),
+            Hub::Shared(_) if right != Right::Wanted => shared::leave_slot(account),
+            Hub::Shared(_) => {}
+        }
+    }
+
+    fn undo(&self, account: &Account, terms: &Terms, lease: &Lease, right: Right) {
         if let Some(wallet) = &terms.wallet {
             wallet.funds.add(lease.hold);
         }
-        self.undo_slot(account);
-    }
-
-    /// The lease of a new call, its money held.
-    fn hold(&self, terms: &Terms, call: &Admit<'_>, now_us: i64) -> Result<Lease, Stop> {
-        let lease_s = call.lease_s.or(terms.lease_s);
-        let lives_s = lease_s.unwrap_or(self.settings.call_lease_s);
-        let bounds = Bounds {
-            requested_s: call.requested_s,
-            usual_s: lease_s.unwrap_or(self.settings.grant_max_s),
-            duration_max_s: terms.duration_max_s,
-        };
-        let mut lease = Lease {
-            deadline: second_after(now_us).saturating_add(lives_s),
-            granted: Granted::new(terms.duration_max_s.unwrap_or(0), false),
-            hold: Amount::ZERO,
-            answered: None,
-            renewed_us: now_us,
-        };
-        if let (Some(pins), Some(wallet)) = (&terms.pins, &terms.wallet) {
-            let wanted_s = bounds.first_grant_s();
-            let Some(funded) = wallet.funds.hold(&pins.rate, Amount::ZERO, wanted_s) else {
-                let denial = Denial::InsufficientBalance {
-                    available: wallet.funds.free().max(Amount::ZERO),
-                    required: pins.rate.charge(1),
-                    currency: pins.currency,
-                };
-                let waits = wallet.funds.quarantined() > Amount::ZERO;
-                return Err(if waits { Stop::Money(denial) } else { denial.into() });
-            };
-            lease.granted = Granted::new(funded.seconds, funded.seconds < wanted_s);
-            lease.hold = funded.hold;
-        }
-        Ok(lease)
+        self.undo_slot(account, right);
     }
 
     /// Enters the call at its place and tells the hub.
@@ -209,7 +256,7 @@ impl Engine {
         terms: &Terms,
         (call, mut place): (&Admit<'_>, Place<'_>),
         lease: Lease,
-        in_use: u32,
+        slot: Slot,
     ) -> Result<Grant, Stop> {
         let now_us = lease.renewed_us;
         let facts = Facts {
@@ -228,21 +275,52 @@ impl Engine {
             source: call.source,
         };
         let Some(entered) = Call::new(facts, texts) else {
-            self.undo(account, terms, &lease);
+            self.undo(account, terms, &lease, slot.right);
             return Err(Reason::InvalidRequest.into());
         };
         let wallet = terms.pins.as_ref().and(terms.wallet.clone());
-        let live = Live { call: entered.clone(), account: Arc::clone(account), wallet, lease };
+        let standing = match slot.right {
+            Right::Now | Right::Credit => Standing::Owned,
+            Right::Flushed => Standing::Unflushed,
+            Right::Wanted => Standing::Undecided,
+        };
+        let (account_of, call_of) = (Arc::clone(account), entered.clone());
+        let live = Live { call: call_of, account: account_of, wallet, lease, standing };
         place.put_new(Entry::Live(Box::new(live)));
-        self.node.record(
-            account.organization.shard,
-            Event::Admitted { call: entered.clone(), lease },
-            None,
-        );
-        self.wheel.add(lease.deadline, place.name().hash());
+        let untold = self.tell(account, &entered, lease, slot.right);
+        if slot.right != Right::Wanted {
+            self.wheel.add(lease.deadline, place.name().hash());
+        }
         drop(place);
         let grant = self.grant(account, entered, lease, false, now_us);
-        Ok(Grant { in_use, limit: terms.cap, ..grant })
+        let grant = Grant { in_use: slot.in_use, limit: terms.cap, ..grant };
+        match untold {
+            None => Ok(grant),
+            Some(verdict) => Err(Stop::Untold(Box::new((grant, verdict)))),
+        }
+    }
+
+    /// Tells the hub of a new call. `Some`: a stack is to be told after that.
+    fn tell(
+        &self,
+        account: &Arc<Account>,
+        call: &Call,
+        lease: Lease,
+        right: Right,
+    ) -> Option<Receiver<Verdict>> {
+        let shard = account.organization.shard;
+        match &self.hub {
+            Hub::Embedded { node, .. } => {
+                node.record(shard, Event::Admitted { call: call.clone(), lease }, None);
+                None
+            }
+            Hub::Shared(sharing) if right == Right::Wanted => {
+                Some(sharing.wanted(shard, call, lease))
+            }
+            Hub::Shared(sharing) => {
+                sharing.admitted(account, (call, lease), right == Right::Credit)
+            }
+        }
     }
 
     /// What a stack is told of a live call.
@@ -271,30 +349,20 @@ fn must_be_durable(call: &Call) -> bool {
     call.facts().lease_s > 0
 }
 
-/// One compare-and-swap; the number of slots in use with this one.
-fn take_slot(account: &Account, terms: &Terms) -> Result<u32, Stop> {
-    match account.slots.take() {
-        Ok(in_use) => {
-            if !account.id.is_shadow() {
-                account.organization.in_use.fetch_add(1, Ordering::AcqRel);
-            }
-            Ok(in_use)
-        }
-        Err(now) => {
-            // Every unit is here and in use, or nothing was freed since all were: no need to ask.
-            let quarantined = account.quarantined.load(Ordering::Acquire) > 0
-                // Freed between the two readings.
-                || account.slots.now() != now;
-            if now.lease >= terms.cap() && !quarantined {
-                return Err(refusal(account, Scope::Account, terms.cap()).into());
-            }
-            let organization = &account.organization;
-            let beyond = now.lease >= terms.floor && !account.id.is_shadow();
-            if beyond && !quarantined && organization.is_exhausted() {
-                let total = organization.terms().total;
-                return Err(refusal(account, Scope::Organization, total).into());
-            }
-            Err(Stop::Slot)
-        }
+/// Whether it is known here that there is no slot, or the embedded hub must be asked.
+fn without_slot(account: &Account, terms: &Terms, now: SlotsNow) -> Stop {
+    // Every unit is here and in use, or nothing was freed since all were: no need to ask.
+    let quarantined = account.quarantined.load(Ordering::Acquire) > 0
+        // Freed between the two readings.
+        || account.slots.now() != now;
+    if now.lease >= terms.cap() && !quarantined {
+        return refusal(account, Scope::Account, terms.cap()).into();
     }
+    let organization = &account.organization;
+    let beyond = now.lease >= terms.floor && !account.id.is_shadow();
+    if beyond && !quarantined && organization.is_exhausted() {
+        let total = organization.terms().total;
+        return refusal(account, Scope::Organization, total).into();
+    }
+    Stop::Slot
 }

@@ -9,7 +9,8 @@ use hub::call::Cause;
 use hub::call_table::CallHash;
 use hub::clock::{self, second_of};
 
-use super::Engine;
+use super::{Engine, Hub};
+use crate::admission::calls::{Live, Standing};
 
 /// Calls looked at between two flushes.
 const CHUNK: usize = 256;
@@ -63,6 +64,17 @@ impl Engine {
         self.flush_quietly();
     }
 
+    /// A gateway that is cut off from a shared hub frees nothing itself.
+    fn may_end(&self, live: &Live) -> bool {
+        match &self.hub {
+            Hub::Embedded { .. } => true,
+            Hub::Shared(sharing) => {
+                live.standing != Standing::Undecided
+                    && sharing.may_admit(live.account.organization.shard)
+            }
+        }
+    }
+
     /// Nobody waits for the answer; the hub's health says that it does not record.
     pub(super) fn flush_quietly(&self) {
         if self.flush().is_err() {
@@ -73,13 +85,20 @@ impl Engine {
     /// Calls of one hash that are due end; those that were renewed come up again.
     fn expire_those_of(&self, hash: CallHash, now_us: i64) {
         let mut due = None;
+        let now = second_of(now_us);
         self.calls.visit_live_of(hash, |live| {
-            if live.lease.deadline > second_of(now_us) {
-                self.wheel.add(live.lease.deadline, hash);
+            let may_end = self.may_end(live);
+            if live.lease.deadline > now || !may_end {
+                self.wheel.add(live.lease.deadline.max(now.saturating_add(1)), hash);
             } else {
                 due = Some(live.call.clone());
             }
         });
+        if let Hub::Shared(sharing) = &self.hub
+            && self.calls.forget_expired(hash, now)
+        {
+            sharing.forgot(1);
+        }
         if let Some(call) = due {
             self.end(&call, Cause::Expiry, now_us);
         }

@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering;
 use hub::clock::{self, SECOND_US, second_of};
 use hub::denial::{Denial, Reason};
 
-use super::Engine;
+use super::{Engine, Hub};
 use crate::accounts::Account;
-use crate::admission::calls::{Entry, Live, TABLES};
+use crate::admission::calls::{Entry, Live, Standing, TABLES};
 use crate::admission::grant::granted_until_us;
 use crate::answer::{CallView, Concurrency, LiveCall, LivePage};
 use crate::request::ListLive;
@@ -38,14 +38,23 @@ impl Ord for Numbered {
 }
 
 impl Engine {
-    pub fn look_up(&self, account: &Arc<Account>, call_id: &str) -> Result<CallView, Denial> {
+    pub async fn look_up(&self, account: &Arc<Account>, call_id: &str) -> Result<CallView, Denial> {
+        match (self.look_up_here(account, call_id), &self.hub) {
+            (Some(view), _) => Ok(view),
+            (None, Hub::Embedded { .. }) => Err(Reason::UnknownCall.into()),
+            (None, Hub::Shared(sharing)) => {
+                Box::pin(self.look_up_with_hub(sharing, account, call_id)).await
+            }
+        }
+    }
+
+    fn look_up_here(&self, account: &Arc<Account>, call_id: &str) -> Option<CallView> {
         let now = second_of(clock::now_us());
         let mut place = self.calls.place(account.id, call_id.as_bytes());
         if let Some(Entry::Live(live)) = place.find() {
-            return Ok(view(live));
+            return (live.standing != Standing::Undecided).then(|| view(live));
         }
-        let ended = self.ended(account, &mut place, now).ok_or(Reason::UnknownCall)?;
-        Ok(CallView::Ended(ended))
+        self.ended(account, &mut place, now).map(CallView::Ended)
     }
 
     /// A page of the account's live calls. Walks all tables, one lock at a time, and lets others run
@@ -63,6 +72,7 @@ impl Engine {
             self.calls.visit_live(index, |live| {
                 let admission = live.call.facts().admission;
                 if Arc::ptr_eq(&live.account, account)
+                    && live.standing != Standing::Undecided
                     && admission > page.after
                     && page.source.is_none_or(|source| live.call.texts().source == source)
                 {

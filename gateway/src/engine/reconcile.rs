@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 use super::Engine;
 use crate::accounts::Account;
-use crate::admission::calls::TABLES;
+use crate::admission::calls::{Standing, TABLES};
 use crate::answer::Reconciled;
 use crate::request::{Reconcile, Renew};
 
@@ -78,7 +78,7 @@ impl Engine {
         for chunk in list.live.chunks(CHUNK) {
             for call_id in chunk {
                 let renew = Renew { call_id, token: None, requested_s: None };
-                match self.renew(account, &renew, clock::now_us()) {
+                match self.renew(account, &renew, clock::now_us()).await {
                     Ok(_) => done.renewed += 1,
                     Err(_) => done.unknown += 1,
                 }
@@ -116,6 +116,7 @@ impl Engine {
         for index in 0..TABLES {
             self.calls.visit_live(index, |live| {
                 if Arc::ptr_eq(&live.account, account)
+                    && live.standing == Standing::Owned
                     && live.call.facts().admitted_us < begun_us
                     && live.call.texts().source == list.source
                     && !listed.contains(live.call.call_id())

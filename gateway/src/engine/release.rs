@@ -3,37 +3,70 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hub::call::{Cause, Record};
+use hub::call::{Call, Cause, Outcome, Record};
 use hub::call_table::same_admission;
 use hub::clock::{self, second_of};
 use hub::denial::{Denial, Reason};
 use hub::money::Amount;
 use hub::state::request::{Event, Granted, Lease};
 
-use super::{Engine, TOKEN_LIFE_S};
+use tokio::sync::oneshot::Receiver;
+
+use super::hold::Short;
+use super::{Engine, Hub, TOKEN_LIFE_S};
 use crate::accounts::{Account, Wallet};
-use crate::admission::calls::{Entry, Live, Place};
+use crate::admission::calls::{Entry, Live, Place, Standing};
 use crate::admission::grant::{Ending, billable};
 use crate::answer::CallView;
 use crate::node::Freed;
 use crate::request::Release;
+use crate::sharing::Verdict;
 
 /// A live call that was just turned into its record.
-struct Ended {
-    record: triomphe::Arc<Record>,
+pub(super) struct Ended {
+    pub(super) record: triomphe::Arc<Record>,
     live: Live,
     /// What of the hold comes back.
     refund: Option<Amount>,
 }
 
+/// How far a release came here.
+pub(super) enum Released {
+    /// The receipt, which is the embedded hub's at the end of the turn.
+    Now(triomphe::Arc<Record>),
+    /// The receipt, for when a shared hub has it.
+    Untold(triomphe::Arc<Record>, Receiver<Verdict>),
+    /// The charge is beyond the hold, and the rest is not here.
+    Short(Short),
+    Pending,
+    Elsewhere,
+}
+
 impl Engine {
     /// The receipt; the same when repeated.
-    pub fn release(
+    pub async fn release(
         &self,
         account: &Arc<Account>,
         call: &Release<'_>,
         now_us: i64,
     ) -> Result<CallView, Denial> {
+        match (self.release_here(account, call, now_us, false)?, &self.hub) {
+            (Released::Now(record), _) => Ok(CallView::Ended(record)),
+            (_, Hub::Embedded { .. }) => Err(Reason::UnknownCall.into()),
+            (released, Hub::Shared(sharing)) => {
+                Box::pin(self.release_with_hub(sharing, account, call, released)).await
+            }
+        }
+    }
+
+    /// As much of a release as can be done at once. `raised`: no more money can be fetched.
+    pub(super) fn release_here(
+        &self,
+        account: &Arc<Account>,
+        call: &Release<'_>,
+        now_us: i64,
+        raised: bool,
+    ) -> Result<Released, Denial> {
         self.records()?;
         let ending = Ending {
             cause: Cause::Release,
@@ -46,60 +79,102 @@ impl Engine {
             && let Entry::Live(live) = &*entry
         {
             self.check_token(call.token, &live.call)?;
+            if live.standing == Standing::Undecided {
+                return Ok(Released::Pending);
+            }
+            if !raised && let Some(short) = self.beyond_hold(live, ending) {
+                return Ok(Released::Short(short));
+            }
             let ended = end_entry(entry, ending, call.costs);
-            return ended
-                .map(|ended| CallView::Ended(self.record_end(place, ended)))
-                .ok_or_else(|| Reason::UnknownCall.into());
+            let ended = ended.ok_or(Reason::UnknownCall)?;
+            return Ok(self.record_end(place, ended, true));
         }
-        let known = self.ended(account, &mut place, second_of(now_us));
-        let known = known.ok_or(Reason::UnknownCall)?;
+        let Some(known) = self.ended(account, &mut place, second_of(now_us)) else {
+            return Ok(Released::Elsewhere);
+        };
         self.check_token(call.token, &known.call)?;
-        Ok(CallView::Ended(match known.cause {
-            Cause::Expiry => self.correct(account, place, &known, (ending, call.costs)),
-            _ => known,
-        }))
+        match (known.cause, &self.hub) {
+            (Cause::Expiry, Hub::Embedded { .. }) => {
+                Ok(self.correct(account, place, &known, (ending, call.costs)))
+            }
+            // Another gateway may have corrected it.
+            (Cause::Expiry, Hub::Shared(_)) => Ok(Released::Elsewhere),
+            _ => Ok(Released::Now(known)),
+        }
+    }
+
+    /// What a charge needs beyond the hold, where that may be fetched from a shared hub.
+    fn beyond_hold(&self, live: &Live, ending: Ending) -> Option<Short> {
+        let (Hub::Shared(_), Some(wallet)) = (&self.hub, &live.wallet) else {
+            return None;
+        };
+        let wanted = price(&live.call, &live.lease, ending).saturating_sub(live.lease.hold);
+        lacks(wallet, wanted)
+    }
+
+    /// As [`Engine::beyond_hold`], of a correction.
+    pub(super) fn beyond_earlier(
+        &self,
+        account: &Account,
+        earlier: &Record,
+        ending: Ending,
+    ) -> Option<Short> {
+        let wallet = self.wallet_of(account, &earlier.call)?;
+        let wanted = price(&earlier.call, &lease_of(earlier), ending);
+        lacks(&wallet, wanted.saturating_sub(earlier.cost))
     }
 
     /// Ends a live call otherwise than by a release; false when it is not live any more.
-    pub(super) fn end(&self, call: &hub::call::Call, cause: Cause, ended_us: i64) -> bool {
+    pub(super) fn end(&self, call: &Call, cause: Cause, ended_us: i64) -> bool {
         let ending = Ending { cause, ended_us, outcome: None, billable_s: None };
         let mut place = self.calls.place(call.account(), call.call_id());
         let entry = place.find().filter(|entry| same_admission(entry.call(), call));
         let ended = entry.and_then(|entry| end_entry(entry, ending, None));
-        ended.map(|ended| self.record_end(place, ended)).is_some()
+        ended.map(|ended| drop(self.record_end(place, ended, false))).is_some()
     }
 
     /// Tells the hub of an end. Slot and refund are quarantined until it is flushed.
-    fn record_end(&self, place: Place<'_>, ended: Ended) -> triomphe::Arc<Record> {
+    fn record_end(&self, place: Place<'_>, ended: Ended, waits: bool) -> Released {
         let Ended { record, live: Live { account, wallet, .. }, refund } = ended;
         let shard = account.organization.shard;
         account.quarantined.fetch_add(1, Ordering::AcqRel);
         let flushed = place.flushed(&record);
         let freed = Freed { flushed, slot: Some(account), refund: wallet.zip(refund) };
-        self.node.record(shard, Event::Ended(triomphe::Arc::clone(&record)), Some(freed));
+        self.tell_end(shard, (place, record), freed, waits)
+    }
+
+    /// Tells the hub of a record that stands at its place. `waits`: somebody wants to know when it has it.
+    pub(super) fn tell_end(
+        &self,
+        shard: u8,
+        (place, record): (Place<'_>, triomphe::Arc<Record>),
+        freed: Freed,
+        waits: bool,
+    ) -> Released {
+        let released = match &self.hub {
+            Hub::Embedded { node, .. } => {
+                node.record(shard, Event::Ended(triomphe::Arc::clone(&record)), Some(freed));
+                Released::Now(record)
+            }
+            Hub::Shared(sharing) => {
+                let verdict = sharing.ended(shard, &record, freed, waits);
+                Released::Untold(record, verdict)
+            }
+        };
         drop(place);
-        record
+        released
     }
 
     /// The one release that may follow an expiry: what the stack says counts, the difference is
     /// posted.
-    fn correct(
+    pub(super) fn correct(
         &self,
         account: &Account,
         mut place: Place<'_>,
         earlier: &Record,
         (ending, costs): (Ending, Option<&str>),
-    ) -> triomphe::Arc<Record> {
-        let lease = Lease {
-            deadline: earlier.forget_at.saturating_sub(TOKEN_LIFE_S),
-            granted: Granted::new(earlier.granted_s, false),
-            hold: Amount::ZERO,
-            answered: earlier.answered,
-            renewed_us: earlier.ended_us,
-        };
-        let facts = earlier.call.facts();
-        let (outcome, billable_s) = billable(facts.admitted_us, &lease, ending);
-        let cost = facts.pins.as_ref().map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
+    ) -> Released {
+        let (outcome, billable_s, cost) = priced(&earlier.call, &lease_of(earlier), ending);
         let wallet = self.wallet_of(account, &earlier.call);
         let (debt, refund) = settle_difference(wallet.as_deref(), earlier, cost);
         let record = triomphe::Arc::new(Record {
@@ -116,9 +191,7 @@ impl Engine {
         place.put(Entry::Ended(triomphe::Arc::clone(&record)));
         let freed =
             Freed { flushed: place.flushed(&record), slot: None, refund: wallet.zip(refund) };
-        let event = Event::Ended(triomphe::Arc::clone(&record));
-        self.node.record(account.organization.shard, event, Some(freed));
-        record
+        self.tell_end(account.organization.shard, (place, record), freed, true)
     }
 
     /// Ends every live call of an account.
@@ -141,14 +214,12 @@ impl Engine {
 
 /// Turns a live call into its record: first the hold pays, then the wallet down to zero, the rest is
 /// debt. `None` when it is not live.
-fn end_entry(entry: &mut Entry, ending: Ending, costs: Option<&str>) -> Option<Ended> {
+pub(super) fn end_entry(entry: &mut Entry, ending: Ending, costs: Option<&str>) -> Option<Ended> {
     let Entry::Live(live) = &*entry else {
         return None;
     };
     let lease = live.lease;
-    let facts = live.call.facts();
-    let (outcome, billable_s) = billable(facts.admitted_us, &lease, ending);
-    let cost = facts.pins.as_ref().map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
+    let (outcome, billable_s, cost) = priced(&live.call, &lease, ending);
     let (debt, refund) = match &live.wallet {
         Some(wallet) => settle(wallet, lease.hold, cost),
         None => (Amount::ZERO, None),
@@ -171,6 +242,38 @@ fn end_entry(entry: &mut Entry, ending: Ending, costs: Option<&str>) -> Option<E
         Entry::Live(live) => Some(Ended { record, live: *live, refund }),
         Entry::Ended(_) => None,
     }
+}
+
+/// The outcome, the seconds to charge and what they cost.
+fn priced(call: &Call, lease: &Lease, ending: Ending) -> (Outcome, u32, Amount) {
+    let facts = call.facts();
+    let (outcome, billable_s) = billable(facts.admitted_us, lease, ending);
+    let cost = facts.pins.as_ref().map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
+    (outcome, billable_s, cost)
+}
+
+pub(super) fn price(call: &Call, lease: &Lease, ending: Ending) -> Amount {
+    priced(call, lease, ending).2
+}
+
+/// The lease of a call as its record tells it.
+fn lease_of(record: &Record) -> Lease {
+    Lease {
+        deadline: record.forget_at.saturating_sub(TOKEN_LIFE_S),
+        granted: Granted::new(record.granted_s, false),
+        hold: Amount::ZERO,
+        answered: record.answered,
+        renewed_us: record.ended_us,
+    }
+}
+
+/// What is missing here of `wanted`.
+fn lacks(wallet: &Arc<Wallet>, wanted: Amount) -> Option<Short> {
+    (wanted > wallet.funds.free().max(Amount::ZERO)).then(|| Short {
+        wallet: Arc::clone(wallet),
+        wanted,
+        denial: Reason::HubUnavailable.into(),
+    })
 }
 
 /// Debt, and what of the hold comes back.

@@ -7,38 +7,88 @@ use hub::denial::Reason;
 use hub::money::Amount;
 use hub::state::request::{Event, Granted, Lease};
 
+use super::admit::Stop;
+use super::hold::Short;
 use super::look_up::view;
-use super::{Engine, Refusal};
-use crate::accounts::{Account, Wallet};
-use crate::admission::calls::{Entry, Live};
+use super::{Engine, Hub, Refusal};
+use crate::accounts::Account;
+use crate::admission::calls::{Entry, Live, Place, Standing};
 use crate::admission::grant::{Bounds, elapsed_s};
 use crate::answer::Grant;
 use crate::request::Renew;
 
 impl Engine {
-    pub fn renew(
+    pub async fn renew(
         &self,
         account: &Arc<Account>,
         call: &Renew<'_>,
         now_us: i64,
     ) -> Result<Grant, Refusal> {
+        match (self.renew_here(account, call, now_us, false), &self.hub) {
+            (Ok(grant), _) => Ok(grant),
+            (Err(Stop::Refused(refusal)), _) => Err(refusal),
+            (Err(_), Hub::Embedded { .. }) => Err(Reason::UnknownCall.into()),
+            (Err(stop), Hub::Shared(sharing)) => {
+                Box::pin(self.renew_with_hub(sharing, account, call, stop)).await
+            }
+        }
+    }
+
+    /// A renew of a call that is live here. `raised`: no more money can be fetched.
+    pub(super) fn renew_here(
+        &self,
+        account: &Arc<Account>,
+        call: &Renew<'_>,
+        now_us: i64,
+        raised: bool,
+    ) -> Result<Grant, Stop> {
         self.records()?;
         let mut place = self.calls.place(account.id, call.call_id.as_bytes());
         let Some(Entry::Live(live)) = place.find() else {
-            let ended = self.ended(account, &mut place, second_of(now_us));
-            return Err(ended.map_or(Reason::UnknownCall.into(), Refusal::ended));
+            return Err(self.not_live(account, &mut place, now_us));
         };
         self.check_token(call.token, &live.call)?;
-        let lease = self.extended(live, call.requested_s, now_us);
+        self.may_renew(account, live)?;
+        let lease = self.extended(live, call.requested_s, now_us, raised)?;
         let elapsed = elapsed_s(live.call.facts().admitted_us, &lease, now_us);
         if lease.is_final() && lease.granted_s() > 0 && elapsed > lease.granted_s() {
-            return Err(Refusal::Ended(view(live)));
+            return Err(Refusal::Ended(view(live)).into());
         }
         live.lease = lease;
-        let (renewed, event) = (live.call.clone(), live.call.clone());
-        self.node.record(account.organization.shard, Event::Renewed { call: event, lease }, None);
+        let renewed = live.call.clone();
+        self.tell_renew(account, live);
         drop(place);
         Ok(self.grant(account, renewed, lease, false, now_us))
+    }
+
+    /// Why a call that is not live here cannot go on here.
+    pub(super) fn not_live(&self, account: &Account, place: &mut Place<'_>, now_us: i64) -> Stop {
+        match (self.ended(account, place, second_of(now_us)), &self.hub) {
+            (Some(ended), _) => Refusal::ended(ended).into(),
+            (None, Hub::Embedded { .. }) => Reason::UnknownCall.into(),
+            (None, Hub::Shared(_)) => Stop::Elsewhere,
+        }
+    }
+
+    /// Whether the hub counts on the call as this gateway's, and on this gateway.
+    fn may_renew(&self, account: &Account, live: &Live) -> Result<(), Stop> {
+        match &self.hub {
+            Hub::Shared(_) if live.standing != Standing::Owned => Err(Stop::Pending),
+            Hub::Shared(sharing) if !sharing.may_admit(account.organization.shard) => {
+                Err(Reason::HubUnavailable.into())
+            }
+            Hub::Embedded { .. } | Hub::Shared(_) => Ok(()),
+        }
+    }
+
+    /// Tells the hub how a live call stands.
+    pub(super) fn tell_renew(&self, account: &Account, live: &Live) {
+        let shard = account.organization.shard;
+        let (call, lease) = (live.call.clone(), live.lease);
+        match &self.hub {
+            Hub::Embedded { node, .. } => node.record(shard, Event::Renewed { call, lease }, None),
+            Hub::Shared(sharing) => sharing.renewed(shard, call, lease),
+        }
     }
 
     /// A token, where one is given, must be the call's.
@@ -48,33 +98,47 @@ impl Engine {
         call: &hub::call::Call,
     ) -> Result<(), Reason> {
         match token {
-            Some(token) if !self.tokens.proves(token, call) => Err(Reason::Forbidden),
+            Some(token) if !self.tokens.load().proves(token, call) => Err(Reason::Forbidden),
             _ => Ok(()),
         }
     }
 
     /// The lease from `now_us` on, its money held as far as it goes. A hold once given is never
     /// lowered by a renew.
-    fn extended(&self, live: &Live, requested_s: Option<u32>, now_us: i64) -> Lease {
+    fn extended(
+        &self,
+        live: &Live,
+        requested_s: Option<u32>,
+        now_us: i64,
+        raised: bool,
+    ) -> Result<Lease, Stop> {
         let terms = live.account.terms();
         let facts = live.call.facts();
         let asked_s = (facts.lease_s > 0).then_some(facts.lease_s);
         let lives_s = self.settings.call_lease_s;
-        let mut lease = Lease {
-            deadline: live.lease.deadline.max(second_after(now_us).saturating_add(lives_s)),
-            renewed_us: now_us,
-            ..live.lease
-        };
+        let deadline = second_after(now_us).saturating_add(lives_s);
+        let deadline = self.deadline(&live.account, deadline, false);
+        let mut lease =
+            Lease { deadline: live.lease.deadline.max(deadline), renewed_us: now_us, ..live.lease };
         let bounds = Bounds {
             requested_s,
             usual_s: asked_s.unwrap_or(self.settings.grant_max_s),
             duration_max_s: terms.duration_max_s,
         };
         if let (Some(pins), Some(wallet)) = (&facts.pins, &live.wallet) {
-            let wallet: &Wallet = wallet;
             let wanted_s = bounds.extended_s(elapsed_s(facts.admitted_us, &live.lease, now_us));
             if wanted_s > lease.granted_s() {
                 let funded = wallet.funds.hold(&pins.rate, live.lease.hold, wanted_s);
+                let is_short = funded.is_none_or(|funded| funded.seconds < wanted_s);
+                if is_short && !raised && matches!(self.hub, Hub::Shared(_)) {
+                    let held = funded.map_or(live.lease.hold, |funded| funded.hold);
+                    wallet.funds.add(held.saturating_sub(live.lease.hold).max(Amount::ZERO));
+                    return Err(Stop::Money(Box::new(Short {
+                        wallet: Arc::clone(wallet),
+                        wanted: pins.rate.charge(wanted_s).saturating_sub(live.lease.hold),
+                        denial: Reason::HubUnavailable.into(),
+                    })));
+                }
                 if let Some(funded) = funded.filter(|funded| funded.seconds > lease.granted_s()) {
                     lease.granted = Granted::new(funded.seconds, false);
                     lease.hold = funded.hold.max(live.lease.hold);
@@ -83,6 +147,6 @@ impl Engine {
             debug_assert!(lease.hold >= Amount::ZERO);
             lease.granted = Granted::new(lease.granted_s(), lease.granted_s() < wanted_s);
         }
-        lease
+        Ok(lease)
     }
 }

@@ -1,6 +1,7 @@
 //! The engine with a real hub in a temporary directory: what stacks see, without sockets.
 
 mod ends;
+mod shared;
 
 use std::sync::Arc;
 
@@ -117,8 +118,7 @@ impl World {
     }
 
     fn admit_as(&self, account: &Arc<Account>, call: &Admit<'_>) -> Result<Grant, Refusal> {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let result = runtime.block_on(self.engine.admit(account, call, clock::now_us()));
+        let result = done(self.engine.admit(account, call, clock::now_us()));
         self.engine.flush().expect("recorded");
         self.hub.check().expect("invariants");
         result
@@ -130,8 +130,8 @@ impl World {
 
     fn release(&self, number: u128, call_id: &str, billable_s: Option<u32>) -> CallView {
         let release = Release { call_id, token: None, outcome: None, billable_s, costs: None };
-        let view =
-            self.engine.release(&self.account(number), &release, clock::now_us()).expect("known");
+        let view = done(self.engine.release(&self.account(number), &release, clock::now_us()));
+        let view = view.expect("known");
         self.engine.flush().expect("recorded");
         self.hub.check().expect("invariants");
         view
@@ -140,6 +140,11 @@ impl World {
     fn free(&self, number: u128) -> Amount {
         self.engine.directory().wallet(sub_account(number)).funds.free()
     }
+}
+
+/// What a future comes to.
+fn done<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
 }
 
 fn denied(result: Result<Grant, Refusal>) -> Denial {
@@ -260,13 +265,13 @@ fn a_renew_extends_lease_and_grant_and_says_final_at_the_end_of_the_money() {
     let grant = world.admit(0, "a").expect("money");
     assert_eq!(grant.granted_s(), Some(300));
     let account = world.account(0);
-    world.engine.answer(&account, "a", clock::now_us()).expect("live");
+    done(world.engine.answer(&account, "a", clock::now_us())).expect("live");
     let renew = |token| {
-        world.engine.renew(
+        done(world.engine.renew(
             &account,
             &Renew { call_id: "a", token, requested_s: None },
             clock::now_us(),
-        )
+        ))
     };
     let token = world.engine.token(&grant);
     let renewed = renew(Some(token.as_str())).expect("live");
@@ -295,7 +300,7 @@ fn a_lease_that_runs_out_frees_the_slot_and_one_late_release_corrects_the_charge
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     world.engine.expire();
-    let view = world.engine.look_up(&world.account(0), "lost").expect("remembered");
+    let view = done(world.engine.look_up(&world.account(0), "lost")).expect("remembered");
     assert!(matches!(&view, CallView::Ended(record) if record.cause == Cause::Expiry));
     assert_eq!((cost(&view), world.free(0)), (Amount::ZERO, amount("100")));
     world.admit(0, "next").expect("the slot is back");
@@ -372,7 +377,7 @@ fn a_suspended_account_a_lowered_limit_and_a_deleted_account_start_nothing_new()
     world.admit(0, "e").expect("reactivated");
     let account = world.account(0);
     world.publish(Change::AccountGone { id: sub_account(0), organization: organization() });
-    let view = world.engine.look_up(&account, "e").expect("remembered");
+    let view = done(world.engine.look_up(&account, "e")).expect("remembered");
     assert!(matches!(view, CallView::Ended(record) if record.cause == Cause::Deleted));
 }
 
@@ -453,7 +458,8 @@ fn parallel_admits_of_one_call_take_one_slot() {
                             billable_s: None,
                             costs: None,
                         };
-                        world.engine.release(&account, &release, clock::now_us()).expect("known");
+                        done(world.engine.release(&account, &release, clock::now_us()))
+                            .expect("known");
                     }
                     world.engine.flush().expect("recorded");
                 }

@@ -49,17 +49,17 @@ impl<'w> Desk<'w> {
             }
             Operation::Answer => {
                 let (named, call_id) = operation::one_call(parameters, in_batch)?;
-                let view = engine.answer(self.account(named)?, call_id, now_us)?;
+                let view = engine.answer(self.account(named)?, call_id, now_us).await?;
                 answer::call_view(writer, &view);
             }
             Operation::Renew => {
                 let (named, call) = operation::renew(parameters, in_batch)?;
-                let grant = engine.renew(self.account(named)?, &call, now_us)?;
+                let grant = engine.renew(self.account(named)?, &call, now_us).await?;
                 answer::grant(writer, call.call_id, &grant, &engine.token(&grant));
             }
             Operation::Release => {
                 let (named, call) = operation::release(parameters, in_batch)?;
-                let view = engine.release(self.account(named)?, &call, now_us)?;
+                let view = engine.release(self.account(named)?, &call, now_us).await?;
                 answer::call_view(writer, &view);
             }
             // Boxed, so that what is seldom asked makes no room for itself in every request.
@@ -80,7 +80,7 @@ impl<'w> Desk<'w> {
         match operation {
             Operation::LookUp => {
                 let (named, call_id) = operation::one_call(parameters, false)?;
-                let view = engine.look_up(self.account(named)?, call_id)?;
+                let view = engine.look_up(self.account(named)?, call_id).await?;
                 answer::call_view(writer, &view);
             }
             Operation::ListLive => {

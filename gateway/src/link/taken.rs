@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use hub::call::Call;
 use hub::id::AccountId;
+use hub::money::Amount;
 use hub::state::calls::Live;
 use hub::state::exchange::{CallKey, Found, Funding, Mail, Message, Reply, Standing, Terms};
 use hub::state::request::{Event, Funded, Wanted};
@@ -15,8 +16,10 @@ use hub::state::request::{Event, Funded, Wanted};
 pub enum Effect<F> {
     /// The hub has the event: this is free now.
     Freed(F),
-    /// The admission, or adoption, is not this holder's: another one of the same name came first.
+    /// The admission is not this holder's: another one of the same name came first.
     Rejected(Call),
+    /// The adoption is not: another holder has the call, or it has ended.
+    NotAdopted(Call),
     /// The call did not end: it is another holder's, which must be asked.
     Elsewhere(Call),
     /// The adoption, which somebody waits for, cannot be decided now: it is given up.
@@ -25,8 +28,8 @@ pub enum Effect<F> {
     Decided(Call, Wanted),
     /// No answer to a `Wanted` call: it is being withdrawn.
     Undecided(Call),
-    /// The call is this holder's now, unit and hold included.
-    Adopted(Call),
+    /// The call is this holder's now, unit and hold of the adoption included.
+    Adopted(Call, Amount),
     /// The answer to a want.
     Answered(AccountId, Wanted),
     /// There is none.
@@ -178,10 +181,9 @@ impl<F> Link<F> {
                     Effect::Decided(call, wanted)
                 });
             }
-            Event::Admitted { call, .. } | Event::Adopted { call, .. } if rejected => {
-                effects.push(Effect::Rejected(call));
-            }
-            Event::Adopted { call, .. } => effects.push(Effect::Adopted(call)),
+            Event::Admitted { call, .. } if rejected => effects.push(Effect::Rejected(call)),
+            Event::Adopted { call, .. } if rejected => effects.push(Effect::NotAdopted(call)),
+            Event::Adopted { call, lease } => effects.push(Effect::Adopted(call, lease.hold)),
             Event::Ended(record) => {
                 let counts = !record.call.account().is_shadow();
                 self.records += u64::from(counts);
@@ -224,7 +226,7 @@ fn give_up_adoption<F>(
         |queued| !matches!(&queued.event, Event::Adopted { call: adopted, .. } if adopted == call),
     );
     if deferred.len() < before {
-        effects.push(Effect::Rejected(call.clone()));
+        effects.push(Effect::NotAdopted(call.clone()));
     }
 }
 

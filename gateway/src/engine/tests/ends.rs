@@ -5,7 +5,7 @@ use super::*;
 impl World {
     fn release_unflushed(&self, call_id: &str, billable_s: Option<u32>) -> CallView {
         let release = Release { call_id, token: None, outcome: None, billable_s, costs: None };
-        self.engine.release(&self.account(0), &release, clock::now_us()).expect("known")
+        done(self.engine.release(&self.account(0), &release, clock::now_us())).expect("known")
     }
 
     /// Whether this gateway itself knows of the call.
@@ -14,7 +14,7 @@ impl World {
     }
 
     fn record_of(&self, call_id: &str) -> triomphe::Arc<Record> {
-        match self.engine.look_up(&self.account(0), call_id).expect("known") {
+        match done(self.engine.look_up(&self.account(0), call_id)).expect("known") {
             CallView::Ended(record) => record,
             CallView::Live(live) => panic!("{live:?} is live"),
         }
@@ -41,8 +41,12 @@ fn an_ended_call_is_answered_alike_before_and_after_its_record_is_flushed() {
         let renew = Renew { call_id: "call", token: None, requested_s: None };
         let ended =
             |refusal| matches!(refusal, Refusal::Ended(CallView::Ended(record)) if record == first);
-        assert!(world.engine.renew(&world.account(0), &renew, clock::now_us()).is_err_and(ended));
-        assert!(world.engine.answer(&world.account(0), "call", clock::now_us()).is_err_and(ended));
+        assert!(
+            done(world.engine.renew(&world.account(0), &renew, clock::now_us())).is_err_and(ended)
+        );
+        assert!(
+            done(world.engine.answer(&world.account(0), "call", clock::now_us())).is_err_and(ended)
+        );
         // Flushes.
         assert!(world.admit(0, "call").is_err_and(ended));
     }

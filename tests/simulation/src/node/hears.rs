@@ -19,7 +19,7 @@ impl Node {
         for effect in effects {
             match effect {
                 Effect::Freed(freed) => self.free(freed, now),
-                Effect::Rejected(call) => self.reject(&call),
+                Effect::Rejected(call) | Effect::NotAdopted(call) => self.reject(&call),
                 Effect::Deferred(call, waits) => {
                     self.reject(&call);
                     self.free(waits, now);
@@ -28,7 +28,7 @@ impl Node {
                 Effect::Elsewhere(call) => drop(self.ended.remove(&key_of(&call))),
                 Effect::Decided(call, wanted) => self.decided(call, wanted, now),
                 Effect::Undecided(call) => self.undecided(&call, Said::Unavailable),
-                Effect::Adopted(call) => self.adopted(&call),
+                Effect::Adopted(call, hold) => self.adopted(&call, hold),
                 Effect::Granted(terms) => {
                     let stock = self.stock(terms.counter);
                     let more = terms.granted.saturating_sub(stock.granted);
@@ -181,13 +181,11 @@ impl Node {
     }
 
     /// Unit and hold of the call are this holder's now.
-    fn adopted(&mut self, call: &Call) {
+    fn adopted(&mut self, call: &Call, hold: Amount) {
         self.adopting.remove(&key_of(call));
         let stock = self.stock(call.account());
         stock.lease += 1;
         stock.granted += 1;
-        let hold = self.live.get(&key_of(call)).map(|known| known.lease.hold);
-        let hold = hold.unwrap_or_else(crate::installation::hold);
         self.till.granted = self.till.granted.saturating_add(hold);
     }
 

@@ -1,0 +1,99 @@
+//! The money and the lease of a new call: what is granted on what is here, and what is missing.
+
+use std::sync::Arc;
+
+use hub::clock::{EpochSeconds, second_after};
+use hub::denial::Denial;
+use hub::money::Amount;
+use hub::state::request::{Granted, Lease};
+
+use super::admit::Stop;
+use super::{Engine, Hub};
+use crate::accounts::{Account, Terms, Wallet};
+use crate::admission::grant::Bounds;
+use crate::request::Admit;
+
+/// Money that is missing here.
+pub(super) struct Short {
+    pub(super) wallet: Arc<Wallet>,
+    /// What the call asks for in whole, beyond what it holds already.
+    pub(super) wanted: Amount,
+    /// The answer if there is no more.
+    pub(super) denial: Denial,
+}
+
+impl Engine {
+    /// The lease of a new call, its money held. `raised`: no more money can be fetched.
+    pub(super) fn hold(
+        &self,
+        account: &Account,
+        terms: &Terms,
+        call: &Admit<'_>,
+        now_us: i64,
+        raised: bool,
+    ) -> Result<Lease, Stop> {
+        let lease_s = call.lease_s.or(terms.lease_s);
+        let lives_s = lease_s.unwrap_or(self.settings.call_lease_s);
+        let bounds = Bounds {
+            requested_s: call.requested_s,
+            usual_s: lease_s.unwrap_or(self.settings.grant_max_s),
+            duration_max_s: terms.duration_max_s,
+        };
+        let deadline = second_after(now_us).saturating_add(lives_s);
+        let mut lease = Lease {
+            deadline: self.deadline(account, deadline, lease_s.is_some()),
+            granted: Granted::new(terms.duration_max_s.unwrap_or(0), false),
+            hold: Amount::ZERO,
+            answered: None,
+            renewed_us: now_us,
+        };
+        if let (Some(pins), Some(wallet)) = (&terms.pins, &terms.wallet) {
+            let wanted_s = bounds.first_grant_s();
+            let funded = wallet.funds.hold(&pins.rate, Amount::ZERO, wanted_s);
+            let more_may_come = match &self.hub {
+                Hub::Embedded { .. } => {
+                    funded.is_none() && wallet.funds.quarantined() > Amount::ZERO
+                }
+                Hub::Shared(_) => !raised && funded.is_none_or(|it| it.seconds < wanted_s),
+            };
+            let short = || Short {
+                wallet: Arc::clone(wallet),
+                wanted: pins.rate.charge(wanted_s),
+                denial: Denial::InsufficientBalance {
+                    available: wallet.funds.free().max(Amount::ZERO),
+                    required: pins.rate.charge(1),
+                    currency: pins.currency,
+                },
+            };
+            match funded {
+                Some(funded) if !more_may_come => {
+                    lease.granted = Granted::new(funded.seconds, funded.seconds < wanted_s);
+                    lease.hold = funded.hold;
+                }
+                Some(funded) => {
+                    wallet.funds.add(funded.hold);
+                    return Err(Stop::Money(Box::new(short())));
+                }
+                None if more_may_come => return Err(Stop::Money(Box::new(short()))),
+                None => return Err(short().denial.into()),
+            }
+        }
+        Ok(lease)
+    }
+
+    /// A deadline as it may be told: with a shared hub never so late that the hub could have given the
+    /// call to somebody else, but where it has recorded the deadline first.
+    pub(super) fn deadline(
+        &self,
+        account: &Account,
+        deadline: EpochSeconds,
+        is_recorded: bool,
+    ) -> EpochSeconds {
+        match &self.hub {
+            Hub::Shared(sharing) if !is_recorded => {
+                deadline.min(sharing.deadline_max(account.organization.shard))
+            }
+            Hub::Embedded { .. } | Hub::Shared(_) => deadline,
+        }
+    }
+}

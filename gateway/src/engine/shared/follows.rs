@@ -1,0 +1,110 @@
+//! Follows the directory of a shared hub: configuration is read shard by shard, and what a reading no
+//! longer names is gone.
+
+use std::collections::HashSet;
+
+use hub::directory::Change;
+use hub::shared::{NoAnswer, Published};
+use std::time::Duration;
+use tokio::time::sleep;
+
+use hub::redis::connect::Shards;
+
+use crate::engine::{Engine, Hub};
+use crate::sharing::Sharing;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+impl Engine {
+    /// Reads the directories of all shards, however long that takes.
+    pub(super) async fn read_everything(&self) {
+        let Hub::Shared(sharing) = &self.hub else {
+            return;
+        };
+        for shard in 0..=u8::MAX {
+            let mut pause = FIRST_PAUSE;
+            while let Err(no_answer) = self.read_directory(sharing, shard).await {
+                // A shard that nobody began has no organization.
+                if no_answer == NoAnswer::Unsealed && shard > 0 {
+                    break;
+                }
+                tracing::info!(shard, %no_answer, "the configuration cannot be read yet");
+                sleep(pause).await;
+                pause = (2 * pause).min(LONGEST_PAUSE);
+            }
+        }
+    }
+
+    /// Brings this gateway up to the publication of that number; whether it is.
+    pub(super) async fn catch_up(&self, sharing: &Sharing, shard: u8, number: u64) -> bool {
+        if sharing.shard(shard).state.lock().directory >= number {
+            return true;
+        }
+        match self.read_directory(sharing, shard).await {
+            Ok(()) => sharing.shard(shard).state.lock().directory >= number,
+            Err(no_answer) => {
+                tracing::debug!(shard, %no_answer, "the configuration cannot be read now");
+                false
+            }
+        }
+    }
+
+    async fn read_directory(&self, sharing: &Sharing, shard: u8) -> Result<(), NoAnswer> {
+        let after = sharing.shard(shard).state.lock().directory;
+        let published = sharing.hub.directory(shard, after).await?;
+        if published.number <= after {
+            return Ok(());
+        }
+        if published.is_whole {
+            self.forget_unnamed(shard, &published);
+        }
+        for change in &published.changes {
+            self.follow(change);
+        }
+        sharing.shard(shard).state.lock().directory = published.number;
+        Ok(())
+    }
+
+    /// What a whole reading does not name is gone.
+    fn forget_unnamed(&self, shard: u8, published: &Published) {
+        let mut accounts = HashSet::new();
+        let mut keys = HashSet::new();
+        for change in &published.changes {
+            match change {
+                Change::Account(config) => drop(accounts.insert(config.id)),
+                Change::Key { hash, .. } => drop(keys.insert(*hash)),
+                _ => {}
+            }
+        }
+        for change in self.directory.unnamed(shard, &accounts, &keys) {
+            self.follow(&change);
+        }
+    }
+
+    /// Others have done something in these shards.
+    pub(super) async fn hear_of(&self, sharing: &Sharing, shards: &Shards) {
+        for number in shards.iter() {
+            let shard = sharing.shard(number);
+            let is_joined = shard.state.lock().is_joined;
+            if is_joined {
+                shard.change(|state, now| state.link.hurry(now));
+            } else if let Err(no_answer) = self.read_directory(sharing, number).await {
+                tracing::debug!(number, %no_answer, "the configuration cannot be read now");
+            }
+        }
+    }
+
+    /// Looks at the shards that have no exchanges: one may have got an organization unheard.
+    pub(super) async fn look_at_others(&self) {
+        let Hub::Shared(sharing) = &self.hub else {
+            return;
+        };
+        for (number, shard) in sharing.shards() {
+            let is_joined = shard.state.lock().is_joined;
+            if !is_joined && self.read_directory(sharing, number).await.is_err() {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! Several engines over one shared hub: the state machine itself, in memory, asked as a gateway asks
+//! Redis. What stacks see at any of them.
+
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::time::Duration;
+
+use hub::id::HolderId;
+use hub::redis::connect::Shards;
+use hub::shared::{Exchanged, Later, NoAnswer, Published, SharedHub};
+use hub::state::Shard;
+use hub::state::exchange::{Begin, Exchange};
+use hub::state::request::{Request, Wanted};
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+use super::*;
+use crate::link::Rhythm;
+
+mod stories;
+
+const RHYTHM: Rhythm = Rhythm {
+    gather_us: 5_000,
+    idle_us: 50_000,
+    fence_us: 1_000_000,
+    reclaim_us: 400_000,
+    call_lease_s: 3,
+};
+
+/// The hub and a control plane that never sleeps.
+struct LocalHub {
+    shard: Mutex<Shard>,
+    incarnation: AtomicU64,
+    holders: Mutex<Vec<HolderId>>,
+    published: Mutex<Vec<Change>>,
+    clients: Mutex<Vec<Arc<Notify>>>,
+    is_down: AtomicBool,
+}
+
+/// The way of one gateway to it.
+struct Client {
+    hub: Arc<LocalHub>,
+    news: Arc<Notify>,
+}
+
+impl LocalHub {
+    fn begin(&self, shard: &mut Shard) {
+        let incarnation = 1 + self.incarnation.fetch_add(1, Ordering::Relaxed);
+        for change in self.published.lock().iter() {
+            let request = match change {
+                Change::Organization(config) => Request::Organization {
+                    id: config.id,
+                    version: config.version,
+                    total: config.total,
+                },
+                Change::Account(config) => Request::Counter {
+                    id: config.id,
+                    organization: config.organization,
+                    version: config.version,
+                    floor: config.floor,
+                    cap: config.cap.unwrap_or(u32::MAX),
+                },
+                Change::Wallet(config) => Request::Wallet(*config),
+                _ => continue,
+            };
+            shard.apply(request, 0);
+        }
+        shard.begin(&Begin {
+            incarnation,
+            holders: self.holders.lock().clone(),
+            learn_min_ms: 0,
+            learn_max_ms: 4_000,
+            call_lease_s: RHYTHM.call_lease_s,
+            clock_ms: clock::now_us().unsigned_abs() / 1_000,
+        });
+    }
+
+    fn publish(&self, change: Change) {
+        self.published.lock().push(change);
+        self.begin_again_with_what_it_has();
+        self.wake();
+    }
+
+    /// Limits as they are published now, in the memory that there is.
+    fn begin_again_with_what_it_has(&self) {
+        let shard = &mut *self.shard.lock();
+        if let Some(Change::Account(config)) = self.published.lock().last() {
+            let (floor, cap) = (config.floor, config.cap.unwrap_or(u32::MAX));
+            let (id, organization, version) = (config.id, config.organization, config.version);
+            shard.apply(Request::Counter { id, organization, version, floor, cap }, 0);
+        }
+    }
+
+    fn forget_everything(&self) {
+        let shard = &mut *self.shard.lock();
+        *shard = Shard::default();
+        self.begin(shard);
+    }
+
+    fn wake(&self) {
+        self.clients.lock().iter().for_each(|client| client.notify_one());
+    }
+}
+
+impl SharedHub for Client {
+    fn exchange<'a>(
+        &'a self,
+        number: u8,
+        exchange: &'a Exchange,
+        _durable: bool,
+    ) -> Later<'a, Result<Exchanged, NoAnswer>> {
+        Box::pin(async move {
+            // The way there and back.
+            sleep(Duration::from_micros(300)).await;
+            if self.hub.is_down.load(Ordering::Relaxed) {
+                return Err(NoAnswer::Lost("it is down".to_owned()));
+            }
+            assert_eq!(number, organization().shard());
+            let shard = &mut *self.hub.shard.lock();
+            let reply = shard.exchange(&mut exchange.clone());
+            let holders = &mut *self.hub.holders.lock();
+            for id in shard.unconfirmed() {
+                holders.push(id);
+                shard.confirm(id);
+            }
+            for id in shard.dying() {
+                holders.retain(|holder| *holder != id);
+                shard.bury(id);
+            }
+            let recalls = reply.answer.wanted.iter().chain(&reply.answer.decided);
+            let recalls = recalls.filter(|wanted| **wanted == Wanted::Recall).count();
+            let funds = !exchange.sync.funds.is_empty();
+            if recalls > 0 || funds || !exchange.mail.is_empty() {
+                self.hub.wake();
+            }
+            shard.check().expect("the hub's invariants");
+            assert!(shard.counters().within_limits(), "leases stay within limits");
+            let directory = self.hub.published.lock().len() as u64;
+            Ok(Exchanged { reply, is_durable: true, directory })
+        })
+    }
+
+    fn directory(&self, shard: u8, after: u64) -> Later<'_, Result<Published, NoAnswer>> {
+        Box::pin(async move {
+            if shard != organization().shard() {
+                return Ok(Published::default());
+            }
+            let published = self.hub.published.lock().clone();
+            let number = published.len() as u64;
+            let skip = usize::try_from(after).expect("few");
+            let changes = published.into_iter().skip(skip).collect();
+            Ok(Published { number, is_whole: false, changes })
+        })
+    }
+
+    fn news(&self) -> Later<'_, Shards> {
+        Box::pin(async {
+            self.news.notified().await;
+            Shards::from_iter([organization().shard()])
+        })
+    }
+
+    fn is_up(&self) -> bool {
+        !self.hub.is_down.load(Ordering::Relaxed)
+    }
+}
+
+/// One gateway of the installation.
+struct Gateway {
+    engine: Arc<Engine>,
+    stop: oneshot::Sender<()>,
+    exchanges: JoinHandle<()>,
+}
+
+impl Gateway {
+    async fn start(hub: &Arc<LocalHub>) -> Self {
+        let news = Arc::new(Notify::new());
+        hub.clients.lock().push(Arc::clone(&news));
+        let client = Client { hub: Arc::clone(hub), news };
+        let settings = Settings { call_lease_s: RHYTHM.call_lease_s, ..Settings::default() };
+        let engine = Engine::with_shared_hub(settings, Arc::new(client), RHYTHM);
+        let (stop, stopped) = oneshot::channel();
+        let exchanges = Exchanges::new(Arc::clone(&engine));
+        let mut ready = exchanges.ready();
+        let run = exchanges.run(async {
+            drop(stopped.await);
+        });
+        let exchanges = tokio::task::spawn_local(run);
+        ready.wait_for(|ready| *ready).await.expect("it starts");
+        let gateway = Self { engine, stop, exchanges };
+        gateway.until_open().await;
+        gateway
+    }
+
+    async fn until_open(&self) {
+        within(Duration::from_secs(5), || self.engine.admits(organization().shard()).is_ok()).await;
+    }
+
+    fn account(&self) -> Arc<Account> {
+        self.engine.directory().account(sub_account(0)).expect("published")
+    }
+
+    async fn admit(&self, call_id: &str) -> Result<Grant, Refusal> {
+        let call = Admit { call_id, ..Admit::default() };
+        self.engine.admit(&self.account(), &call, clock::now_us()).await
+    }
+
+    async fn renew(&self, call_id: &str) -> Result<Grant, Refusal> {
+        let call = Renew { call_id, token: None, requested_s: None };
+        self.engine.renew(&self.account(), &call, clock::now_us()).await
+    }
+
+    async fn release(&self, call_id: &str, billable_s: u32) -> Result<CallView, Denial> {
+        let billable_s = Some(billable_s);
+        let call = Release { call_id, token: None, outcome: None, billable_s, costs: None };
+        self.engine.release(&self.account(), &call, clock::now_us()).await
+    }
+
+    /// Stops as a process does that is told to.
+    async fn leave(self) {
+        drop(self.stop);
+        self.exchanges.await.expect("it ends");
+    }
+
+    /// Stops as a process does that is killed.
+    fn kill(self) {
+        self.exchanges.abort();
+    }
+}
+
+async fn within(limit: Duration, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + limit;
+    while !is_so() {
+        assert!(Instant::now() < end, "it takes too long");
+        sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Runs a story on a hub with one account.
+fn installation<F: Future<Output = ()>>(
+    config: AccountConfig,
+    money: Option<&str>,
+    story: impl FnOnce(Arc<LocalHub>) -> F,
+) {
+    let organization_config = OrganizationConfig {
+        id: organization(),
+        version: 1,
+        status: Status::Active,
+        total: 10_000,
+        currency: Currency::INR,
+        default_rate: None,
+    };
+    let mut published = vec![Change::Organization(organization_config), Change::Account(config)];
+    published.extend(money.map(|money| wallet(sub_account(0), money, 1)));
+    let hub = Arc::new(LocalHub {
+        shard: Mutex::default(),
+        incarnation: AtomicU64::new(0),
+        holders: Mutex::default(),
+        published: Mutex::new(published),
+        clients: Mutex::default(),
+        is_down: AtomicBool::new(false),
+    });
+    hub.begin(&mut hub.shard.lock());
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    tokio::task::LocalSet::new().block_on(&runtime, story(hub));
+}
+
+fn is_no_slot(result: &Result<Grant, Refusal>) -> bool {
+    matches!(result, Err(Refusal::Denied(Denial::NoSlot { .. })))
+}
+
+fn cost_of(view: Result<CallView, Denial>) -> Amount {
+    match view.expect("a receipt") {
+        CallView::Ended(record) => record.cost,
+        CallView::Live(live) => panic!("{live:?} is live"),
+    }
+}

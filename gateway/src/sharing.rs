@@ -1,0 +1,400 @@
+//! This gateway as one of several holders at a hub: by shard, what waits to be told, what was granted
+//! here, and who waits for an answer. Keeps books; decides nothing about calls.
+
+mod books;
+mod waiting;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use hub::call::{Call, Record};
+use hub::clock::{self, EpochSeconds, second_of};
+use hub::id::{AccountId, HolderId, SHARDS};
+use hub::money::Amount;
+use hub::shared::SharedHub;
+use hub::state::exchange::Message;
+use hub::state::request::{Event, Holding, Lease, Purse};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::sync::mpsc;
+use tokio::sync::oneshot::{self, Receiver, Sender};
+
+use crate::accounts::Account;
+use crate::counts::{CallCounts, Durations};
+use crate::link::{Link, Now, Rhythm};
+use crate::node::Freed;
+pub(crate) use books::{Stock, Till};
+pub(crate) use waiting::{Patience, Verdict, Waiting};
+
+/// Records that the ledger does not have and this process keeps, over all shards; with more no call
+/// is admitted.
+const RECORDS_MAX: usize = 5_000_000;
+
+/// Questions of other gateways that wait to be answered, at most.
+const QUESTIONS_MAX: usize = 4_096;
+
+/// What becomes of something when the hub has the event that it came with.
+#[derive(Debug)]
+pub(crate) enum After {
+    /// One admit less that the hub does not know.
+    Credit { account: Arc<Account>, generation: u32 },
+    /// Somebody waits to be told of a call until the hub has it, and with it its replicas.
+    Told { call: Call, told: Sender<Verdict>, durable: bool },
+    /// What the end of a call gives back.
+    Ended { record: triomphe::Arc<Record>, freed: Freed, generation: u32, told: Sender<Verdict> },
+}
+
+/// One shard, on cache lines of its own.
+#[repr(align(128))]
+pub(crate) struct Shard {
+    pub(crate) state: Mutex<State>,
+    /// No admissions later than this, since boot in microseconds.
+    fence_us: AtomicI64,
+    /// See [`Link::deadline_max_us`].
+    deadline_max_us: AtomicI64,
+    /// Grows with each new holder here: what an earlier one was owed is the hub's.
+    generation: AtomicU32,
+    /// The exchange that is due has changed.
+    pub(crate) due: Notify,
+}
+
+pub(crate) struct State {
+    pub(crate) link: Link<After>,
+    pub(crate) stocks: HashMap<AccountId, Stock, RandomState>,
+    pub(crate) tills: HashMap<AccountId, Till, RandomState>,
+    pub(crate) waiting: Waiting,
+    /// Calls that turned out to be another's after they had ended here, by admission.
+    pub(crate) anothers: Vec<u64>,
+    /// The number of the last publication that is in force here.
+    pub(crate) directory: u64,
+    /// Whether its exchanges go on.
+    pub(crate) is_joined: bool,
+    counts: CallCounts,
+}
+
+pub struct Sharing {
+    pub(crate) hub: Arc<dyn SharedHub>,
+    rhythm: Rhythm,
+    /// At the start of this process; a shard may have another one since.
+    holder: HolderId,
+    shards: Box<[Shard]>,
+    tickets: AtomicU64,
+    /// Questions of other gateways, on their way to whoever answers them.
+    questions: mpsc::Sender<(u8, Message)>,
+    asked: Mutex<Option<mpsc::Receiver<(u8, Message)>>>,
+    /// Records that the ledger may not have.
+    unposted: AtomicU64,
+    /// Ended calls that are remembered here though the hub has them.
+    remembered: AtomicU64,
+    /// How long exchanges took.
+    pub(crate) exchanges: Durations,
+}
+
+impl Sharing {
+    pub(crate) fn new(hub: Arc<dyn SharedHub>, rhythm: Rhythm, holder: HolderId) -> Self {
+        let shard = |_| Shard {
+            state: Mutex::new(State {
+                link: Link::new(holder, rhythm),
+                stocks: HashMap::default(),
+                tills: HashMap::default(),
+                waiting: Waiting::default(),
+                anothers: Vec::new(),
+                directory: 0,
+                is_joined: false,
+                counts: CallCounts::default(),
+            }),
+            fence_us: AtomicI64::new(0),
+            deadline_max_us: AtomicI64::new(0),
+            generation: AtomicU32::new(0),
+            due: Notify::new(),
+        };
+        let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
+        Self {
+            questions,
+            asked: Mutex::new(Some(asked)),
+            hub,
+            rhythm,
+            holder,
+            shards: (0..SHARDS).map(shard).collect(),
+            tickets: AtomicU64::new(0),
+            unposted: AtomicU64::new(0),
+            remembered: AtomicU64::new(0),
+            exchanges: Durations::default(),
+        }
+    }
+
+    pub(crate) fn shard(&self, shard: u8) -> &Shard {
+        &self.shards[usize::from(shard)]
+    }
+
+    /// Whether a call may be admitted or renewed now. To be asked when everything else is taken: the
+    /// clock is read here (rule 5).
+    pub(crate) fn may_admit(&self, shard: u8) -> bool {
+        clock::boot_us() <= self.shard(shard).fence_us.load(Ordering::Acquire)
+    }
+
+    /// The latest deadline that a stack may be told.
+    pub(crate) fn deadline_max(&self, shard: u8) -> EpochSeconds {
+        second_of(self.shard(shard).deadline_max_us.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn holder(&self) -> HolderId {
+        self.holder
+    }
+
+    pub(crate) fn call_lease_s(&self) -> u32 {
+        self.rhythm.call_lease_s
+    }
+
+    pub(crate) fn rhythm(&self) -> Rhythm {
+        self.rhythm
+    }
+
+    pub(crate) fn ticket(&self) -> u64 {
+        self.tickets.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A call has a slot here. `None`: a stack may be told now; else it waits for that.
+    pub(crate) fn admitted(
+        &self,
+        account: &Arc<Account>,
+        (call, lease): (&Call, Lease),
+        credit: bool,
+    ) -> Option<Receiver<Verdict>> {
+        let shard = self.shard(account.organization.shard);
+        let (after, receiver) = if credit {
+            let generation = shard.generation();
+            (After::Credit { account: Arc::clone(account), generation }, None)
+        } else {
+            let (told, receiver) = oneshot::channel();
+            let durable = call.facts().lease_s > 0;
+            (After::Told { call: call.clone(), told, durable }, Some(receiver))
+        };
+        let event = Event::Admitted { call: call.clone(), lease };
+        shard.change(|state, now| {
+            state.counts.admitted += u64::from(credit);
+            state.link.record(event, Some(after), now);
+            if receiver.is_some() {
+                state.link.hurry(now);
+            }
+        });
+        receiver
+    }
+
+    /// The hub decides whether the call gets a slot.
+    pub(crate) fn wanted(&self, shard: u8, call: &Call, lease: Lease) -> Receiver<Verdict> {
+        let (told, receiver) = oneshot::channel();
+        self.shard(shard).change(|state, now| {
+            state.waiting.decision(call.facts().admission, told);
+            state.link.record(Event::Wanted { call: call.clone(), lease }, None, now);
+            state.link.hurry(now);
+        });
+        receiver
+    }
+
+    pub(crate) fn renewed(&self, shard: u8, call: Call, lease: Lease) {
+        self.shard(shard).change(|state, now| {
+            state.link.record(Event::Renewed { call, lease }, None, now);
+        });
+    }
+
+    /// A call without a holder goes on here.
+    pub(crate) fn adopting(&self, shard: u8, call: &Call, lease: Lease) -> Receiver<Verdict> {
+        let (told, receiver) = oneshot::channel();
+        let after = After::Told { call: call.clone(), told, durable: false };
+        self.shard(shard).change(|state, now| {
+            state.link.record(Event::Adopted { call: call.clone(), lease }, Some(after), now);
+            state.link.hurry(now);
+        });
+        receiver
+    }
+
+    /// A call has ended here; it is told when the hub has that.
+    pub(crate) fn ended(
+        &self,
+        number: u8,
+        record: &triomphe::Arc<Record>,
+        freed: Freed,
+        hurry: bool,
+    ) -> Receiver<Verdict> {
+        let (told, receiver) = oneshot::channel();
+        let shard = self.shard(number);
+        let generation = shard.generation();
+        let record = triomphe::Arc::clone(record);
+        let event = Event::Ended(triomphe::Arc::clone(&record));
+        shard.change(|state, now| {
+            if freed.slot.is_some() {
+                state.counts.release(record.cause);
+            }
+            let after = After::Ended { record, freed, generation, told };
+            state.link.record(event, Some(after), now);
+            if hurry {
+                state.link.hurry(now);
+            }
+        });
+        receiver
+    }
+
+    /// The call is undone: nobody was told, or nobody is there to be told.
+    pub(crate) fn withdrawn(&self, shard: u8, call: Call) {
+        self.shard(shard).change(|state, now| {
+            state.link.record(Event::Withdrawn(call), None, now);
+        });
+    }
+
+    /// Calls that began and ended at this gateway.
+    pub(crate) fn calls(&self) -> CallCounts {
+        let mut sum = CallCounts::default();
+        self.shards.iter().for_each(|shard| sum.add(&shard.state.lock().counts));
+        sum
+    }
+
+    /// Keeps a question until it is answered. With too many it is lost, and whoever asked told nothing.
+    pub(crate) fn question(&self, shard: u8, message: Message) {
+        if self.questions.try_send((shard, message)).is_err() {
+            tracing::warn!("other gateways ask more than can be answered");
+        }
+    }
+
+    /// Where questions arrive; for one who answers them.
+    pub(crate) fn take_questions(&self) -> Option<mpsc::Receiver<(u8, Message)>> {
+        self.asked.lock().take()
+    }
+
+    /// A link had so many records that the ledger may not have, and has now.
+    pub(crate) fn posted(&self, before: usize, now: usize) {
+        self.unposted.fetch_add((now as u64).wrapping_sub(before as u64), Ordering::Relaxed);
+    }
+
+    /// Whether one more ended call is remembered here.
+    pub(crate) fn remembers_more(&self, max: u64) -> bool {
+        let one_more = |count: u64| (count < max).then_some(count + 1);
+        let counted = self.remembered.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        counted.is_ok()
+    }
+
+    /// So many are forgotten.
+    pub(crate) fn forgot(&self, count: u64) {
+        self.remembered.fetch_sub(count, Ordering::Relaxed);
+    }
+
+    /// Whether so many records wait for the ledger that no call may be admitted.
+    pub(crate) fn is_full(&self) -> bool {
+        self.unposted.load(Ordering::Relaxed) >= RECORDS_MAX as u64
+    }
+
+    pub(crate) fn shards(&self) -> impl Iterator<Item = (u8, &Shard)> {
+        (0..=u8::MAX).zip(&self.shards)
+    }
+}
+
+impl Shard {
+    /// Changes what waits, and wakes whoever tells it when that is due earlier than before.
+    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut State, Now) -> T) -> T {
+        let now = now();
+        let mut state = self.state.lock();
+        let before = state.link.due_us();
+        let result = change(&mut state, now);
+        let sooner = match (before, state.link.due_us()) {
+            (Some(before), Some(due)) => due < before,
+            // An exchange is under way; what is due is looked at after it.
+            _ => false,
+        };
+        drop(state);
+        if sooner {
+            self.due.notify_one();
+        }
+        result
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn next_generation(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Follows what the link says. `is_current`: the configuration of the last reply is in force.
+    pub(crate) fn set_fence(&self, state: &State, is_current: bool) {
+        let fence_us = state.link.fence_until_us();
+        if fence_us == 0 || is_current {
+            self.fence_us.store(fence_us, Ordering::Release);
+        }
+        self.deadline_max_us.store(state.link.deadline_max_us(), Ordering::Release);
+    }
+}
+
+impl State {
+    /// What this holder has of an account's slots, as the hub is told.
+    pub(crate) fn holding(&mut self, account: &Account) -> Holding {
+        self.stocks.entry(account.id).or_default().holding(account)
+    }
+
+    /// As [`State::holding`], of a wallet's money.
+    pub(crate) fn purse(&mut self, owner: AccountId) -> Purse {
+        self.tills.entry(owner).or_default().purse(owner)
+    }
+
+    pub(crate) fn report(&mut self, account: &Account, now: Now) {
+        let holding = self.holding(account);
+        self.link.report(holding, now);
+    }
+
+    pub(crate) fn report_money(&mut self, owner: AccountId, now: Now) {
+        let purse = self.purse(owner);
+        self.link.report_money(purse, now);
+    }
+
+    /// Gives back what is idle of an account.
+    pub(crate) fn return_idle(&mut self, account: &Account, keep: u32, now: Now) {
+        let units = account.slots.shrink(keep);
+        let stock = self.stocks.entry(account.id).or_default();
+        stock.returned += u64::from(units);
+        self.report(account, now);
+        self.link.hurry(now);
+    }
+
+    /// The hub granted so many units in total.
+    pub(crate) fn granted(
+        &mut self,
+        account: &Account,
+        granted: u64,
+        unflushed_max: u32,
+        now: Now,
+    ) {
+        let stock = self.stocks.entry(account.id).or_default();
+        let more = granted.saturating_sub(stock.granted);
+        account.slots.extend(u32::try_from(more).unwrap_or(u32::MAX));
+        stock.granted += more;
+        if books::set_credit(account, unflushed_max) {
+            self.report(account, now);
+        }
+    }
+
+    /// The hub granted so much money in total; how much of it is new.
+    pub(crate) fn granted_money(&mut self, owner: AccountId, granted: Amount) -> Amount {
+        let till = self.tills.entry(owner).or_default();
+        let more = granted.saturating_sub(till.granted).max(Amount::ZERO);
+        till.granted = till.granted.saturating_add(more);
+        more
+    }
+
+    /// Whether the call, which has ended here, was another's; asked once.
+    pub(crate) fn take_anothers(&mut self, admission: u64) -> bool {
+        let count = self.anothers.len();
+        self.anothers.retain(|another| *another != admission);
+        self.anothers.len() < count
+    }
+
+    pub(crate) fn counts(&mut self) -> &mut CallCounts {
+        &mut self.counts
+    }
+}
+
+/// Both clocks, read now.
+pub(crate) fn now() -> Now {
+    Now { boot_us: clock::boot_us(), wall_us: clock::now_us() }
+}

@@ -1,0 +1,52 @@
+//! What this holder was granted of counters and wallets, and has given back, in total. What of it is in
+//! use stands in the atomics of accounts and wallets.
+
+use std::sync::atomic::Ordering;
+
+use hub::id::AccountId;
+use hub::money::Amount;
+use hub::state::request::{Holding, Purse};
+
+use crate::accounts::Account;
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stock {
+    pub(crate) granted: u64,
+    pub(crate) returned: u64,
+}
+
+impl Stock {
+    pub(super) fn holding(self, account: &Account) -> Holding {
+        let unflushed_max = account.unflushed_max.load(Ordering::Acquire);
+        let credit = account.credit.load(Ordering::Acquire);
+        // Below zero: more are unflushed than may be from now on.
+        let unflushed = unflushed_max.saturating_add(credit.min(0).unsigned_abs());
+        let Self { granted, returned } = self;
+        Holding { counter: account.id, granted, returned, unflushed_max: unflushed }
+    }
+}
+
+/// Sets how many admits may be unflushed; whether that is a change.
+pub(super) fn set_credit(account: &Account, unflushed_max: u32) -> bool {
+    let before = account.unflushed_max.swap(unflushed_max, Ordering::AcqRel);
+    let difference = i64::from(unflushed_max) - i64::from(before);
+    account.credit.fetch_add(i32::try_from(difference).unwrap_or(i32::MAX), Ordering::AcqRel);
+    difference != 0
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Till {
+    pub(crate) granted: Amount,
+    pub(crate) returned: Amount,
+}
+
+/// All that a holder has idle may be held by calls that the hub does not know: what is kept when the
+/// holder is gone. Bounded by the size of its leases.
+const ALL: Amount = Amount::from_micros(i64::MAX / 4);
+
+impl Till {
+    pub(super) fn purse(self, owner: AccountId) -> Purse {
+        let Self { granted, returned } = self;
+        Purse { owner, granted, returned, unflushed_max: ALL }
+    }
+}
