@@ -47,7 +47,10 @@ pub(crate) async fn everything(app: &App) -> Result<(), Problem> {
     }
     after.clear();
     loop {
-        let rows = sqlx::query("SELECT id, hash, scope, account_id, type, revoked_us FROM keys WHERE id > $1 ORDER BY id LIMIT $2")
+        let rows = sqlx::query(
+            "SELECT keys.id, hash, scope, account_id, organization_id, type, revoked_us FROM keys \
+             LEFT JOIN accounts ON accounts.id = account_id WHERE keys.id > $1 ORDER BY keys.id LIMIT $2",
+        )
             .bind(after.as_str())
             .bind(PAGE)
             .fetch_all(&mut *connection)

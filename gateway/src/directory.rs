@@ -98,11 +98,11 @@ impl Directory {
                 }
             }
             Change::Wallet(config) => self.set_wallet(config, spent),
-            Change::Key { hash, scope } => {
+            Change::Key { hash, scope, .. } => {
                 self.keys.insert(*hash, *scope);
                 self.key_generation.fetch_add(1, Ordering::AcqRel);
             }
-            Change::KeyGone { hash } => {
+            Change::KeyGone { hash, .. } => {
                 self.keys.remove(hash);
                 self.key_generation.fetch_add(1, Ordering::AcqRel);
             }

@@ -49,6 +49,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     }
     let key = NewKey {
         scope: KeyScope::Account(account.id),
+        organization: Some(account.organization),
         name: "Associated key",
         key_type: KeyType::Live,
         origin: Origin::Issued,

@@ -75,7 +75,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
             .with("currency", wallet.currency.code()));
     }
     mark(change.connection(), id, disposal, now_us).await?;
-    for hash in revoke_keys(change.connection(), id, now_us).await? {
+    for hash in revoke_keys(change.connection(), id, organization, now_us).await? {
         change.publish(hash);
     }
     change.publish(Published::AccountGone { id, organization });
@@ -170,6 +170,7 @@ async fn mark(
 async fn revoke_keys(
     connection: &mut AnyConnection,
     id: AccountId,
+    organization: AccountId,
     now_us: i64,
 ) -> Result<Vec<Published>, Problem> {
     let rows = sqlx::query("UPDATE keys SET revoked_us = $1 WHERE account_id = $2 AND revoked_us IS NULL RETURNING hash")
@@ -178,7 +179,10 @@ async fn revoke_keys(
         .fetch_all(connection)
         .await?;
     rows.iter()
-        .map(|row| Ok(Published::KeyGone { hash: keys::of_hex(&row.try_get::<String, _>(0)?)? }))
+        .map(|row| {
+            let hash = keys::of_hex(&row.try_get::<String, _>(0)?)?;
+            Ok(Published::KeyGone { hash, organization: Some(organization) })
+        })
         .collect()
 }
 
