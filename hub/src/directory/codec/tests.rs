@@ -17,7 +17,7 @@ fn changes() -> Vec<Change> {
     let (hash, currency) = (KeyHash::of(b"secret"), Currency::INR);
     let amount = Amount::from_micros;
     let rate = Rate::new(amount(1_200_000), 60, 6, amount(5), amount(7)).ok();
-    let full = AccountConfig {
+    let full = || AccountConfig {
         id,
         organization,
         version: u64::MAX,
@@ -40,7 +40,7 @@ fn changes() -> Vec<Change> {
         rate: None,
         lease_s: None,
         duration_max_s: None,
-        ..full.clone()
+        ..full()
     };
     let bought = OrganizationConfig {
         id: organization,
@@ -57,7 +57,7 @@ fn changes() -> Vec<Change> {
     vec![
         Change::Organization(OrganizationConfig { default_rate: None, ..bought.clone() }),
         Change::Organization(bought),
-        Change::Account(full),
+        Change::Account(full()),
         Change::Account(plain),
         Change::AccountGone { id, organization },
         Change::Wallet(wallet),

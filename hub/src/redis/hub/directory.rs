@@ -32,7 +32,8 @@ mod name {
 /// Entries by their names, as they lie in the hash.
 type Entries = HashMap<Vec<u8>, Vec<u8>>;
 
-/// What readers are told in place of a revision: each incarnation counts from 1, above the one before.
+/// What readers are told in place of a revision: each incarnation counts from 1, above the one before. Both
+/// are below 2^32 by far; a greater incarnation would only be read whole each time.
 pub(super) fn number(incarnation: u64, revision: u64) -> u64 {
     if revision == 0 { 0 } else { (incarnation << u32::BITS) | revision }
 }

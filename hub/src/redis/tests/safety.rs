@@ -11,7 +11,7 @@ use crate::id::HolderId;
 use crate::money::Amount;
 use crate::redis::connect::Script;
 use crate::redis::decode::Refusal;
-use crate::redis::encode::{self, Beginning, OutOfRange};
+use crate::redis::encode::{self, Beginning, OutOfRange, Part};
 use crate::redis::{keys, scripts};
 use crate::state::exchange::{Begin, CallKey, Exchange, Mail, Standing, Standstill};
 use crate::state::request::{Event, Fund, Holding, Purse, Sync, Want};
@@ -115,6 +115,7 @@ fn all_deeds() -> Vec<Deed> {
         exchange(everything(4)),
         exchange(join(0, HolderId(8))),
         Deed::Configure(configuration(2, 21, 600)),
+        Deed::Publish(Part::LastAnew),
         Deed::Confirm(ID),
         Deed::Bury(ID),
         Deed::Standing,
@@ -218,6 +219,8 @@ fn a_script_that_fails_on_its_argument_has_written_nothing() {
         exchange(everything(4)),
         begin(2),
         Deed::Configure(configuration(2, 21, 600)),
+        Deed::Publish(Part::LastAnew),
+        Deed::Publish(Part::Whole),
         Deed::Confirm(ID),
         Deed::Bury(OTHER),
         Deed::Acknowledge(1),
@@ -271,6 +274,8 @@ fn after_its_first_write_a_script_only_writes_what_cannot_fail_or_reads_what_is_
         (scripts::EXCHANGE, exchange(Exchange { complete: true, leaving: true, ..everything(4) })),
         (scripts::BEGIN, begin(2)),
         (scripts::PUBLISH, Deed::Configure(configuration(2, 21, 600))),
+        (scripts::PUBLISH, Deed::Publish(Part::Whole)),
+        (scripts::PUBLISH, Deed::Publish(Part::LastAnew)),
         (scripts::CONFIRM, Deed::Confirm(ID)),
         (scripts::BURY, Deed::Bury(OTHER)),
         (scripts::ACKNOWLEDGE, Deed::Acknowledge(1)),

@@ -132,6 +132,8 @@ pub(super) enum Deed {
     Exchange(Box<Exchange>),
     Begin(Beginning),
     Configure(Vec<Request>),
+    /// The same with an entry of the directory, of which the state machine knows nothing.
+    Publish(Part),
     Confirm(HolderId),
     Bury(HolderId),
     Standing,
@@ -171,6 +173,7 @@ impl Deed {
                     shard.apply(request, 0);
                 }
             }
+            Self::Publish(_) => {}
             Self::Confirm(id) => shard.confirm(id),
             Self::Bury(id) => shard.bury(id),
             Self::Standing => return Answered::Standing(standing(shard)),
@@ -195,6 +198,11 @@ impl Deed {
             Self::Begin(beginning) => (&SCRIPTS.begin, encode::begin(beginning)),
             Self::Configure(requests) => {
                 (&SCRIPTS.publish, encode::publish(0, Part::Whole, requests, &[]))
+            }
+            Self::Publish(part) => {
+                let entries = [(b"name".to_vec(), b"change".to_vec())];
+                let configuration = configuration(2, 21, 600);
+                (&SCRIPTS.publish, encode::publish(7, *part, &configuration, &entries))
             }
             Self::Confirm(id) => (&SCRIPTS.confirm, encode::confirm(*id)),
             Self::Bury(id) => (&SCRIPTS.bury, encode::bury(*id)),
