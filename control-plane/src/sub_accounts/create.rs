@@ -56,7 +56,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     };
     let issued = keys::issue(change.connection(), &key, now_us).await?;
     change.publish(issued.change);
-    let mut shown = Shown::of(&app, &account, organization.currency, wallet.as_ref());
+    let mut shown = Shown::now(&app, &account, organization.currency, wallet.as_ref()).await;
     let id = account.id.to_string();
     change
         .audit(
