@@ -23,7 +23,7 @@ use crate::publication::Publication;
 /// How long an answer waits for what calls use now.
 const USE_PATIENCE: Duration = Duration::from_millis(250);
 /// How long a change waits for a shard to be begun, before it is answered as not in force yet.
-const BEGIN_PATIENCE: Duration = Duration::from_secs(2);
+const BEGIN_PATIENCE: Duration = Duration::from_secs(5);
 /// Accounts whose use is asked for at the same time.
 const ASKED_AT_ONCE: usize = 64;
 
@@ -90,52 +90,48 @@ impl Shared {
 
     /// Tells a committed publication, shard by shard. What cannot be told now is owed.
     pub(crate) async fn publish(&self, publication: &Publication) -> Result<(), HubUnavailable> {
-        let mut told = Ok(());
+        let number = publication.number;
+        let mut all = Ok(());
         for (shard, previous) in &publication.shards {
             let changes: Vec<Change> = publication.of(*shard).cloned().collect();
-            if let Err(unavailable) =
-                self.publish_in(*shard, *previous, publication.number, &changes).await
-            {
-                told = Err(unavailable);
+            let told = self.publish_in(*shard, *previous, number, &changes).await;
+            if !matches!(told, Ok(true)) {
+                self.owe(*shard);
+            }
+            let in_force = match told {
+                Ok(true) => true,
+                Ok(false) | Err(NoAnswer::Unsealed) => self.comes_into_force(*shard, number).await,
+                Err(error) => {
+                    tracing::debug!(shard, number, %error, "a publication is owed");
+                    false
+                }
+            };
+            if !in_force {
+                all = Err(HubUnavailable);
             }
         }
-        told
+        all
     }
 
+    /// Tells the changes of one shard. False when the one before has not been told: another control
+    /// plane may have ended between its commit and that, and who comes later notices.
     async fn publish_in(
         &self,
         shard: u8,
         previous: u64,
         number: u64,
         changes: &[Change],
-    ) -> Result<(), HubUnavailable> {
-        // Another control plane may have ended between its commit and this: who comes later notices.
-        let has_gap = self.seen(shard).directory < previous
-            && !self.look(shard).await.is_ok_and(|standing| standing.directory >= previous);
-        let mut told = Ok(());
+    ) -> Result<bool, NoAnswer> {
+        let follows =
+            self.seen(shard).directory >= previous || self.look(shard).await?.directory >= previous;
         for changes in changes.chunks(CHANGES_MAX) {
-            told = self.redis.publish(shard, number, changes).await;
-            if told.is_err() {
-                break;
-            }
+            self.redis.publish(shard, number, changes).await?;
         }
-        if has_gap || told.is_err() {
-            self.owe(shard);
+        if follows {
+            let mut seen = self.shards[usize::from(shard)].lock();
+            seen.directory = seen.directory.max(number);
         }
-        match told {
-            Ok(()) if !has_gap => {
-                let mut seen = self.shards[usize::from(shard)].lock();
-                seen.directory = seen.directory.max(number);
-                return Ok(());
-            }
-            Ok(()) | Err(NoAnswer::Unsealed) => {
-                if self.comes_into_force(shard, number).await {
-                    return Ok(());
-                }
-            }
-            Err(error) => tracing::debug!(shard, number, %error, "a publication is owed"),
-        }
-        Err(HubUnavailable)
+        Ok(follows)
     }
 
     /// Waits a little until the steward has told everything up to a publication.

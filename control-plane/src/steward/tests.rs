@@ -1,10 +1,13 @@
 //! What a control plane promises on a hub that gateways share, against a real Redis server.
 
+use std::time::Duration;
+
 use hub::directory::{Billing, Change, Status};
 use hub::id::{AccountId, HolderId};
 use hub::shared::NoAnswer;
 use hub::state::exchange::Begin;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::holders;
 use crate::publication::{self, Publication};
@@ -313,4 +316,31 @@ async fn a_beginning_that_another_control_plane_has_overtaken_changes_nothing() 
     assert_eq!(sharing.hub.begin(shard, &beginning).await, Ok::<_, NoAnswer>(false));
     gateway.is_member().await;
     assert_eq!(listed(&sharing).await, [gateway.id]);
+}
+
+#[tokio::test]
+async fn a_hub_that_is_silent_keeps_no_request_waiting() {
+    const ANSWER_MAX: Duration = Duration::from_secs(5);
+    let redis = server();
+    let (sharing, account, _gateway) = with_gateway(&redis.url()).await;
+    let harness = &sharing.harness;
+    redis.stop_answering();
+    let path = format!("/v1/sub-accounts/{account}");
+    let read = timeout(ANSWER_MAX, harness.get(&harness.organization, &path)).await;
+    let read = read.expect("an answer");
+    assert_eq!((read.status, &read.body["in_use"]), (200, &Value::Null));
+    assert_eq!(
+        (&read.body["wallet"]["balance"], &read.body["wallet"]["held"]),
+        (&json!("100.00"), &Value::Null)
+    );
+    let suspend = format!("{path}/suspend");
+    let suspended = harness.send(&harness.organization, "POST", &suspend, Value::Null);
+    let suspended = timeout(ANSWER_MAX, suspended).await.expect("an answer");
+    assert_eq!(suspended.status, 503);
+    redis.go_on();
+    sharing
+        .reads("the change is in force", |change| {
+            matches!(change, Change::Account(config) if config.status == Status::Suspended)
+        })
+        .await;
 }
