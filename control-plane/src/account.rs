@@ -105,15 +105,25 @@ impl Account {
         rows.iter().map(Self::of_row).collect()
     }
 
-    /// Every account of the installation, deleting ones too, a page at a time.
+    /// Every account of the installation or of one shard, deleting ones too, a page at a time.
     pub(crate) async fn every(
         connection: &mut AnyConnection,
+        shard: Option<u8>,
         after: &str,
         limit: i64,
     ) -> Result<Vec<Self>, Problem> {
-        let sql =
-            const_format(COLUMNS, " WHERE id > $1 AND status <> 'deleted' ORDER BY id LIMIT $2");
-        let rows = sqlx::query(sql).bind(after).bind(limit).fetch_all(connection).await?;
+        let tail = match shard {
+            None => " WHERE id > $1 AND status <> 'deleted' ORDER BY id LIMIT $2",
+            Some(_) => {
+                " WHERE id > $1 AND status <> 'deleted' AND organization_id IN \
+                 (SELECT id FROM organizations WHERE shard = $3) ORDER BY id LIMIT $2"
+            }
+        };
+        let mut query = sqlx::query(const_format(COLUMNS, tail)).bind(after).bind(limit);
+        if let Some(shard) = shard {
+            query = query.bind(i64::from(shard));
+        }
+        let rows = query.fetch_all(connection).await?;
         rows.iter().map(Self::of_row).collect()
     }
 
@@ -225,20 +235,24 @@ impl Organization {
         Self::of_row(&row.ok_or_else(Problem::unknown_account)?)
     }
 
-    /// Every organization of the installation, a page at a time.
+    /// Every organization of the installation or of one shard, a page at a time.
     pub(crate) async fn every(
         connection: &mut AnyConnection,
+        shard: Option<u8>,
         after: &str,
         limit: i64,
     ) -> Result<Vec<Self>, Problem> {
-        let rows = sqlx::query(
-            "SELECT id, concurrency_total, currency, default_rate, recharge_policy, members_may_allocate, regions, version \
-             FROM organizations WHERE id > $1 ORDER BY id LIMIT $2",
-        )
-        .bind(after)
-        .bind(limit)
-        .fetch_all(connection)
-        .await?;
+        const COLUMNS: &str = "SELECT id, concurrency_total, currency, default_rate, recharge_policy, \
+             members_may_allocate, regions, version FROM organizations";
+        let tail = match shard {
+            None => " WHERE id > $1 ORDER BY id LIMIT $2",
+            Some(_) => " WHERE id > $1 AND shard = $3 ORDER BY id LIMIT $2",
+        };
+        let mut query = sqlx::query(const_format(COLUMNS, tail)).bind(after).bind(limit);
+        if let Some(shard) = shard {
+            query = query.bind(i64::from(shard));
+        }
+        let rows = query.fetch_all(connection).await?;
         rows.iter().map(Self::of_row).collect()
     }
 
@@ -262,7 +276,7 @@ impl Organization {
     pub(crate) async fn insert(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
         sqlx::query(
             "INSERT INTO organizations (id, concurrency_total, currency, default_rate, recharge_policy, \
-             members_may_allocate, regions, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+             members_may_allocate, regions, version, shard) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(self.id.to_string())
         .bind(i64::from(self.total))
@@ -272,6 +286,7 @@ impl Organization {
         .bind(i64::from(self.members_may_allocate))
         .bind(self.regions_text())
         .bind(self.version)
+        .bind(i64::from(self.id.shard()))
         .execute(connection)
         .await?;
         Ok(())

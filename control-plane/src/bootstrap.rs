@@ -109,6 +109,10 @@ impl StartKey {
         .await?;
         let new = NewKey {
             scope: self.scope,
+            organization: match self.scope {
+                KeyScope::Organization(id) => Some(id),
+                KeyScope::Operator | KeyScope::Account(_) => None,
+            },
             name: self.shown_name,
             key_type: KeyType::Live,
             origin: Origin::Start,

@@ -13,6 +13,7 @@ use crate::answer::Answer;
 use crate::idempotency::Idempotency;
 use crate::principal::Principal;
 use crate::problem::{Kind, Problem};
+use crate::publication::Publication;
 use crate::request::Request;
 use crate::store::Writing;
 
@@ -90,16 +91,15 @@ impl Change<'_> {
         if let Some(idempotency) = &self.idempotency {
             idempotency.keep(self.writing.connection(), &answer, self.now_us).await?;
         }
-        // The turn is held until the hub knows: it hears of changes in the order of their commits.
+        let publication = Publication::of_changes(&mut self.writing, self.published).await?;
         let turn = self.writing.commit().await?;
-        if self.app.hub.publish(&self.published).is_err() {
+        if self.app.hub.publish(turn, &publication).await.is_err() {
             self.app.unpublished.store(true, Ordering::Release);
             return Err(Problem::new(
                 Kind::HubUnavailable,
                 "the change is recorded and comes into force when the gateways can be told; do not send it again without its Idempotency-Key",
             ));
         }
-        drop(turn);
         Ok(answer)
     }
 }

@@ -74,6 +74,8 @@ pub(crate) struct Issued {
 /// What a key is to be.
 pub(crate) struct NewKey<'a> {
     pub(crate) scope: KeyScope,
+    /// Whose accounts it opens; `None` is a key of the operator.
+    pub(crate) organization: Option<AccountId>,
     pub(crate) name: &'a str,
     pub(crate) key_type: KeyType,
     pub(crate) origin: Origin,
@@ -133,7 +135,11 @@ pub(crate) async fn insert(
     .execute(connection)
     .await?;
     let scope = if new.key_type == KeyType::Test { new.scope.shadow() } else { new.scope };
-    Ok(Issued { shown, secret, change: Change::Key { hash, scope } })
+    Ok(Issued {
+        shown,
+        secret,
+        change: Change::Key { hash, scope, organization: new.organization },
+    })
 }
 
 impl Shown {
@@ -149,15 +155,18 @@ impl Shown {
     }
 }
 
-/// What the hub is told of a key row: that it opens something, or nothing any more.
+/// What the hub is told of a key row, with its organization: that it opens something, or nothing any more.
 pub(crate) fn change(row: &AnyRow) -> Result<Change, Problem> {
     let hash = of_hex(&row.try_get::<String, _>("hash")?)?;
+    let organization: Option<String> = row.try_get("organization_id")?;
+    let organization = organization.and_then(|id| id.parse().ok());
     if row.try_get::<Option<i64>, _>("revoked_us")?.is_some() {
-        return Ok(Change::KeyGone { hash });
+        return Ok(Change::KeyGone { hash, organization });
     }
     let (scope, key_type): (String, String) = (row.try_get("scope")?, row.try_get("type")?);
     let account: Option<String> = row.try_get("account_id")?;
-    Ok(Change::Key { hash, scope: crate::principal::scope(&scope, account.as_deref(), &key_type)? })
+    let scope = crate::principal::scope(&scope, account.as_deref(), &key_type)?;
+    Ok(Change::Key { hash, scope, organization })
 }
 
 pub(crate) fn hex(hash: KeyHash) -> String {

@@ -4,11 +4,12 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use hub::embedded::EmbeddedHub;
-use hub::id::AccountId;
+use ::hub::directory::WalletConfig;
+use ::hub::id::AccountId;
+use parking_lot::Mutex;
 use sqlx::Row as _;
 use tokio::sync::Semaphore;
 
@@ -21,6 +22,8 @@ mod bootstrap;
 mod change;
 mod counters;
 mod fields;
+mod holders;
+mod hub;
 mod idempotency;
 mod keys;
 mod ledger;
@@ -28,11 +31,13 @@ mod organizations;
 mod page;
 mod principal;
 mod problem;
+mod publication;
 mod publish;
 mod records;
 mod request;
 mod router;
 mod settings;
+mod steward;
 mod store;
 mod sub_accounts;
 #[cfg(test)]
@@ -41,6 +46,7 @@ mod timestamp;
 mod usage;
 mod wallets;
 
+pub use crate::hub::Hub;
 pub use ledger::Discrepancy;
 pub use settings::{FirstOrganization, FirstStart, OpenError, Settings};
 
@@ -62,7 +68,7 @@ type Shared = Arc<App>;
 /// What every operation works with.
 struct App {
     store: store::Store,
-    hub: Arc<EmbeddedHub>,
+    hub: Hub,
     regions: Vec<String>,
     posting_cpu_percent: Option<u8>,
     progress: records::Progress,
@@ -72,6 +78,9 @@ struct App {
     unpublished: AtomicBool,
     /// A deletion waits for the last charges of its account.
     deletions_pending: AtomicBool,
+    /// Withdrawals that were not carried out, and that the hub has not heard of.
+    withdrawn: Mutex<Vec<WalletConfig>>,
+    call_lease_s: u32,
 }
 
 impl ControlPlane {
@@ -79,9 +88,10 @@ impl ControlPlane {
     /// everything. `Some` at the first start: what was generated, to be shown once.
     pub async fn open(
         settings: Settings,
-        hub: Arc<EmbeddedHub>,
+        hub: impl Into<Hub>,
     ) -> Result<(Self, Option<FirstStart>), OpenError> {
         settings.check()?;
+        let hub = hub.into();
         let store = store::Store::open(&settings.database_url).await?;
         let first = bootstrap::run(&store, &settings).await?;
         let progress = records::Progress::load(&store, &hub).await?;
@@ -94,8 +104,10 @@ impl ControlPlane {
             changes: Arc::new(Semaphore::new(CHANGES_MAX as usize)),
             unpublished: AtomicBool::new(false),
             deletions_pending: AtomicBool::new(true),
+            withdrawn: Mutex::default(),
+            call_lease_s: settings.call_lease_s,
         };
-        publish::everything(&app).await.map_err(|problem| {
+        app.publish_all().await.map_err(|problem| {
             tracing::error!(?problem, "the hub could not be told the configuration");
             OpenError::Unreadable("a configuration that could not be published")
         })?;
@@ -110,6 +122,13 @@ impl ControlPlane {
     /// Posts call records to the ledger until `shutdown`, then what is left. To be run once, always.
     pub async fn post_records(&self, shutdown: impl Future) {
         records::run(&self.app, shutdown).await;
+    }
+
+    /// Looks after a hub that gateways share, until `shutdown`: begins what has lost its memory, keeps
+    /// the list of gateways, tells again what was not told. To be run once, always; an embedded hub
+    /// needs none of it.
+    pub async fn tend_hub(&self, shutdown: impl Future) {
+        steward::run(&self.app, shutdown).await;
     }
 
     /// Call records that wait to be posted.
@@ -167,7 +186,9 @@ impl App {
         }
     }
 
-    fn is_unpublished(&self) -> bool {
-        self.unpublished.load(Ordering::Acquire)
+    /// What a start tells. A hub that keeps what it is told hears it when it can be reached.
+    async fn publish_all(&self) -> Result<(), problem::Problem> {
+        publication::renew(&self.store).await?;
+        if self.hub.keeps_directory() { Ok(()) } else { publish::everything(self).await }
     }
 }

@@ -37,8 +37,8 @@ pub(crate) struct Shown {
     pub(crate) settings: Settings,
     /// Floors of its sub-accounts, without its own reserve.
     allocated_concurrency: u64,
-    /// Live calls of the organization's own account.
-    in_use: u32,
+    /// Live calls of the organization's own account; null while the hub does not say.
+    in_use: Option<u32>,
     wallet: wallets::Shown,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) api_key: Option<String>,
@@ -78,7 +78,7 @@ impl Shown {
         Ok(Self {
             settings: Settings::of(app, organization, account),
             allocated_concurrency: account::floors_of_others(connection, id, id).await?,
-            in_use: app.hub.account_use(id, id).live,
+            in_use: app.hub.account_use(id, id).await.map(|calls| calls.live),
             wallet: wallets::Shown::load(app, connection, id).await?,
             api_key: None,
         })

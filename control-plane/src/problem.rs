@@ -117,6 +117,10 @@ impl Problem {
         problem
     }
 
+    pub(crate) fn is(&self, kind: Kind) -> bool {
+        self.0.kind == kind
+    }
+
     /// Adds a member: a number behind the refusal.
     #[must_use]
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {

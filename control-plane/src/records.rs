@@ -1,6 +1,12 @@
-//! From the hub's record stream to the ledger: each call record is written and charged once, in one
-//! SQL transaction with the watermark that says so, then acknowledged. Decides no charge: a record
-//! says what its call cost.
+//! From the hub's record stream to the ledger: each call record is written and charged once, then
+//! acknowledged. Decides no charge: a record says what its call cost.
+//!
+//! What makes it once is the call's row, written in the transaction of its charges: account, instant
+//! of the admission and `call_id` name it, and its revision says how much of it is charged. So a
+//! record may come again, under another number, and by several control planes. Where an embedded
+//! hub's stream is posted up to stands in the ledger too, and nothing is read twice. A shared hub
+//! says itself what was acknowledged: its numbers mean nothing from one incarnation to the next, and
+//! what was read in one is never acknowledged in another.
 
 use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
@@ -10,7 +16,7 @@ use std::time::Duration;
 
 use hub::call::Record;
 use hub::clock::{SECOND_US, boot_us, now_us};
-use hub::embedded::{EmbeddedHub, Health, StreamedRecord};
+use hub::embedded::StreamedRecord;
 use hub::id::AccountId;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
@@ -33,6 +39,8 @@ const FAILED_PAUSE: Duration = Duration::from_millis(500);
 const DRAIN_US: i64 = 5 * SECOND_US;
 /// How often what has outlived its use is swept.
 const SWEEP_EVERY_US: i64 = 600 * SECOND_US;
+/// Pause between two looks at deletions that wait for the last charges of their calls.
+const DELETIONS_EVERY_US: i64 = SECOND_US;
 /// Accounts whose organization is remembered, but for those of one batch.
 const ORGANIZATIONS_MAX: usize = 1_000_000;
 /// Accounts read by one statement; shorter last lists are filled up, so it is prepared once.
@@ -41,7 +49,7 @@ const ACCOUNTS_PER_READ: usize = 64;
 /// Posts records until `shutdown`, then what is left, within a limit.
 pub(crate) async fn run(app: &App, shutdown: impl Future) {
     let mut consumer = Consumer::new(app);
-    consumer.acknowledge_posted();
+    consumer.acknowledge_posted().await;
     let backlog = metrics::gauge!("ringfence_posting_backlog");
     let mut shutdown = pin!(shutdown);
     loop {
@@ -82,6 +90,8 @@ struct Consumer<'a> {
     organizations: HashMap<AccountId, AccountId>,
     next_shard: u8,
     swept_us: i64,
+    /// When deletions are looked at again.
+    deletions_us: i64,
     pace: Pace,
     /// What waited when the last batch had been posted.
     waiting: u64,
@@ -90,6 +100,8 @@ struct Consumer<'a> {
 /// The records of one shard that go into one transaction.
 struct Piece {
     shard: u8,
+    /// Of the hub's memory in which the numbers are.
+    incarnation: u64,
     records: Vec<StreamedRecord>,
 }
 
@@ -106,6 +118,7 @@ impl<'a> Consumer<'a> {
             organizations: HashMap::new(),
             next_shard: 0,
             swept_us: 0,
+            deletions_us: 0,
             pace: Pace::new(app.posting_cpu_percent),
             waiting: app.hub.backlog(),
         }
@@ -119,7 +132,7 @@ impl<'a> Consumer<'a> {
         let waiting = self.app.hub.backlog();
         let calls_end = waiting.saturating_add(batch.records as u64) > self.waiting;
         self.waiting = waiting;
-        if calls_end && self.app.hub.health() == Health::Open {
+        if calls_end && !self.app.hub.is_full() {
             let rest_us = self.pace.rest_us(boot_us(), batch.spent_us);
             Duration::from_micros(rest_us.unsigned_abs())
         } else {
@@ -128,22 +141,29 @@ impl<'a> Consumer<'a> {
     }
 
     /// What a crash left posted but not acknowledged.
-    fn acknowledge_posted(&self) {
+    async fn acknowledge_posted(&self) {
         if self.app.hub.backlog() == 0 {
             return;
         }
         for shard in 0..=u8::MAX {
-            let posted = self.app.progress.of(shard);
-            if posted > 0 && self.app.hub.acknowledge(shard, posted).is_err() {
-                tracing::warn!(shard, "posted records could not be acknowledged; later will do");
+            let Some(position) = self.app.hub.position(shard) else { continue };
+            let posted = self.app.progress.of(shard, &position);
+            if posted > position.acknowledged {
+                self.acknowledge(shard, position.incarnation, posted).await;
             }
+        }
+    }
+
+    async fn acknowledge(&self, shard: u8, incarnation: u64, through: u64) {
+        if self.app.hub.acknowledge(shard, incarnation, through).await.is_err() {
+            tracing::warn!(shard, "posted records could not be acknowledged; later will do");
         }
     }
 
     /// Posts one batch, if any record waits.
     async fn post_some(&mut self) -> Result<Option<Batch>, Problem> {
         let collecting_us = boot_us();
-        let pieces = self.collect();
+        let pieces = self.collect().await;
         let records = pieces.iter().map(|piece| piece.records.len()).sum();
         if records == 0 {
             return Ok(None);
@@ -165,22 +185,18 @@ impl<'a> Consumer<'a> {
             }
         };
         for piece in &pieces {
-            self.app.progress.posted[usize::from(piece.shard)]
-                .store(piece.last(), Ordering::Release);
-            if self.app.hub.acknowledge(piece.shard, piece.last()).is_err() {
-                tracing::warn!(
-                    shard = piece.shard,
-                    "posted records could not be acknowledged; later ones will be"
-                );
-            }
+            self.app.progress.reach(piece.shard, piece.incarnation, piece.last());
         }
         self.app.progress.advanced.send_replace(());
+        for piece in &pieces {
+            self.acknowledge(piece.shard, piece.incarnation, piece.last()).await;
+        }
         let spent_us = collected_us - collecting_us + (boot_us() - durable_us);
         Ok(Some(Batch { records, statements_us, spent_us }))
     }
 
     /// The next records, shard after shard; a busy shard never starves the others.
-    fn collect(&mut self) -> Vec<Piece> {
+    async fn collect(&mut self) -> Vec<Piece> {
         let (app, mut room) = (self.app, self.pace.records());
         let mut pieces = Vec::new();
         if app.hub.backlog() == 0 {
@@ -188,14 +204,15 @@ impl<'a> Consumer<'a> {
         }
         let first = self.next_shard;
         for shard in (0..=u8::MAX).map(|offset| first.wrapping_add(offset)) {
-            let after = app.progress.of(shard);
             if room == 0 {
                 break;
             }
-            if app.hub.last_record(shard) > after {
-                let records = app.hub.records(shard, after, room);
+            let position = app.hub.position(shard).unwrap_or_default();
+            let after = app.progress.of(shard, &position);
+            if position.last_record > after {
+                let records = app.hub.records(shard, after, room).await;
                 room = room.saturating_sub(records.len());
-                pieces.push(Piece { shard, records });
+                pieces.push(Piece { shard, incarnation: position.incarnation, records });
             }
             self.next_shard = shard.wrapping_add(1);
         }
@@ -223,7 +240,9 @@ impl<'a> Consumer<'a> {
             known.push((*organization, record));
         }
         post::write(connection, &known, care, now_us()).await?;
-        write_watermarks(connection, &stream(&self.app.hub), pieces).await?;
+        if let Some(stream) = self.app.hub.stream() {
+            write_watermarks(connection, &stream, pieces).await?;
+        }
         let statements_us = boot_us() - began_us;
         writing.commit().await?;
         Ok(statements_us)
@@ -265,19 +284,25 @@ impl<'a> Consumer<'a> {
 
     /// What is done while no record waits: publish again what could not be, finish deletions, sweep.
     async fn tend(&mut self) {
+        crate::wallets::withdrawal::give_back(self.app).await;
         if self.app.unpublished.swap(false, Ordering::AcqRel)
+            && !self.app.hub.keeps_directory()
             && let Err(error) = crate::publish::everything(self.app).await
         {
             tracing::warn!(?error, "configuration could not be published; trying again");
             self.app.unpublished.store(true, Ordering::Release);
         }
-        if self.app.deletions_pending.swap(false, Ordering::AcqRel)
-            && let Err(error) = crate::sub_accounts::delete::finish_all(self.app).await
-        {
-            tracing::warn!(?error, "a deletion could not be finished; trying again");
-            self.app.deletions_pending.store(true, Ordering::Release);
-        }
         let now_us = now_us();
+        if now_us >= self.deletions_us && self.app.deletions_pending.swap(false, Ordering::AcqRel) {
+            self.deletions_us = now_us + DELETIONS_EVERY_US;
+            let finished = crate::sub_accounts::delete::finish_all(self.app).await;
+            if let Err(error) = &finished {
+                tracing::warn!(?error, "a deletion could not be finished; trying again");
+            }
+            if !matches!(finished, Ok(true)) {
+                self.app.deletions_pending.store(true, Ordering::Release);
+            }
+        }
         if now_us - self.swept_us > SWEEP_EVERY_US {
             self.swept_us = now_us;
             let swept = async {
@@ -319,10 +344,6 @@ async fn write_watermarks(
 
 fn unsynced() -> Problem {
     Problem::new(Kind::HubUnavailable, "the hub cannot sync its records now")
-}
-
-fn stream(hub: &EmbeddedHub) -> String {
-    format!("{:032x}", hub.stream())
 }
 
 #[cfg(test)]

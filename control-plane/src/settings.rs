@@ -25,6 +25,8 @@ pub struct Settings {
     /// The share of one processor that posting call records may take while calls end, in percent
     /// (1–100); `None`: no limit. When no call ends the backlog is drained at full speed.
     pub posting_cpu_percent: Option<u8>,
+    /// The ordinary call lease: how long calls may outlive a gateway that is gone. The gateways'.
+    pub call_lease_s: u32,
 }
 
 /// The organization that the first start creates. Later starts ignore it.
@@ -57,6 +59,7 @@ impl Settings {
             operator_key: None,
             organization_key: None,
             posting_cpu_percent: None,
+            call_lease_s: 90,
         }
     }
 
@@ -109,6 +112,7 @@ impl fmt::Debug for Settings {
             .field("operator_key_set", &self.operator_key.is_some())
             .field("organization_key_set", &self.organization_key.is_some())
             .field("posting_cpu_percent", &self.posting_cpu_percent)
+            .field("call_lease_s", &self.call_lease_s)
             .finish_non_exhaustive()
     }
 }

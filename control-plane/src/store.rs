@@ -73,6 +73,12 @@ impl Writing {
         &mut self.transaction
     }
 
+    /// The number of a publication: grows with the order of commits.
+    pub(crate) async fn publication(&mut self) -> Result<u64, sqlx::Error> {
+        let number = crate::counters::next(self.connection(), "publication", 1).await?;
+        Ok(number.unsigned_abs())
+    }
+
     /// Makes everything written durable.
     pub(crate) async fn commit(self) -> Result<Turn, sqlx::Error> {
         self.transaction.commit().await?;
@@ -109,11 +115,11 @@ fn with_mode(database_url: &str, mode: &str) -> String {
 
 fn migrator() -> Migrator {
     let sql = include_str!("../migrations/0001_first.sql").into_sql_str();
-    Migrator::with_migrations(vec![Migration::new(
-        1,
-        "first".into(),
-        MigrationType::Simple,
-        sql,
-        false,
-    )])
+    let second = include_str!("../migrations/0002_shared_hub.sql").into_sql_str();
+    let third = include_str!("../migrations/0003_publications.sql").into_sql_str();
+    Migrator::with_migrations(vec![
+        Migration::new(1, "first".into(), MigrationType::Simple, sql, false),
+        Migration::new(2, "shared_hub".into(), MigrationType::Simple, second, false),
+        Migration::new(3, "publications".into(), MigrationType::Simple, third, false),
+    ])
 }

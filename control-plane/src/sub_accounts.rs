@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::App;
 use crate::account::{Account, BILLING, STATUS, rate, word};
+use crate::hub::Use;
 use crate::ledger::Wallet;
 use crate::timestamp;
 use crate::wallets;
@@ -40,7 +41,8 @@ pub(crate) struct Settings {
 pub(crate) struct Shown {
     #[serde(flatten)]
     settings: Settings,
-    in_use: u32,
+    /// Live calls; null while the hub does not say.
+    in_use: Option<u32>,
     wallet: Option<wallets::Shown>,
     #[serde(skip_serializing_if = "Option::is_none")]
     api_key: Option<String>,
@@ -69,17 +71,28 @@ impl Settings {
 impl Shown {
     /// `wallet`: the account's own, if it ever had one; shown while billing is isolated.
     pub(crate) fn of(
+        account: &Account,
+        currency: Currency,
+        wallet: Option<&Wallet>,
+        calls: Use,
+    ) -> Self {
+        let wallet = wallet.filter(|_| account.billing == Billing::Isolated);
+        Self {
+            settings: Settings::of(account, currency),
+            in_use: calls.account.map(|account| account.live),
+            wallet: wallet.map(|wallet| wallets::Shown::of(wallet, calls.wallet)),
+            api_key: None,
+        }
+    }
+
+    /// With what its calls use now.
+    pub(crate) async fn now(
         app: &App,
         account: &Account,
         currency: Currency,
         wallet: Option<&Wallet>,
     ) -> Self {
-        let wallet = wallet.filter(|_| account.billing == Billing::Isolated);
-        Self {
-            settings: Settings::of(account, currency),
-            in_use: app.hub.account_use(account.organization, account.id).live,
-            wallet: wallet.map(|wallet| wallets::Shown::of(app, wallet)),
-            api_key: None,
-        }
+        let uses = app.hub.uses(account.organization, &[account.id]).await;
+        Self::of(account, currency, wallet, uses.first().copied().unwrap_or_default())
     }
 }

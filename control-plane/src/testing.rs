@@ -17,6 +17,8 @@ use tower::ServiceExt as _;
 use crate::{ControlPlane, Settings};
 
 pub(crate) mod calls;
+pub(crate) mod gateway;
+pub(crate) mod sharing;
 
 pub(crate) struct Harness {
     pub(crate) plane: ControlPlane,

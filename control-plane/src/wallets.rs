@@ -1,6 +1,7 @@
 //! Wallets as answers show them: the ledger's balance beside the hub's holds.
 
 use hub::directory::Billing;
+use hub::embedded::WalletUse;
 use hub::id::AccountId;
 use hub::money::Amount;
 use serde::Serialize;
@@ -20,26 +21,32 @@ pub(crate) mod withdrawal;
 pub(crate) struct Shown {
     /// The ledger's money less posted charges, holds included.
     balance: String,
-    /// Holds of live calls.
-    held: String,
-    available: String,
+    /// Holds of live calls; null, as is what remains of the balance, while the hub does not say.
+    held: Option<String>,
+    available: Option<String>,
     currency: String,
 }
 
 impl Shown {
-    pub(crate) fn of(app: &App, wallet: &Wallet) -> Self {
+    pub(crate) fn of(wallet: &Wallet, calls: Option<WalletUse>) -> Self {
         let text = |amount: Amount| amount.in_currency(wallet.currency).to_string();
-        let calls = app.hub.wallet_use(wallet.organization, wallet.owner);
-        // Charges that the ledger has yet to post are neither held nor there any more.
-        let unposted = calls.spent.saturating_sub(wallet.posted).max(Amount::ZERO);
-        let available =
-            wallet.balance().saturating_sub(calls.held).saturating_sub(unposted).max(Amount::ZERO);
+        let available = |calls: WalletUse| {
+            // Charges that the ledger has yet to post are neither held nor there any more.
+            let unposted = calls.spent.saturating_sub(wallet.posted).max(Amount::ZERO);
+            let left = wallet.balance().saturating_sub(calls.held).saturating_sub(unposted);
+            left.max(Amount::ZERO)
+        };
         Self {
             balance: text(wallet.balance()),
-            held: text(calls.held),
-            available: text(available),
+            held: calls.map(|calls| text(calls.held)),
+            available: calls.map(|calls| text(available(calls))),
             currency: wallet.currency.to_string(),
         }
+    }
+
+    /// With what calls use of the wallet now.
+    pub(crate) async fn now(app: &App, wallet: &Wallet) -> Self {
+        Self::of(wallet, app.hub.wallet_use(wallet.organization, wallet.owner).await)
     }
 
     pub(crate) async fn load(
@@ -47,7 +54,7 @@ impl Shown {
         connection: &mut AnyConnection,
         owner: AccountId,
     ) -> Result<Self, Problem> {
-        Ok(Self::of(app, &Wallet::load(connection, owner).await?))
+        Ok(Self::now(app, &Wallet::load(connection, owner).await?).await)
     }
 }
 

@@ -100,7 +100,7 @@ impl Directory {
         let mut gone = Vec::new();
         for key in &self.keys {
             if !keys.contains(key.key()) && self.shard_of(*key.value()) == Some(shard) {
-                gone.push(Change::KeyGone { hash: *key.key() });
+                gone.push(Change::KeyGone { hash: *key.key(), organization: None });
             }
         }
         self.visit_accounts(|account| {
@@ -141,11 +141,11 @@ impl Directory {
                 }
             }
             Change::Wallet(config) => self.set_wallet(config, spent),
-            Change::Key { hash, scope } => {
+            Change::Key { hash, scope, .. } => {
                 self.keys.insert(*hash, *scope);
                 self.key_generation.fetch_add(1, Ordering::AcqRel);
             }
-            Change::KeyGone { hash } => {
+            Change::KeyGone { hash, .. } => {
                 self.keys.remove(hash);
                 self.key_generation.fetch_add(1, Ordering::AcqRel);
             }

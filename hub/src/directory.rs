@@ -1,6 +1,8 @@
 //! The configuration that the control plane publishes and gateways follow: organizations, accounts,
 //! wallets and keys, each with a version; a change replaces what has a lower version.
 
+pub mod codec;
+
 use std::fmt;
 
 use crate::id::AccountId;
@@ -93,13 +95,36 @@ pub enum Change {
     Key {
         hash: KeyHash,
         scope: KeyScope,
+        /// Whose accounts it opens; `None` is a key of the operator.
+        organization: Option<AccountId>,
     },
     KeyGone {
         hash: KeyHash,
+        /// As it had.
+        organization: Option<AccountId>,
     },
     /// What call tokens of the installation are made with. An embedded hub has a key of its own.
     TokenKey(TokenKey),
 }
+
+impl Change {
+    /// The shard in whose directory it stands.
+    pub fn shard(&self) -> u8 {
+        match self {
+            Self::Organization(config) => config.id.shard(),
+            Self::Account(config) => config.organization.shard(),
+            Self::Wallet(config) => config.organization.shard(),
+            Self::AccountGone { organization, .. } => organization.shard(),
+            Self::Key { organization, .. } | Self::KeyGone { organization, .. } => {
+                organization.map_or(INSTALLATION, AccountId::shard)
+            }
+            Self::TokenKey(_) => INSTALLATION,
+        }
+    }
+}
+
+/// The shard of what belongs to no organization.
+const INSTALLATION: u8 = 0;
 
 /// A key for call tokens; never shown.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -267,34 +267,19 @@ impl EmbeddedHub {
 
     /// What the state machine has to hear of a change; `None`: nothing, or it knows already.
     fn request(&self, change: &Change) -> Option<(u8, Request)> {
-        let known = |shard: u8, knows: &dyn Fn(&Shard) -> bool| {
-            knows(&self.shards[usize::from(shard)].lock())
+        let (index, request) = (change.shard(), Request::of(change)?);
+        let shard = self.shards[usize::from(index)].lock();
+        let is_known = match &request {
+            Request::Organization { id, version, total } => {
+                shard.counters().knows_organization(*id, *version, *total)
+            }
+            Request::Counter { id, version, floor, cap, .. } => {
+                shard.counters().knows(*id, *version, *floor, *cap)
+            }
+            Request::Wallet(config) => shard.wallets().knows(config),
+            _ => false,
         };
-        match change {
-            Change::Organization(config) => {
-                let (id, version, total) = (config.id, config.version, config.total);
-                let has_it =
-                    |shard: &Shard| shard.counters().knows_organization(id, version, total);
-                let request = Request::Organization { id, version, total };
-                (!known(id.shard(), &has_it)).then_some((id.shard(), request))
-            }
-            Change::Account(config) => {
-                let (id, organization, version) = (config.id, config.organization, config.version);
-                let (floor, cap) = (config.floor, config.cap.unwrap_or(u32::MAX));
-                let has_it = |shard: &Shard| shard.counters().knows(id, version, floor, cap);
-                let request = Request::Counter { id, organization, version, floor, cap };
-                (!known(organization.shard(), &has_it)).then_some((organization.shard(), request))
-            }
-            Change::AccountGone { id, organization } => {
-                Some((organization.shard(), Request::CounterGone { id: *id }))
-            }
-            Change::Wallet(config) => {
-                let shard = config.organization.shard();
-                let has_it = |shard: &Shard| shard.wallets().knows(config);
-                (!known(shard, &has_it)).then_some((shard, Request::Wallet(*config)))
-            }
-            Change::Key { .. } | Change::KeyGone { .. } | Change::TokenKey(_) => None,
-        }
+        (!is_known).then_some((index, request))
     }
 
     /// Calls `follower` with every change published from now on.

@@ -5,6 +5,7 @@
 pub mod connect;
 pub mod decode;
 pub mod encode;
+pub mod hub;
 pub mod keys;
 mod pack;
 pub mod scripts;

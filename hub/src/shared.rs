@@ -29,14 +29,15 @@ pub struct Exchanged {
     pub reply: Reply,
     /// Whether all replicas that may be promoted have it; never when that was not asked for.
     pub is_durable: bool,
-    /// The number of the last publication in the shard's directory.
+    /// The number of the last publication in the shard's directory, as in [`Published`].
     pub directory: u64,
 }
 
 /// What a shard's directory says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Published {
-    /// The number of the last publication that is in `changes`; 0: nothing was ever published.
+    /// The directory's own number of the last publication that is in `changes`, greater than any before
+    /// it, whatever number its control plane gave it. 0: nothing counts now, keep what is known.
     pub number: u64,
     /// `changes` is all there is; what else was known is gone.
     pub is_whole: bool,

@@ -3,7 +3,7 @@
 
 use std::sync::OnceLock;
 
-use metrics::{describe_gauge, gauge, set_global_recorder};
+use metrics::{describe_counter, describe_gauge, gauge, set_global_recorder};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Bounds of durations, in seconds: an admission takes microseconds, one that waits up to seconds.
@@ -40,6 +40,14 @@ impl Metrics {
         describe_gauge!(
             "ringfence_posting_backlog",
             "Ended calls whose record is not posted to the ledger yet."
+        );
+        describe_gauge!(
+            "ringfence_hub_shards",
+            "Shards of a shared hub that are not in force, by what keeps them from it."
+        );
+        describe_counter!(
+            "ringfence_record_conflicts_total",
+            "Call records that came again with another charge and were not posted."
         );
         describe_gauge!(
             "ringfence_tls_certificate_expiry_seconds",

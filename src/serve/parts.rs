@@ -106,6 +106,7 @@ fn control_plane_settings(settings: &Settings) -> control_plane::Settings {
         operator_key: reveal(&settings.operator_key),
         organization_key: reveal(&settings.organization_key),
         posting_cpu_percent: Some(settings.posting_cpu_percent),
+        call_lease_s: settings.call_lease_s,
         ..control_plane::Settings::new(database_url(&settings.data_dir))
     }
 }

@@ -73,5 +73,6 @@ pub fn key_change(account: u64) -> Change {
     Change::Key {
         hash: KeyHash::of(secret(account).as_bytes()),
         scope: KeyScope::Account(sub_account(account)),
+        organization: Some(organization(account)),
     }
 }

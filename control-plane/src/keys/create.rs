@@ -47,8 +47,13 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         );
         return Err(Problem::new(Kind::Forbidden, detail).with("limit", KEYS_PER_ACCOUNT_MAX));
     }
-    let new =
-        NewKey { scope: KeyScope::Account(id), name: &name, key_type, origin: Origin::Issued };
+    let new = NewKey {
+        scope: KeyScope::Account(id),
+        organization: Some(account.organization),
+        name: &name,
+        key_type,
+        origin: Origin::Issued,
+    };
     let Issued { shown, secret, change: published } =
         super::issue(change.connection(), &new, now_us).await?;
     change.publish(published);

@@ -33,7 +33,9 @@ pub(crate) async fn handle(
     .fetch_optional(change.connection())
     .await?
     .ok_or_else(|| Problem::new(Kind::UnknownKey, "the account has no such API key"))?;
-    change.publish(Change::KeyGone { hash: super::of_hex(&row.try_get::<String, _>("hash")?)? });
+    let hash = super::of_hex(&row.try_get::<String, _>("hash")?)?;
+    let organization = Some(request.access.organization()?);
+    change.publish(Change::KeyGone { hash, organization });
     let shown = Shown::of_row(&row)?;
     change
         .audit(

@@ -69,21 +69,28 @@ impl Wallet {
         rows.iter().map(Self::of_row).collect()
     }
 
-    /// Every wallet whose account is not gone, a page at a time.
+    /// Every wallet of the installation or of one shard whose account is not gone, a page at a time.
     pub(crate) async fn every(
         connection: &mut AnyConnection,
+        shard: Option<u8>,
         after: &str,
         limit: i64,
     ) -> Result<Vec<Self>, Problem> {
-        let rows = sqlx::query(
+        let of_shard = match shard {
+            None => "",
+            Some(_) => " AND w.organization_id IN (SELECT id FROM organizations WHERE shard = $3)",
+        };
+        let sql = format!(
             "SELECT w.account_id, w.organization_id, w.currency, w.escrow, w.posted, w.sequence FROM wallets w \
              JOIN accounts a ON a.id = w.account_id \
-             WHERE w.account_id > $1 AND a.status IN ('active', 'suspended') ORDER BY w.account_id LIMIT $2",
-        )
-        .bind(after)
-        .bind(limit)
-        .fetch_all(connection)
-        .await?;
+             WHERE w.account_id > $1 AND a.status IN ('active', 'suspended'){of_shard} \
+             ORDER BY w.account_id LIMIT $2"
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(after).bind(limit);
+        if let Some(shard) = shard {
+            query = query.bind(i64::from(shard));
+        }
+        let rows = query.fetch_all(connection).await?;
         rows.iter().map(Self::of_row).collect()
     }
 

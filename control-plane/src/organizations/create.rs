@@ -41,6 +41,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     let (organization, account) = insert(change.connection(), new, now_us).await?;
     let key = NewKey {
         scope: KeyScope::Organization(organization.id),
+        organization: Some(organization.id),
         name: "Owner key",
         key_type: KeyType::Live,
         origin: Origin::Issued,

@@ -91,6 +91,7 @@ async fn replace(
         if revision == i64::from(record.revision)
             && (cost, debt) != (record.cost.micros(), record.debt.micros())
         {
+            metrics::counter!("ringfence_record_conflicts_total").increment(1);
             tracing::error!(
                 account,
                 call_id = record.call.texts().call_id,

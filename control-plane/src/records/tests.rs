@@ -152,6 +152,24 @@ async fn a_repeated_batch_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_repeated_record_that_says_another_charge_is_not_posted() {
+    let harness = Harness::new().await;
+    let (account, _) = harness.isolated(1).await;
+    harness.recharge(&account, "100").await;
+    let ended = call(id(&account), "1", Some(Billing::Isolated));
+    let organization = id(&harness.organization_id);
+    for cost in ["5", "9"] {
+        let said = record(&ended, cost, "0", 0);
+        let mut writing = harness.plane.app.store.write().await.expect("a turn");
+        let records = [(organization, &*said)];
+        post::write(writing.connection(), &records, post::Care::Each, 1).await.expect("posted");
+        writing.commit().await.expect("committed");
+    }
+    assert_eq!(balance(&harness, &format!("/v1/sub-accounts/{account}/wallet")).await, "95.00");
+    harness.assert_ledger_balances().await;
+}
+
+#[tokio::test]
 async fn every_record_is_posted_once_across_restarts_of_either_side() {
     const CALLS: usize = 5_000;
     let harness = Harness::new().await;

@@ -49,13 +49,14 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     }
     let key = NewKey {
         scope: KeyScope::Account(account.id),
+        organization: Some(account.organization),
         name: "Associated key",
         key_type: KeyType::Live,
         origin: Origin::Issued,
     };
     let issued = keys::issue(change.connection(), &key, now_us).await?;
     change.publish(issued.change);
-    let mut shown = Shown::of(&app, &account, organization.currency, wallet.as_ref());
+    let mut shown = Shown::now(&app, &account, organization.currency, wallet.as_ref()).await;
     let id = account.id.to_string();
     change
         .audit(

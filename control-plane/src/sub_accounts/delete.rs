@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use axum::extract::State;
+use hub::clock::boot_us;
 use hub::directory::Change as Published;
 use hub::id::AccountId;
 use hub::money::Amount;
@@ -25,6 +26,8 @@ use crate::{App, Shared};
 
 /// How long the answer waits for the last charges; the deletion goes on without it.
 const LAST_CHARGES_PATIENCE: Duration = Duration::from_secs(2);
+/// How soon it is asked again whether gateways have ended the account's calls.
+const CALLS_END_PAUSE: Duration = Duration::from_millis(50);
 
 /// What becomes of the money.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +57,14 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     let now_us = change.now_us;
     let account = Account::load(change.connection(), id).await?;
     let owner = Organization::load(change.connection(), organization).await?;
-    let live = app.hub.account_use(organization, id).live;
+    let calls = app.hub.account_use(organization, id).await;
+    if calls.is_none() && !force {
+        return Err(Problem::new(
+            Kind::HubUnavailable,
+            "the hub does not say whether the account has live calls; nothing was changed",
+        ));
+    }
+    let live = calls.unwrap_or_default().live;
     if live > 0 && !force {
         let detail = format!(
             "the account has {live} live calls; end them first, or delete with ?force=true, which ends them"
@@ -75,7 +85,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
             .with("currency", wallet.currency.code()));
     }
     mark(change.connection(), id, disposal, now_us).await?;
-    for hash in revoke_keys(change.connection(), id, now_us).await? {
+    for hash in revoke_keys(change.connection(), id, organization, now_us).await? {
         change.publish(hash);
     }
     change.publish(Published::AccountGone { id, organization });
@@ -90,7 +100,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         )
         .await?;
     let answer = change.commit(Answer::no_content()).await?;
-    if !app.progress.caught_up(&app.hub, organization, LAST_CHARGES_PATIENCE).await
+    if !is_settled(&app, organization, id, LAST_CHARGES_PATIENCE).await
         || finish(&app, id).await.is_err()
     {
         app.deletions_pending.store(true, std::sync::atomic::Ordering::Release);
@@ -98,18 +108,44 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     Ok(answer)
 }
 
-/// Finishes the deletions that were begun, once the last charges of their calls are posted.
-pub(crate) async fn finish_all(app: &App) -> Result<(), Problem> {
+/// Finishes the deletions that were begun, each once the last charges of its calls are posted. True
+/// when none is left.
+pub(crate) async fn finish_all(app: &App) -> Result<bool, Problem> {
     let mut connection = app.store.read().await?;
-    let rows = sqlx::query("SELECT id FROM accounts WHERE status = 'deleting'")
+    let rows = sqlx::query("SELECT id, organization_id FROM accounts WHERE status = 'deleting'")
         .fetch_all(&mut *connection)
         .await?;
     drop(connection);
+    let mut all = true;
     for row in rows {
-        let id: AccountId = row.try_get::<String, _>(0)?.parse().map_err(Problem::internal)?;
-        finish(app, id).await?;
+        let id = |column| -> Result<AccountId, Problem> {
+            row.try_get::<String, _>(column)?.parse().map_err(Problem::internal)
+        };
+        let (id, organization) = (id("id")?, id("organization_id")?);
+        if is_settled(app, organization, id, Duration::ZERO).await {
+            finish(app, id).await?;
+        } else {
+            all = false;
+        }
     }
-    Ok(())
+    Ok(all)
+}
+
+/// Whether no call of the account is left at the hub, nor a charge that is not posted.
+async fn is_settled(app: &App, organization: AccountId, id: AccountId, patience: Duration) -> bool {
+    let end_us = boot_us() + i64::try_from(patience.as_micros()).unwrap_or(i64::MAX);
+    loop {
+        let live = app.hub.account_use(organization, id).await.map(|calls| calls.live);
+        let left_us = (end_us - boot_us()).max(0);
+        let left = Duration::from_micros(left_us.unsigned_abs());
+        if live == Some(0) {
+            return app.progress.caught_up(&app.hub, organization, left).await;
+        }
+        if live.is_none() || left.is_zero() {
+            return false;
+        }
+        tokio::time::sleep(CALLS_END_PAUSE.min(left)).await;
+    }
 }
 
 /// Posts where the rest of the money goes, and closes the account.
@@ -170,6 +206,7 @@ async fn mark(
 async fn revoke_keys(
     connection: &mut AnyConnection,
     id: AccountId,
+    organization: AccountId,
     now_us: i64,
 ) -> Result<Vec<Published>, Problem> {
     let rows = sqlx::query("UPDATE keys SET revoked_us = $1 WHERE account_id = $2 AND revoked_us IS NULL RETURNING hash")
@@ -178,7 +215,10 @@ async fn revoke_keys(
         .fetch_all(connection)
         .await?;
     rows.iter()
-        .map(|row| Ok(Published::KeyGone { hash: keys::of_hex(&row.try_get::<String, _>(0)?)? }))
+        .map(|row| {
+            let hash = keys::of_hex(&row.try_get::<String, _>(0)?)?;
+            Ok(Published::KeyGone { hash, organization: Some(organization) })
+        })
         .collect()
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use axum::extract::State;
+use hub::id::AccountId;
 
 use super::Shown;
 use crate::Shared;
@@ -29,12 +30,14 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         let between = Wallet::between(&mut connection, id, first.id, last.id).await?;
         wallets.extend(between.into_iter().map(|wallet| (wallet.owner, wallet)));
     }
+    drop(connection);
+    let ids: Vec<AccountId> = accounts.iter().map(|account| account.id).collect();
+    let uses: HashMap<_, _> = ids.iter().zip(app.hub.uses(id, &ids).await).collect();
     let page = Page::of(accounts, &window, |account| account.id.to_string());
-    Answer::ok(
-        &page.map(|account| {
-            Shown::of(&app, &account, organization.currency, wallets.get(&account.id))
-        }),
-    )
+    Answer::ok(&page.map(|account| {
+        let calls = uses.get(&account.id).copied().unwrap_or_default();
+        Shown::of(&account, organization.currency, wallets.get(&account.id), calls)
+    }))
 }
 
 #[cfg(test)]

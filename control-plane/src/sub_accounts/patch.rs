@@ -61,7 +61,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         wallet = Some(opened);
     }
     change.publish(Published::Account(account.config()));
-    let shown = Shown::of(&app, &account, organization.currency, wallet.as_ref());
+    let shown = Shown::now(&app, &account, organization.currency, wallet.as_ref()).await;
     let subject = id.to_string();
     change
         .audit(

@@ -18,10 +18,12 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     let organization = Organization::load(&mut connection, organization).await?;
     let account = Account::load(&mut connection, id).await?;
     let wallet = Wallet::find(&mut connection, id).await?;
-    let mut shown = Shown::of(&app, &account, organization.currency, wallet.as_ref());
+    drop(connection);
+    let mut shown = Shown::now(&app, &account, organization.currency, wallet.as_ref()).await;
     if request.access.is_test() {
         // A test key sees the shadow: its calls, and no money.
-        shown.in_use = app.hub.account_use(organization.id, id.shadow()).live;
+        let shadow = app.hub.account_use(organization.id, id.shadow()).await;
+        shown.in_use = shadow.map(|shadow| shadow.live);
         shown.wallet = None;
     }
     Answer::ok(&shown)

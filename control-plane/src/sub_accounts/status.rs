@@ -53,7 +53,7 @@ async fn set(
     }
     // Also when nothing changed: the hub may not have heard of it the last time.
     change.publish(Published::Account(account.config()));
-    let shown = Shown::of(app, &account, organization.currency, wallet.as_ref());
+    let shown = Shown::now(app, &account, organization.currency, wallet.as_ref()).await;
     change.commit(Answer::ok(&shown)?).await
 }
 

@@ -52,7 +52,7 @@ pub(crate) fn record(call: &Call, cost: &str, debt: &str, revision: u32) -> Arc<
 impl Harness {
     /// Reports events of the first organization's calls to the hub.
     pub(crate) fn report(&self, events: Vec<Event>, wants: Vec<Want>) {
-        let hub = &self.plane.app.hub;
+        let hub = self.plane.app.hub.embedded();
         let organization: AccountId = self.organization_id.parse().expect("an id");
         let sync = Sync { holder: hub.holder(), events, wants, ..Sync::default() };
         hub.sync(&mut [(organization.shard(), sync)]).expect("recorded");

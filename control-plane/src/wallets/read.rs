@@ -16,5 +16,6 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     let mut connection = app.store.read().await?;
     let account = Account::load(&mut connection, request.access.account()?).await?;
     let wallet = super::own(&mut connection, &account).await?;
-    Answer::ok(&Shown::of(&app, &wallet))
+    drop(connection);
+    Answer::ok(&Shown::now(&app, &wallet).await)
 }

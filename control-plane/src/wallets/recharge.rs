@@ -76,10 +76,12 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         )
         .await?;
     let entry = entries::latest(change.connection(), id).await?;
-    let answer = Answer::ok(&Recharged { wallet: Shown::of(&app, &recharged), entry })?;
+    let answer = Answer::ok(&Recharged { wallet: Shown::now(&app, &recharged).await, entry })?;
     let answer = change.commit(answer).await;
+    // What is committed stays, also when the hub has not heard of it yet.
+    let committed = answer.as_ref().err().is_none_or(|problem| problem.is(Kind::HubUnavailable));
     if let Some(withdrawal) = withdrawal
-        && (answer.is_ok() || app.is_unpublished())
+        && committed
     {
         withdrawal.keep();
     }
@@ -155,7 +157,7 @@ async fn transfer(
     );
     ledger::post(change.connection(), &[posting], now_us).await?;
     let reduced = Wallet::load(change.connection(), organization).await?;
-    let withdrawal = Withdrawal::take(app, &from, &reduced)?;
+    let withdrawal = Withdrawal::take(app, &from, &reduced).await?;
     change.publish(Published::Wallet(reduced.config()));
     let (before, after) = (Audited::of(&from), Audited::of(&reduced));
     change

@@ -4,9 +4,9 @@
 use hub::directory::{Change, WalletConfig};
 use hub::money::Amount;
 
-use crate::Shared;
 use crate::ledger::Wallet;
 use crate::problem::{Kind, Problem};
+use crate::{App, Shared};
 
 /// Money taken out of the hub. Unless [`Withdrawal::keep`] is called it goes back there.
 pub(crate) struct Withdrawal {
@@ -16,7 +16,11 @@ pub(crate) struct Withdrawal {
 
 impl Withdrawal {
     /// Lowers the hub's escrow from what `from` says to what `reduced` says, or answers 402.
-    pub(crate) fn take(app: &Shared, from: &Wallet, reduced: &Wallet) -> Result<Self, Problem> {
+    pub(crate) async fn take(
+        app: &Shared,
+        from: &Wallet,
+        reduced: &Wallet,
+    ) -> Result<Self, Problem> {
         let refused = |available: Amount| {
             let text = |amount: Amount| amount.in_currency(from.currency).to_string();
             let required = from.escrow.saturating_sub(reduced.escrow);
@@ -36,15 +40,18 @@ impl Withdrawal {
         let restored =
             WalletConfig { sequence: reduced.config().sequence.saturating_add(1), ..from.config() };
         let withdrawal = Self { app: app.clone(), restored: Some(restored) };
-        app.hub.publish(&[Change::Wallet(reduced.config())]).map_err(|_| {
-            Problem::new(
-                Kind::HubUnavailable,
-                "the hub cannot give money back now; nothing was changed",
-            )
-        })?;
-        let calls = app.hub.wallet_use(from.organization, from.owner);
+        let unavailable = || {
+            let detail = "the hub cannot give money back now; nothing was changed";
+            Problem::new(Kind::HubUnavailable, detail)
+        };
+        let told = app.hub.tell(&[Change::Wallet(reduced.config())]).await;
+        told.map_err(|_| unavailable())?;
+        let calls = app.hub.wallet_use(from.organization, from.owner).await;
+        let calls = calls.ok_or_else(unavailable)?;
         let used = calls.held.saturating_add(calls.spent.max(reduced.posted));
         if used > reduced.escrow {
+            drop(withdrawal);
+            give_back(app).await;
             return Err(refused(from.escrow.saturating_sub(used)));
         }
         Ok(withdrawal)
@@ -58,11 +65,21 @@ impl Withdrawal {
 
 impl Drop for Withdrawal {
     fn drop(&mut self) {
-        if let Some(restored) = self.restored.take()
-            && self.app.hub.publish(&[Change::Wallet(restored)]).is_err()
-        {
-            tracing::error!(wallet = %restored.owner, "a withdrawal that was not carried out could not be undone at the hub; a restart undoes it");
+        if let Some(restored) = self.restored.take() {
+            self.app.withdrawn.lock().push(restored);
+            self.app.progress.wanted();
         }
+    }
+}
+
+/// Puts back at the hub what was not carried out; what it cannot be told now is tried again.
+pub(crate) async fn give_back(app: &App) {
+    loop {
+        let Some(restored) = app.withdrawn.lock().first().copied() else { return };
+        if app.hub.tell(&[Change::Wallet(restored)]).await.is_err() {
+            return;
+        }
+        app.withdrawn.lock().retain(|other| *other != restored);
     }
 }
 

@@ -319,7 +319,8 @@ fn keys_open_their_own_accounts_and_nothing_else() {
     world.publish(Change::Account(stranger));
     let hash = KeyHash::of(b"secret");
     let before = world.engine.key_generation();
-    world.publish(Change::Key { hash, scope: KeyScope::Account(sub_account(0)) });
+    let (scope, organization) = (KeyScope::Account(sub_account(0)), Some(organization()));
+    world.publish(Change::Key { hash, scope, organization });
     assert_eq!(world.engine.authenticate(b"secret"), Some(KeyScope::Account(sub_account(0))));
     assert_eq!(world.engine.authenticate(b"wrong"), None);
     assert!(world.engine.key_generation() > before);
@@ -328,12 +329,12 @@ fn keys_open_their_own_accounts_and_nothing_else() {
     assert_eq!(opens(own, None), Ok(sub_account(0)));
     assert_eq!(opens(own, Some(sub_account(0))), Ok(sub_account(0)));
     assert_eq!(opens(own, Some(sub_account(1))), Err(Reason::UnknownAccount.into()));
-    let all = KeyScope::Organization(organization());
+    let all = KeyScope::Organization(self::organization());
     assert_eq!(opens(all, Some(sub_account(1))), Ok(sub_account(1)));
     assert_eq!(opens(all, Some(sub_account(5))), Err(Reason::UnknownAccount.into()));
     assert_eq!(opens(KeyScope::Operator, Some(sub_account(5))), Ok(sub_account(5)));
     assert!(matches!(opens(KeyScope::Operator, None), Err(Denial::InvalidRequest(_))));
-    world.publish(Change::KeyGone { hash });
+    world.publish(Change::KeyGone { hash, organization });
     assert_eq!(world.engine.authenticate(b"secret"), None);
 }
 

@@ -121,7 +121,7 @@ fn a_connection_that_carries_many_keys_never_mixes_them_up() {
         assert_eq!(account_of(TEN), Some(ten().to_string()));
         assert_eq!(account_of(ELASTIC), Some(elastic().to_string()));
     }
-    let gone = Change::KeyGone { hash: KeyHash::of(ELASTIC.as_bytes()) };
+    let gone = Change::KeyGone { hash: KeyHash::of(ELASTIC.as_bytes()), organization: None };
     world.hub.publish(&[gone]).expect("published");
     assert_eq!(account_of(ELASTIC), None);
     world.hub.publish(&[key(ELASTIC, KeyScope::Account(ten()))]).expect("published");

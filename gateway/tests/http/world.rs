@@ -58,7 +58,7 @@ fn account(id: AccountId, floor: u32, cap: Option<u32>) -> Change {
 }
 
 pub fn key(secret: &str, scope: KeyScope) -> Change {
-    Change::Key { hash: KeyHash::of(secret.as_bytes()), scope }
+    Change::Key { hash: KeyHash::of(secret.as_bytes()), scope, organization: Some(organization()) }
 }
 
 impl World {

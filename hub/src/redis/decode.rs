@@ -7,9 +7,11 @@ use triomphe::Arc;
 use crate::call::Record;
 use crate::codec::{self, Reader};
 use crate::denial::Scope;
+use crate::embedded::{AccountUse, WalletUse};
 use crate::id::{AccountId, HolderId};
 use crate::money::Amount;
 use crate::redis::encode::letter;
+use crate::redis::hub::{Member, ShardStanding};
 use crate::state::calls::Live;
 use crate::state::exchange::{Found, Funding, Mail, Message, Reply, Standing, Terms};
 use crate::state::holders::HolderIndex;
@@ -81,6 +83,17 @@ impl Values {
         }
     }
 
+    fn flag(&mut self) -> Result<bool, Malformed> {
+        self.signed().map(|number| number == 1)
+    }
+
+    /// A list of bytes.
+    fn all_bytes(&mut self) -> Result<Vec<Vec<u8>>, Malformed> {
+        let mut list = Self::of(self.value()?)?;
+        let length = list.0.len();
+        (0..length).map(|_| list.bytes()).collect()
+    }
+
     fn account(&mut self) -> Result<AccountId, Malformed> {
         account(&self.bytes()?)
     }
@@ -136,7 +149,7 @@ pub fn done(value: Value) -> Result<(), Refusal> {
 
 /// Whether the incarnation began: there was none as new.
 pub fn begun(value: Value) -> Result<bool, Refusal> {
-    Ok(applied(value)?.signed()? == 1)
+    Ok(applied(value)?.flag()?)
 }
 
 /// Records with their numbers.
@@ -153,42 +166,69 @@ pub fn records(value: Value) -> Result<Vec<(u64, Record)>, Refusal> {
         .collect::<Result<Vec<_>, Malformed>>()?)
 }
 
-/// Who takes part in a shard, in the order of their ids.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Members {
-    pub incarnation: u64,
-    pub is_learning: bool,
-    pub holders: Vec<MemberOf>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct MemberOf {
-    pub id: HolderId,
-    /// It stands in the database.
-    pub is_confirmed: bool,
-    /// It was given up, and is to be struck out and buried.
-    pub is_dying: bool,
-}
-
-pub fn holders(value: Value) -> Result<Members, Refusal> {
+/// How the shard stands; members in the order of their ids.
+pub fn standing(value: Value) -> Result<ShardStanding, Refusal> {
     let mut values = applied(value)?;
-    let (incarnation, is_learning) = (values.number()?, values.signed()? == 1);
-    let mut holders = values.lists(|member| {
-        let id = member.holder()?;
-        let (is_confirmed, is_dying) = (member.signed()? == 1, member.signed()? == 1);
-        Ok(MemberOf { id, is_confirmed, is_dying })
+    let (incarnation, is_learning) = (values.number()?, values.flag()?);
+    let mut members = values.lists(|member| {
+        let (id, confirmed, dying) = (member.holder()?, member.flag()?, member.flag()?);
+        Ok(Member { id, confirmed, dying })
     })?;
-    holders.sort_unstable();
-    Ok(Members { incarnation, is_learning, holders })
+    members.sort_unstable();
+    let (directory, last_record) = (values.number()?, values.number()?);
+    let acknowledged = values.number()?;
+    Ok(ShardStanding { incarnation, is_learning, members, directory, last_record, acknowledged })
 }
 
-pub fn reply(value: Value) -> Result<Reply, Refusal> {
+pub fn account_use(value: Value) -> Result<AccountUse, Refusal> {
+    let mut values = applied(value)?;
+    Ok(AccountUse { leased: values.small()?, live: values.small()? })
+}
+
+pub fn wallet_use(value: Value) -> Result<WalletUse, Refusal> {
+    let mut values = applied(value)?;
+    Ok(WalletUse { held: values.amount()?, spent: values.amount()? })
+}
+
+/// What a reader is told of the directory.
+#[derive(Debug)]
+pub struct Recent {
+    pub incarnation: u64,
+    /// The last publication by the directory's own count; 0: nothing counts yet.
+    pub revision: u64,
+    /// Entries of publications below do not count.
+    pub floor: u64,
+    /// What changed since; `None`: that is not known any more.
+    pub entries: Option<Vec<Vec<u8>>>,
+}
+
+pub fn recent(value: Value) -> Result<Recent, Refusal> {
+    let mut values = applied(value)?;
+    let (incarnation, revision) = (values.number()?, values.number()?);
+    let (floor, is_known) = (values.number()?, values.flag()?);
+    let entries = values.all_bytes()?;
+    Ok(Recent { incarnation, revision, floor, entries: is_known.then_some(entries) })
+}
+
+/// The cursor of the next page, and entries: names and values in turn.
+pub fn page(value: Value) -> Result<(Vec<u8>, Vec<Vec<u8>>), Refusal> {
+    let mut values = applied(value)?;
+    Ok((values.bytes()?, values.all_bytes()?))
+}
+
+/// The cursor of the next page.
+pub fn swept(value: Value) -> Result<Vec<u8>, Refusal> {
+    Ok(applied(value)?.bytes()?)
+}
+
+/// The reply to an exchange, and the directory's revision.
+pub fn reply(value: Value) -> Result<(Reply, u64), Refusal> {
     let mut values = applied(value)?;
     let mut reply = Reply {
-        standing: standing(&values.bytes()?)?,
+        standing: standing_of(&values.bytes()?)?,
         incarnation: values.number()?,
         clock_ms: values.number()?,
-        learning: values.signed()? == 1,
+        learning: values.flag()?,
         answer: Answer::default(),
         terms: Vec::new(),
         funding: Vec::new(),
@@ -198,10 +238,11 @@ pub fn reply(value: Value) -> Result<Reply, Refusal> {
         beats: Vec::new(),
         records_acknowledged: 0,
     };
+    let revision = values.number()?;
     if reply.standing == Standing::Member {
         read_member(&mut values, &mut reply)?;
     }
-    Ok(reply)
+    Ok((reply, revision))
 }
 
 fn read_member(values: &mut Values, reply: &mut Reply) -> Result<(), Malformed> {
@@ -234,7 +275,7 @@ fn read_member(values: &mut Values, reply: &mut Reply) -> Result<(), Malformed> 
     Ok(())
 }
 
-fn standing(word: &[u8]) -> Result<Standing, Malformed> {
+fn standing_of(word: &[u8]) -> Result<Standing, Malformed> {
     Ok(match word {
         b"member" => Standing::Member,
         b"other-incarnation" => Standing::OtherIncarnation,

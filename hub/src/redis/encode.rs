@@ -1,15 +1,11 @@
 //! Requests as the arguments of the scripts. The bytes of calls, leases and records travel as they are;
 //! beside them what the scripts look into. A number that Redis could not keep exactly is an error here.
 
-use redis::ScriptInvocation;
-
 use crate::call::{Call, Record};
 use crate::directory::{Billing, WalletConfig};
 use crate::id::{AccountId, HolderId};
-use crate::redis::keys;
 pub use crate::redis::pack::OutOfRange;
 use crate::redis::pack::Packer;
-use crate::redis::scripts::SCRIPTS;
 use crate::state::exchange::{Begin, Exchange, Mail, Message};
 use crate::state::record_codec::{write_call, write_lease, write_record};
 use crate::state::request::{Event, Lease, Request, Sync};
@@ -29,15 +25,10 @@ pub struct Beginning {
     pub configuration: Vec<Request>,
 }
 
-type Invocation = Result<ScriptInvocation<'static>, OutOfRange>;
+/// The argument of a script.
+type Argument = Result<Vec<u8>, OutOfRange>;
 
-fn call(script: &'static redis::Script, shard: u8, argument: Packer) -> Invocation {
-    let mut invocation = script.prepare_invoke();
-    invocation.key(keys::shard(shard)).arg(argument.finish()?);
-    Ok(invocation)
-}
-
-pub fn exchange(shard: u8, exchange: &Exchange) -> Invocation {
+pub fn exchange(exchange: &Exchange) -> Argument {
     let mut packer = Packer::default();
     packer.list(18);
     packer.number(exchange.incarnation);
@@ -67,10 +58,10 @@ pub fn exchange(shard: u8, exchange: &Exchange) -> Invocation {
     for key in &exchange.find {
         pack_name(&mut packer, key.account, &key.call_id);
     }
-    call(&SCRIPTS.exchange, shard, packer)
+    packer.finish()
 }
 
-pub fn begin(shard: u8, beginning: &Beginning) -> Invocation {
+pub fn begin(beginning: &Beginning) -> Argument {
     let Beginning { begin, configuration } = beginning;
     let mut packer = Packer::default();
     packer.list(7);
@@ -82,57 +73,106 @@ pub fn begin(shard: u8, beginning: &Beginning) -> Invocation {
     packer.number(begin.call_lease_s.into());
     packer.number(begin.clock_ms);
     pack_configuration(&mut packer, configuration);
-    call(&SCRIPTS.begin, shard, packer)
+    packer.finish()
 }
 
-pub fn confirm(shard: u8, holder: HolderId) -> Invocation {
+pub fn confirm(holder: HolderId) -> Argument {
     let mut packer = Packer::default();
     packer.list(1);
     pack_holder(&mut packer, holder);
-    call(&SCRIPTS.confirm, shard, packer)
+    packer.finish()
 }
 
-pub fn bury(shard: u8, holder: HolderId) -> Invocation {
+pub fn bury(holder: HolderId) -> Argument {
     let mut packer = Packer::default();
     packer.list(1);
     pack_holder(&mut packer, holder);
-    call(&SCRIPTS.bury, shard, packer)
+    packer.finish()
 }
 
-pub fn holders(shard: u8) -> Invocation {
+pub fn standing() -> Argument {
     let mut packer = Packer::default();
     packer.list(0);
-    call(&SCRIPTS.holders, shard, packer)
+    packer.finish()
 }
 
-/// Of requests that change configuration; others are left out.
-pub fn configure(shard: u8, configuration: &[Request]) -> Invocation {
+/// What a publication is to its directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole = 0,
+    /// A part of the whole directory anew.
+    Anew = 1,
+    /// The last part of that.
+    LastAnew = 2,
+}
+
+/// An entry of a directory: its name and the bytes of its change.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
+/// Of `configuration` only what changes configuration.
+pub fn publish(number: u64, part: Part, configuration: &[Request], entries: &[Entry]) -> Argument {
     let mut packer = Packer::default();
+    packer.list(4);
+    packer.number(number);
+    packer.number(part as u64);
     pack_configuration(&mut packer, configuration);
-    call(&SCRIPTS.configure, shard, packer)
+    packer.list(entries.len());
+    for (name, change) in entries {
+        packer.list(2);
+        packer.bytes(name);
+        packer.bytes(change);
+    }
+    packer.finish()
 }
 
-pub fn acknowledge(shard: u8, through: u64) -> Invocation {
+/// What was published in an incarnation after its publication `after`.
+pub fn recent(incarnation: u64, after: u64) -> Argument {
+    let mut packer = Packer::default();
+    packer.list(2);
+    packer.number(incarnation);
+    packer.number(after);
+    packer.finish()
+}
+
+/// A page of the directory, to be read or to be swept: the first of `cursor` 0, else where the one before
+/// ended.
+pub fn page(cursor: &[u8]) -> Argument {
+    let mut packer = Packer::default();
+    packer.list(1);
+    packer.bytes(cursor);
+    packer.finish()
+}
+
+/// Of an account, or the owner of a wallet.
+pub fn account(id: AccountId) -> Argument {
+    let mut packer = Packer::default();
+    packer.list(1);
+    pack_account(&mut packer, id);
+    packer.finish()
+}
+
+pub fn acknowledge(through: u64) -> Argument {
     let mut packer = Packer::default();
     packer.list(1);
     packer.number(through);
-    call(&SCRIPTS.acknowledge, shard, packer)
+    packer.finish()
 }
 
-pub fn forget(shard: u8, count: u32) -> Invocation {
+pub fn forget(count: u32) -> Argument {
     let mut packer = Packer::default();
     packer.list(1);
     packer.number(count.into());
-    call(&SCRIPTS.forget, shard, packer)
+    packer.finish()
 }
 
 /// At most `count_max` records that follow the one numbered `after`.
-pub fn records(shard: u8, after: u64, count_max: u32) -> Invocation {
+pub fn records(after: u64, count_max: u32) -> Argument {
     let mut packer = Packer::default();
     packer.list(2);
     packer.number(after);
     packer.number(count_max.into());
-    call(&SCRIPTS.records, shard, packer)
+    packer.finish()
 }
 
 fn pack_holder(packer: &mut Packer, id: HolderId) {

@@ -3,7 +3,7 @@
 //!
 //! | after the tag | type | what |
 //! |---|---|---|
-//! | `shard` | hash | `protocol`, `seal`, and the shard's numbers in decimal: `incarnation`, `clock_ms`, `call_lease_s`, `overshoot`, `last_record`, `learning_at_least_until_ms`, `learning_at_most_until_ms` (empty: it does not learn) |
+//! | `shard` | hash | `protocol`, `seal`, and the shard's numbers in decimal: `incarnation`, `clock_ms`, `call_lease_s`, `overshoot`, `last_record`, `learning_at_least_until_ms`, `learning_at_most_until_ms` (empty: it does not learn), `publication`, `revision` (0: no reader gets the directory), `directory_floor` |
 //! | `holders` | hash | holder → {confirmed, dying, reported, beat, `beat_ms`, exchange, `mail_seen`, record, `records_acknowledged`} |
 //! | `mail:` holder | list | letters that wait for the holder |
 //! | `own-records:` holder | list | [its number of a record, the stream's], not in the ledger yet |
@@ -18,12 +18,14 @@
 //! | `calls` | hash | name → ["L", identity, holder or empty, deadline, hold, call, lease, billing] or ["E", identity, `forget_at`, revision, taken, record] |
 //! | `orphans` | sorted set | names of live calls without a holder, by deadline |
 //! | `tombstones` | list | [`forget_at`, low half of the admission, name], the oldest first |
+//! | `directory` | hash | name of an entry → the number of its publication (8 bytes, big endian) and its change |
+//! | `recent` | list | entries that changed last: revision (8 bytes, big endian) and name |
 //! | `records` | list | records on their way to the ledger, the last numbered `last_record` |
 //!
 //! Values in braces and brackets are packed as `MessagePack`; `anonymous` is a flat list of `until` and
 //! amount. An account is 17 bytes, a holder 16, little endian; a call's name is its account and its
 //! `call_id`, its identity admission and `admitted_us`. Call, lease and record are the bytes of
-//! [`crate::state::record_codec`], into which no script looks.
+//! [`crate::state::record_codec`], a change those of [`crate::directory::codec`]: no script looks into them.
 
 /// The key that names a shard to its scripts; they find its others by it.
 pub fn shard(number: u8) -> String {

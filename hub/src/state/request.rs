@@ -5,7 +5,7 @@ use triomphe::Arc;
 use crate::call::{Call, Record};
 use crate::clock::{EpochSeconds, Moment};
 use crate::denial::Scope;
-use crate::directory::WalletConfig;
+use crate::directory::{Change, WalletConfig};
 use crate::id::{AccountId, HolderId};
 use crate::money::Amount;
 
@@ -45,6 +45,27 @@ pub enum Request {
     Forget {
         count: u32,
     },
+}
+
+impl Request {
+    /// What a shard is to hear of a change; `None`: nothing.
+    pub fn of(change: &Change) -> Option<Self> {
+        Some(match change {
+            Change::Organization(config) => {
+                Self::Organization { id: config.id, version: config.version, total: config.total }
+            }
+            Change::Account(config) => Self::Counter {
+                id: config.id,
+                organization: config.organization,
+                version: config.version,
+                floor: config.floor,
+                cap: config.cap.unwrap_or(u32::MAX),
+            },
+            Change::AccountGone { id, .. } => Self::CounterGone { id: *id },
+            Change::Wallet(config) => Self::Wallet(*config),
+            Change::Key { .. } | Change::KeyGone { .. } | Change::TokenKey(_) => return None,
+        })
+    }
 }
 
 /// What a holder reports and wants: cumulative counters, and the events since its last request.

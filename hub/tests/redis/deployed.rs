@@ -5,40 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hub::redis::connect::{Finding, Options, Severity, channel, slot};
+use hub::redis::scripts::COMMANDS;
+use hub::shared::SharedHub as _;
+use hub::state::request::Sync;
 use support::redis::{Cluster, Redis, Watched};
 use support::wait::wait_until;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::hub::{Hub, READY_MAX};
-
-/// Commands of the scripts on keys.
-const COMMANDS: &[&str] = &[
-    "DEL",
-    "EXISTS",
-    "HDEL",
-    "HGET",
-    "HGETALL",
-    "HINCRBY",
-    "HLEN",
-    "HMGET",
-    "HSET",
-    "LLEN",
-    "LPOP",
-    "LRANGE",
-    "LREM",
-    "LTRIM",
-    "RPUSH",
-    "SADD",
-    "SCARD",
-    "SMEMBERS",
-    "SREM",
-    "ZADD",
-    "ZCARD",
-    "ZRANGE",
-    "ZRANGEBYSCORE",
-    "ZREM",
-];
+use crate::shared::{Gateway, Process, account_change, organization_change, shard};
 
 fn deploy() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/redis")
@@ -101,6 +77,26 @@ fn the_recommended_server_and_user_serve_everything_without_a_finding() {
         let said = redis.command(refused);
         assert!(said.starts_with("NOPERM"), "{refused:?}: {said}");
     }
+}
+
+#[test]
+fn the_recommended_user_may_do_all_that_a_shared_hub_does() {
+    let deployed = Deployed::new();
+    let redis = deployed.start(&[]);
+    let process = Process::at(&url(&redis));
+    let findings = process.wait(process.hub.inspect(READY_MAX));
+    assert!(findings.iter().all(|finding| finding.severity == Severity::Note), "{findings:?}");
+    process.wait(process.hub.news());
+    assert!(process.begin(1, &[]));
+    assert!(process.wait(process.hub.news()).contains(shard()), "a script may wake others");
+    process.republish(1, &[organization_change(1)], true);
+    process.publish(2, &[account_change(0, 2)]);
+    assert_eq!(process.directory(0).unwrap().changes.len(), 2);
+    let mut gateway = Gateway::new(&url(&redis), 7);
+    gateway.join();
+    process.wait(process.hub.confirm(shard(), gateway.id)).unwrap();
+    gateway.sync(Sync::default());
+    assert_eq!(process.wait(process.hub.standing(shard())).unwrap().members.len(), 1);
 }
 
 #[test]

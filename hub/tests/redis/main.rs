@@ -1,4 +1,5 @@
-//! The hub's way to its servers, against real ones: single, behind sentinels, in a cluster.
+//! The hub's way to its servers, against real ones: single, behind sentinels, in a cluster; and the hub
+//! that processes share there.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -6,5 +7,6 @@ mod cluster;
 mod deployed;
 mod hub;
 mod sentinel;
+mod shared;
 mod single;
 mod wake_ups;

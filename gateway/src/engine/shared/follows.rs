@@ -24,12 +24,17 @@ impl Engine {
         };
         for shard in 0..=u8::MAX {
             let mut pause = FIRST_PAUSE;
-            while let Err(no_answer) = self.read_directory(sharing, shard).await {
-                // A shard that nobody began has no organization.
-                if no_answer == NoAnswer::Unsealed && shard > 0 {
-                    break;
+            loop {
+                match self.read_directory(sharing, shard).await {
+                    // The first shard always has something: the key for tokens.
+                    Ok(()) if shard > 0 || sharing.shard(0).state.lock().directory > 0 => break,
+                    // A shard that nobody began has no organization.
+                    Err(NoAnswer::Unsealed) if shard > 0 => break,
+                    Ok(()) => tracing::info!("the configuration is not published yet"),
+                    Err(no_answer) => {
+                        tracing::info!(shard, %no_answer, "the configuration cannot be read yet");
+                    }
                 }
-                tracing::info!(shard, %no_answer, "the configuration cannot be read yet");
                 sleep(pause).await;
                 pause = (2 * pause).min(LONGEST_PAUSE);
             }

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
+use hub::directory::TokenKey;
 use hub::id::HolderId;
 use hub::redis::connect::Shards;
 use hub::shared::{Exchanged, Later, NoAnswer, Published, SharedHub};
@@ -143,10 +144,11 @@ impl SharedHub for Client {
 
     fn directory(&self, shard: u8, after: u64) -> Later<'_, Result<Published, NoAnswer>> {
         Box::pin(async move {
-            if shard != organization().shard() {
-                return Ok(Published::default());
-            }
-            let published = self.hub.published.lock().clone();
+            let published = if shard == organization().shard() {
+                self.hub.published.lock().clone()
+            } else {
+                vec![Change::TokenKey(TokenKey([7; 32]))]
+            };
             let number = published.len() as u64;
             let skip = usize::try_from(after).expect("few");
             let changes = published.into_iter().skip(skip).collect();

@@ -17,7 +17,7 @@ impl Script {
     }
 
     /// `SCRIPT LOAD` of this script.
-    pub(super) fn load(&self) -> Cmd {
+    pub(in crate::redis) fn load(&self) -> Cmd {
         let mut command = redis::cmd("SCRIPT");
         command.arg("LOAD").arg(self.text);
         command
@@ -28,7 +28,7 @@ impl Script {
     /// The second key never exists. By it a cluster runs no script on a slot that is being migrated:
     /// neither server has all its keys, so the call is answered TRYAGAIN, by one server or the other.
     /// Without it a script would run where a part of its shard is missing.
-    pub(super) fn call(&self, shard: u8, arguments: &[impl AsRef<[u8]>]) -> Cmd {
+    pub(in crate::redis) fn call(&self, shard: u8, arguments: &[impl AsRef<[u8]>]) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
         let tag = tag(shard);
         command.arg(self.hashed.get_hash()).arg(2);
@@ -38,6 +38,7 @@ impl Script {
         }
         command
     }
+
     /// `EVALSHA` on no shard, at whatever server is asked.
     pub(super) fn call_without_keys(&self, arguments: &[impl AsRef<[u8]>]) -> Cmd {
         let mut command = redis::cmd("EVALSHA");

@@ -1,6 +1,7 @@
 -- Begins a new incarnation of the shard's memory, whatever of it there is, and seals it for this server:
 -- the reap of holders that do not stand in the database, the learning of what the others have, and the
--- configuration are one step. An incarnation that is not newer changes nothing.
+-- configuration are one step. The directory counts again when it was published anew. An incarnation that
+-- is not newer changes nothing.
 --
 -- Argument: incarnation, holders, learn_min_ms, learn_max_ms, call_lease_s, clock_ms, changes of
 -- configuration.
@@ -47,5 +48,7 @@ for _, id in ipairs(standing) do
 end
 end_learning()
 configuration.apply(changes)
+directory.forget()
+wake()
 finish()
 return { APPLIED, 1 }

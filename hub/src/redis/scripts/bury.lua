@@ -12,6 +12,7 @@ end
 local holder = holders.find(id)
 if holder and holder.dying then
   reap(id, false)
+  wake()
 end
 finish()
 return { APPLIED }

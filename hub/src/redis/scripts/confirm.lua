@@ -10,9 +10,10 @@ if refusal then
 end
 
 local holder = holders.find(id)
-if holder then
+if holder and not holder.confirmed then
   holder.confirmed = true
   holders.changed(id)
+  wake()
 end
 finish()
 return { APPLIED }

@@ -2,7 +2,8 @@
 -- wants, its letters, the reaps it asks for, and what it is told. All of it counts or nothing does; a
 -- repeated or late exchange changes nothing but the clock.
 --
--- Argument: see SHAPE. Answer: the standing, incarnation, clock and learning; of a member also the rest.
+-- Argument: see SHAPE. Answer: the standing, incarnation, clock, learning, and the directory's revision; of
+-- a member also the rest.
 
 local SHAPE = 'nnfnnnffblllllnlll'
 
@@ -79,7 +80,7 @@ local holder_id = exchange.holder
 
 local function reply(standing)
   return {
-    APPLIED, standing, shard.incarnation, shard.clock_ms, is_learning() and 1 or 0,
+    APPLIED, standing, shard.incarnation, shard.clock_ms, is_learning() and 1 or 0, shard.revision,
   }
 end
 
@@ -88,6 +89,7 @@ if exchange.incarnation ~= shard.incarnation or exchange.incarnation == 0 then
     -- Who joins has nothing to report; who had something stands in the database.
     local newcomer = holders.join(holder_id)
     newcomer.reported, newcomer.beat_ms = true, shard.clock_ms
+    wake()
     finish()
   end
   return reply('other-incarnation')
@@ -360,8 +362,9 @@ for _, name in ipairs(disowned) do
 end
 for _, letters in ipairs({ recalls, exchange.mail }) do
   for _, letter in ipairs(letters) do
-    if holders.find(letter[1]) then
-      holders.post(letter[1], letter[2])
+    local is_posted = holders.find(letter[1]) and holders.post(letter[1], letter[2])
+    if is_posted and letter[1] ~= holder_id then
+      wake()
     end
   end
 end

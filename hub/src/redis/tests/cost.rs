@@ -36,7 +36,9 @@ fn exchange(number: u64, events: Vec<Event>) -> Deed {
 }
 
 fn run(deed: &Deed, connection: &mut Connection) {
-    deed.invocation().expect("a script").invoke::<redis::Value>(connection).expect("an answer");
+    let (script, _) = deed.call().expect("a script");
+    script.load().query::<()>(connection).expect("loaded");
+    deed.command().query::<redis::Value>(connection).expect("an answer");
 }
 
 /// Microseconds that the server takes for a script's call.

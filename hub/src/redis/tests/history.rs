@@ -4,17 +4,18 @@
 use std::collections::BTreeSet;
 
 use proptest::test_runner::TestCaseError;
-use redis::{Connection, Pipeline, Script, Value};
+use redis::{Connection, Pipeline, Value};
 
 use super::memory;
 use super::node::{Node, Seen};
 use super::operation::{Fate, Operation};
 use super::world::{
-    Answered, CALL_LEASE_S, Deed, START_MS, account, add_dump, call, configuration, dump_script,
+    Answered, CALL_LEASE_S, Deed, SHARD, START_MS, account, call, configuration, dump_script,
     lease, organization, record, wallet,
 };
 use crate::id::{AccountId, HolderId};
 use crate::money::Amount;
+use crate::redis::connect::Script;
 use crate::redis::encode::Beginning;
 use crate::state::Shard;
 use crate::state::canonical::Canonical;
@@ -136,7 +137,7 @@ impl History {
                     self.done(Deed::Bury(id));
                 }
             }
-            Operation::Members => drop(self.done(Deed::Holders)),
+            Operation::Members => drop(self.done(Deed::Standing)),
             Operation::Begin { without, learn_min_ms, learn_ms } => {
                 self.learn_min_ms = *learn_min_ms;
                 self.begin(*learn_ms, self.nodes.get(usize::from(*without)).map(|node| node.id));
@@ -340,20 +341,20 @@ pub(super) struct Proof {
 impl Proof {
     pub(super) fn new(mut connection: Connection) -> Self {
         let dump = dump_script();
-        dump.load(&mut connection).expect("a script");
         let scripts = &crate::redis::scripts::SCRIPTS;
         for script in [
+            &dump,
             &scripts.exchange,
             &scripts.begin,
-            &scripts.configure,
+            &scripts.publish,
             &scripts.confirm,
             &scripts.acknowledge,
             &scripts.forget,
             &scripts.records,
             &scripts.bury,
-            &scripts.holders,
+            &scripts.standing,
         ] {
-            script.load(&mut connection).expect("a script");
+            script.load().query::<()>(&mut connection).expect("a script");
         }
         Self { connection, dump, compared: 0, seen: Seen::default() }
     }
@@ -366,9 +367,9 @@ impl Proof {
         let mut pipeline = Pipeline::new();
         pipeline.cmd("FLUSHALL");
         for (deed, expected) in &history.steps {
-            deed.add_to(&mut pipeline);
+            pipeline.add_command(deed.command());
             if expected.is_some() {
-                add_dump(&self.dump, &mut pipeline);
+                pipeline.add_command(self.dump.call(SHARD, &[""; 0]));
             }
         }
         let answers: Vec<Value> = pipeline

@@ -109,7 +109,7 @@ fn add_shard(canonical: &mut Canonical, fields: Items, keys: &mut usize) {
     *keys += 1;
     let field = |name: &str| number(&fields[name.as_bytes()]);
     let sure = |name: &str| field(name).unwrap_or_else(|| panic!("{name}"));
-    assert_eq!(fields.len(), 9);
+    assert_eq!(fields.len(), 12);
     canonical.incarnation = sure("incarnation");
     canonical.clock_ms = sure("clock_ms");
     canonical.call_lease_s = number(&fields[&b"call_lease_s"[..]]).expect("seconds");

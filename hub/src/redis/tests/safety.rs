@@ -1,6 +1,6 @@
 //! Nothing is written by a script that fails, or that finds another server's memory or version.
 
-use redis::{Commands, Connection, RedisError, ScriptInvocation, Value};
+use redis::{Commands, Connection, RedisError, Value};
 
 use super::server::Server;
 use super::world::{
@@ -9,8 +9,9 @@ use super::world::{
 };
 use crate::id::HolderId;
 use crate::money::Amount;
+use crate::redis::connect::Script;
 use crate::redis::decode::Refusal;
-use crate::redis::encode::{self, Beginning, OutOfRange};
+use crate::redis::encode::{self, Beginning, OutOfRange, Part};
 use crate::redis::{keys, scripts};
 use crate::state::exchange::{Begin, CallKey, Exchange, Mail, Standing, Standstill};
 use crate::state::request::{Event, Fund, Holding, Purse, Sync, Want};
@@ -87,15 +88,17 @@ fn everything(number: u64) -> Exchange {
 }
 
 fn apply(deed: &Deed, connection: &mut Connection) -> Result<Answered, Refusal> {
-    let value = invoke(&deed.invocation().expect("a script"), connection).expect("an answer");
-    deed.answered(value)
+    deed.answered(invoke(deed, connection).expect("an answer"))
 }
 
-fn invoke(
-    invocation: &ScriptInvocation<'_>,
-    connection: &mut Connection,
-) -> Result<Value, RedisError> {
-    invocation.invoke(connection)
+fn invoke(deed: &Deed, connection: &mut Connection) -> Result<Value, RedisError> {
+    let (script, argument) = deed.call().expect("a script");
+    run(script, &argument, connection)
+}
+
+fn run(script: &Script, argument: &[u8], connection: &mut Connection) -> Result<Value, RedisError> {
+    script.load().query::<()>(connection)?;
+    script.call(SHARD, &[argument]).query(connection)
 }
 
 /// The digest of all data: equal data has an equal one.
@@ -112,9 +115,10 @@ fn all_deeds() -> Vec<Deed> {
         exchange(everything(4)),
         exchange(join(0, HolderId(8))),
         Deed::Configure(configuration(2, 21, 600)),
+        Deed::Publish(Part::LastAnew),
         Deed::Confirm(ID),
         Deed::Bury(ID),
-        Deed::Holders,
+        Deed::Standing,
         Deed::Acknowledge(1),
         Deed::Forget(1),
         Deed::Records(0, 9),
@@ -211,20 +215,21 @@ fn a_script_that_fails_on_its_argument_has_written_nothing() {
     let mut connection = begun(&server);
     let mut before = memory(&mut connection);
     let (mut failed, mut applied) = (0, 0);
-    for (script, deed) in [
-        (&scripts::SCRIPTS.exchange, exchange(everything(4))),
-        (&scripts::SCRIPTS.begin, begin(2)),
-        (&scripts::SCRIPTS.configure, Deed::Configure(configuration(2, 21, 600))),
-        (&scripts::SCRIPTS.confirm, Deed::Confirm(ID)),
-        (&scripts::SCRIPTS.bury, Deed::Bury(OTHER)),
-        (&scripts::SCRIPTS.acknowledge, Deed::Acknowledge(1)),
-        (&scripts::SCRIPTS.forget, Deed::Forget(1)),
-        (&scripts::SCRIPTS.records, Deed::Records(0, 9)),
+    for deed in [
+        exchange(everything(4)),
+        begin(2),
+        Deed::Configure(configuration(2, 21, 600)),
+        Deed::Publish(Part::LastAnew),
+        Deed::Publish(Part::Whole),
+        Deed::Confirm(ID),
+        Deed::Bury(OTHER),
+        Deed::Acknowledge(1),
+        Deed::Forget(1),
+        Deed::Records(0, 9),
     ] {
-        for argument in spoiled(&argument_of(&deed)) {
-            let mut invocation = script.prepare_invoke();
-            invocation.key(keys::shard(SHARD)).arg(&argument);
-            match invoke(&invocation, &mut connection) {
+        let (script, argument) = deed.call().expect("a script");
+        for argument in spoiled(&argument) {
+            match run(script, &argument, &mut connection) {
                 // What still is an argument is another one: it counts.
                 Ok(_) => {
                     applied += 1;
@@ -239,27 +244,6 @@ fn a_script_that_fails_on_its_argument_has_written_nothing() {
         }
     }
     assert!(failed > 1_000, "{failed} failed, {applied} were applied");
-}
-
-fn argument_of(deed: &Deed) -> Vec<u8> {
-    let invocation = deed.invocation().expect("a script");
-    let mut pipeline = redis::Pipeline::new();
-    pipeline.invoke_script(&invocation);
-    let packed = pipeline.get_packed_pipeline();
-    // The last bulk string of the command: its length stands before it, a line end after it.
-    let end = packed.len() - 2;
-    let lengths = (0..end).rev().filter(|position| packed[*position] == b'$');
-    for dollar in lengths {
-        let line = packed[dollar..end].iter().position(|byte| *byte == b'\r');
-        let Some(start) = line.map(|line| dollar + line + 2).filter(|start| *start <= end) else {
-            continue;
-        };
-        let length = std::str::from_utf8(&packed[dollar + 1..start - 2]).ok();
-        if length.and_then(|length| length.parse().ok()) == Some(end - start) {
-            return packed[start..end].to_vec();
-        }
-    }
-    panic!("no argument in {packed:?}")
 }
 
 /// Stands in front of a script: its `FAIL_AT`-th call of Redis fails, and whether it had written before
@@ -289,13 +273,16 @@ fn after_its_first_write_a_script_only_writes_what_cannot_fail_or_reads_what_is_
         (scripts::EXCHANGE, exchange(everything(4))),
         (scripts::EXCHANGE, exchange(Exchange { complete: true, leaving: true, ..everything(4) })),
         (scripts::BEGIN, begin(2)),
-        (scripts::CONFIGURE, Deed::Configure(configuration(2, 21, 600))),
+        (scripts::PUBLISH, Deed::Configure(configuration(2, 21, 600))),
+        (scripts::PUBLISH, Deed::Publish(Part::Whole)),
+        (scripts::PUBLISH, Deed::Publish(Part::LastAnew)),
         (scripts::CONFIRM, Deed::Confirm(ID)),
         (scripts::BURY, Deed::Bury(OTHER)),
         (scripts::ACKNOWLEDGE, Deed::Acknowledge(1)),
         (scripts::FORGET, Deed::Forget(1)),
         (scripts::RECORDS, Deed::Records(0, 9)),
     ] {
+        let (_, argument) = deed.call().expect("a script");
         let (flags, body) = code.split_once('\n').expect("a first line");
         let (mut unharmed, mut has_ended) = (0, false);
         for fail_at in 1..400 {
@@ -304,10 +291,10 @@ fn after_its_first_write_a_script_only_writes_what_cannot_fail_or_reads_what_is_
             let mut connection = begun(&server);
             let before = memory(&mut connection);
             let failing = FAILING.replace("FAIL_AT", &fail_at.to_string());
-            let script = redis::Script::new(&format!("{flags}\n{failing}{body}"));
-            let mut invocation = script.prepare_invoke();
-            invocation.key(keys::shard(SHARD)).arg(argument_of(&deed));
-            let Err(error) = invoke(&invocation, &mut connection) else {
+            let mut eval = redis::cmd("EVAL");
+            eval.arg(format!("{flags}\n{failing}{body}")).arg(2);
+            eval.arg(keys::shard(SHARD)).arg("{rf:7}:never").arg(&argument);
+            let Err(error) = eval.query::<Value>(&mut connection) else {
                 has_ended = true;
                 break;
             };
@@ -338,7 +325,7 @@ fn memory_that_is_full_refuses_an_exchange_whole_and_still_takes_acknowledgement
         .query::<()>(&mut connection)
         .expect("set");
     let before = memory(&mut connection);
-    let refused = invoke(&exchange(everything(4)).invocation().expect("a script"), &mut connection);
+    let refused = invoke(&exchange(everything(4)), &mut connection);
     assert!(refused.is_err_and(|error| error.code() == Some("OOM")));
     assert_eq!(memory(&mut connection), before);
     assert_eq!(apply(&Deed::Acknowledge(9), &mut connection), Ok(Answered::Done));
@@ -353,7 +340,7 @@ fn an_exchange_that_no_replica_would_have_is_refused_whole() {
     let mut set = redis::cmd("CONFIG");
     set.arg("SET").arg("min-replicas-to-write").arg(1).query::<()>(&mut connection).expect("set");
     let before = memory(&mut connection);
-    let refused = invoke(&exchange(everything(4)).invocation().expect("a script"), &mut connection);
+    let refused = invoke(&exchange(everything(4)), &mut connection);
     assert!(refused.is_err_and(|error| error.code() == Some("NOREPLICAS")));
     assert_eq!(memory(&mut connection), before);
     assert!(apply(&Deed::Records(0, 9), &mut connection).is_ok());
@@ -386,12 +373,12 @@ fn the_scripts_know_the_same_limits_as_the_state_machine() {
 fn a_number_that_lua_could_not_hold_exactly_is_refused_before_anything_is_sent() {
     let largest = (1_u64 << 53) - 1;
     let exchange = |number| Exchange { number, ..join(1, ID) };
-    assert!(encode::exchange(SHARD, &exchange(largest)).is_ok());
-    let refused = |number| encode::exchange(SHARD, &exchange(number)).err();
+    assert!(encode::exchange(&exchange(largest)).is_ok());
+    let refused = |number| encode::exchange(&exchange(number)).err();
     assert_eq!(refused(largest + 1), Some(OutOfRange((1_i64 << 53).into())));
     let mut exchange = everything(1);
     exchange.sync.funds[0].most = Amount::from_micros(i64::MIN);
-    let refused = encode::exchange(SHARD, &exchange).err();
+    let refused = encode::exchange(&exchange).err();
     assert_eq!(refused, Some(OutOfRange(i64::MIN.into())));
 }
 

@@ -1,7 +1,7 @@
 //! A small installation: its accounts, calls and records, and what can be done to the shard, on the
 //! state machine or by the scripts.
 
-use redis::{Pipeline, Script, ScriptInvocation, Value};
+use redis::{Cmd, Value};
 use triomphe::Arc;
 use ulid::Ulid;
 
@@ -10,8 +10,11 @@ use crate::clock::Moment;
 use crate::directory::{Billing, WalletConfig};
 use crate::id::{AccountId, AccountKind, HolderId};
 use crate::money::{Amount, Currency, Rate};
-use crate::redis::decode::{self, MemberOf, Members, Refusal};
-use crate::redis::encode::{self, Beginning};
+use crate::redis::connect::Script;
+use crate::redis::decode::{self, Refusal};
+use crate::redis::encode::{self, Beginning, Part};
+use crate::redis::hub::{Member, ShardStanding};
+use crate::redis::scripts::SCRIPTS;
 use crate::state::Shard;
 use crate::state::exchange::{Exchange, Reply};
 use crate::state::request::{Granted, Lease, Request};
@@ -129,9 +132,11 @@ pub(super) enum Deed {
     Exchange(Box<Exchange>),
     Begin(Beginning),
     Configure(Vec<Request>),
+    /// The same with an entry of the directory, of which the state machine knows nothing.
+    Publish(Part),
     Confirm(HolderId),
     Bury(HolderId),
-    Holders,
+    Standing,
     Acknowledge(u64),
     Forget(u32),
     Records(u64, u32),
@@ -143,7 +148,7 @@ pub(super) enum Deed {
 pub(super) enum Answered {
     Reply(Box<Reply>),
     Begun(bool),
-    Members(Members),
+    Standing(ShardStanding),
     Records(Vec<(u64, Record)>),
     Done,
 }
@@ -168,9 +173,10 @@ impl Deed {
                     shard.apply(request, 0);
                 }
             }
+            Self::Publish(_) => {}
             Self::Confirm(id) => shard.confirm(id),
             Self::Bury(id) => shard.bury(id),
-            Self::Holders => return Answered::Members(members(shard)),
+            Self::Standing => return Answered::Standing(standing(shard)),
             Self::Acknowledge(through) => drop(shard.apply(Request::Acknowledge { through }, 0)),
             Self::Forget(count) => drop(shard.apply(Request::Forget { count }, 0)),
             Self::Records(after, max) => {
@@ -185,62 +191,68 @@ impl Deed {
         Answered::Done
     }
 
-    pub(super) fn invocation(&self) -> Option<ScriptInvocation<'static>> {
-        let invocation = match self {
-            Self::Exchange(exchange) => encode::exchange(SHARD, exchange),
-            Self::Begin(beginning) => encode::begin(SHARD, beginning),
-            Self::Configure(requests) => encode::configure(SHARD, requests),
-            Self::Confirm(id) => encode::confirm(SHARD, *id),
-            Self::Bury(id) => encode::bury(SHARD, *id),
-            Self::Holders => encode::holders(SHARD),
-            Self::Acknowledge(through) => encode::acknowledge(SHARD, *through),
-            Self::Forget(count) => encode::forget(SHARD, *count),
-            Self::Records(after, max) => encode::records(SHARD, *after, *max),
+    /// The script of the deed, and its argument.
+    pub(super) fn call(&self) -> Option<(&'static Script, Vec<u8>)> {
+        let (script, argument) = match self {
+            Self::Exchange(exchange) => (&SCRIPTS.exchange, encode::exchange(exchange)),
+            Self::Begin(beginning) => (&SCRIPTS.begin, encode::begin(beginning)),
+            Self::Configure(requests) => {
+                (&SCRIPTS.publish, encode::publish(0, Part::Whole, requests, &[]))
+            }
+            Self::Publish(part) => {
+                let entries = [(b"name".to_vec(), b"change".to_vec())];
+                let configuration = configuration(2, 21, 600);
+                (&SCRIPTS.publish, encode::publish(7, *part, &configuration, &entries))
+            }
+            Self::Confirm(id) => (&SCRIPTS.confirm, encode::confirm(*id)),
+            Self::Bury(id) => (&SCRIPTS.bury, encode::bury(*id)),
+            Self::Standing => (&SCRIPTS.standing, encode::standing()),
+            Self::Acknowledge(through) => (&SCRIPTS.acknowledge, encode::acknowledge(*through)),
+            Self::Forget(count) => (&SCRIPTS.forget, encode::forget(*count)),
+            Self::Records(after, max) => (&SCRIPTS.records, encode::records(*after, *max)),
             Self::Flush => return None,
         };
-        Some(invocation.expect("within range"))
+        Some((script, argument.expect("within range")))
     }
 
-    pub(super) fn add_to(&self, pipeline: &mut Pipeline) {
-        match self.invocation() {
-            Some(invocation) => pipeline.invoke_script(&invocation),
-            None => pipeline.cmd("FLUSHALL"),
-        };
+    pub(super) fn command(&self) -> Cmd {
+        match self.call() {
+            Some((script, argument)) => script.call(SHARD, &[argument]),
+            None => redis::cmd("FLUSHALL"),
+        }
     }
 
     pub(super) fn answered(&self, value: Value) -> Result<Answered, Refusal> {
         Ok(match self {
-            Self::Exchange(_) => Answered::Reply(Box::new(decode::reply(value)?)),
+            Self::Exchange(_) => Answered::Reply(Box::new(decode::reply(value)?.0)),
             Self::Begin(_) => Answered::Begun(decode::begun(value)?),
             Self::Records(..) => Answered::Records(decode::records(value)?),
-            Self::Holders => Answered::Members(decode::holders(value)?),
+            Self::Standing => Answered::Standing(decode::standing(value)?),
             Self::Flush => Answered::Done,
             _ => decode::done(value).map(|()| Answered::Done)?,
         })
     }
 }
 
-/// As the state machine names them.
-fn members(shard: &Shard) -> Members {
+/// As the state machine knows it: nothing of a directory.
+fn standing(shard: &Shard) -> ShardStanding {
     let (dying, unconfirmed) = (shard.dying(), shard.unconfirmed());
-    let holders = shard.canonical().holders.into_keys().map(|id| MemberOf {
+    let members = shard.canonical().holders.into_keys().map(|id| Member {
         id,
-        is_confirmed: !unconfirmed.contains(&id),
-        is_dying: dying.contains(&id),
+        confirmed: !unconfirmed.contains(&id),
+        dying: dying.contains(&id),
     });
-    Members {
+    let last_record = shard.last_record();
+    ShardStanding {
         incarnation: shard.incarnation(),
         is_learning: shard.is_learning(),
-        holders: holders.collect(),
+        members: members.collect(),
+        directory: 0,
+        last_record,
+        acknowledged: last_record - shard.backlog() as u64,
     }
 }
 
 pub(super) fn dump_script() -> Script {
-    Script::new(include_str!("dump.lua"))
-}
-
-pub(super) fn add_dump(script: &Script, pipeline: &mut Pipeline) {
-    let mut invocation = script.prepare_invoke();
-    invocation.key(crate::redis::keys::shard(SHARD));
-    pipeline.invoke_script(&invocation);
+    Script::new("dump", include_str!("dump.lua"))
 }

@@ -54,7 +54,7 @@ end
 local ACCOUNT_BYTES, HOLDER_BYTES, IDENTITY_BYTES = 17, 16, 16
 
 local function argument()
-  if #KEYS ~= 1 or #ARGV ~= 1 or string.sub(shard_key, -6) ~= ':shard' then
+  if #KEYS ~= 2 or #ARGV ~= 1 or string.sub(shard_key, -6) ~= ':shard' then
     malformed('call of a script')
   end
   local is_packed, list = pcall(cmsgpack.unpack, ARGV[1])

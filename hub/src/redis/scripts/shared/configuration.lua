@@ -80,6 +80,11 @@ function configuration.check(changes)
 end
 
 function configuration.apply(changes)
+  local ids = {}
+  for _, change in ipairs(changes) do
+    ids[#ids + 1] = change[1] == 'counter' and change[2] or nil
+  end
+  counters_of.load(ids)
   for _, change in ipairs(changes) do
     configuration[change[1]](unpack(change, 2))
   end

@@ -29,6 +29,7 @@ local function give_up(id)
   leave_calls(id, holder)
   holder.dying = true
   holders.changed(id)
+  wake()
 end
 
 local function reap(id, has_recorded_all)

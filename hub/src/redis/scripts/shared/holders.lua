@@ -69,14 +69,16 @@ function holders.mailbox(id)
   return mailboxes[id]
 end
 
--- The same letter does not wait twice.
+-- The same letter does not wait twice. Whether it waits now and did not before.
 function holders.post(id, letter)
   local mailbox = holders.mailbox(id)
-  if #mailbox.letters < MAILBOX_MAX and not mailbox.has[letter] then
-    mailbox.letters[#mailbox.letters + 1] = letter
-    mailbox.has[letter] = true
-    lists.append('mail:' .. id, letter)
+  if #mailbox.letters >= MAILBOX_MAX or mailbox.has[letter] then
+    return false
   end
+  mailbox.letters[#mailbox.letters + 1] = letter
+  mailbox.has[letter] = true
+  lists.append('mail:' .. id, letter)
+  return true
 end
 
 -- Letters up to the one numbered `through` have come.

@@ -189,11 +189,19 @@ end
 local NUMBERS = {
   'incarnation', 'clock_ms', 'call_lease_s', 'overshoot', 'last_record',
   'learning_at_least_until_ms', 'learning_at_most_until_ms',
+  'publication', 'revision', 'directory_floor',
 }
 local shard, shard_before = {}, {}
 
 local function field(text_or_number)
   return type(text_or_number) == 'number' and text(text_or_number) or text_or_number or ''
+end
+
+local must_wake = false
+
+-- Others must act soon: who waits for the shard's news hears it when this call is done.
+local function wake()
+  must_wake = true
 end
 
 -- Runs last: what is gone is gone.
@@ -210,6 +218,10 @@ local function finish()
     end
   end
   in_parts('HSET', shard_key, changed)
+  if must_wake then
+    -- A hint: what is done stays done where it cannot be given.
+    redis.pcall('SPUBLISH', prefix .. 'wake', '')
+  end
 end
 
 -- Which server this is, and which history its data has: another after a restart or a failover.

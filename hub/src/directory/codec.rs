@@ -1,0 +1,210 @@
+//! The binary form of a change, as a shared hub keeps it in its directory. The first byte says which form
+//! it is; what does not fit is an error. Never shows a token key.
+
+use crate::codec::{Malformed, Reader, Writer};
+use crate::directory::{AccountConfig, Billing, Change, OrganizationConfig, Status, TokenKey};
+use crate::key::{KeyHash, KeyScope};
+use crate::money::{Amount, Currency, Rate};
+use crate::state::request_codec::{read_account, read_wallet, write_account, write_wallet};
+
+/// First byte of a change's binary form.
+const VERSION: u8 = 1;
+
+/// Second byte. Values are part of the format; never reuse one.
+mod tag {
+    pub(super) const ORGANIZATION: u8 = 1;
+    pub(super) const ACCOUNT: u8 = 2;
+    pub(super) const ACCOUNT_GONE: u8 = 3;
+    pub(super) const WALLET: u8 = 4;
+    pub(super) const KEY: u8 = 5;
+    pub(super) const KEY_GONE: u8 = 6;
+    pub(super) const TOKEN_KEY: u8 = 7;
+}
+
+pub fn write_change(writer: &mut Writer<'_>, change: &Change) {
+    writer.byte(VERSION);
+    match change {
+        Change::Organization(config) => {
+            writer.byte(tag::ORGANIZATION);
+            write_organization(writer, config);
+        }
+        Change::Account(config) => {
+            writer.byte(tag::ACCOUNT);
+            write_account_config(writer, config);
+        }
+        Change::AccountGone { id, organization } => {
+            writer.byte(tag::ACCOUNT_GONE);
+            write_account(writer, *id);
+            write_account(writer, *organization);
+        }
+        Change::Wallet(config) => {
+            writer.byte(tag::WALLET);
+            write_wallet(writer, config);
+        }
+        Change::Key { hash, scope, organization } => {
+            writer.byte(tag::KEY);
+            writer.fixed(*hash.as_bytes());
+            write_scope(writer, *scope);
+            writer.optional(*organization, write_account);
+        }
+        Change::KeyGone { hash, organization } => {
+            writer.byte(tag::KEY_GONE);
+            writer.fixed(*hash.as_bytes());
+            writer.optional(*organization, write_account);
+        }
+        Change::TokenKey(TokenKey(key)) => {
+            writer.byte(tag::TOKEN_KEY);
+            writer.fixed(*key);
+        }
+    }
+}
+
+/// All of the bytes are one change.
+pub fn read_change(bytes: &[u8]) -> Result<Change, Malformed> {
+    let mut reader = Reader(bytes);
+    if reader.byte()? != VERSION {
+        return Err(Malformed("a change of another version"));
+    }
+    let change = read_body(&mut reader)?;
+    if reader.is_empty() { Ok(change) } else { Err(Malformed("more than a change")) }
+}
+
+fn read_body(reader: &mut Reader<'_>) -> Result<Change, Malformed> {
+    Ok(match reader.byte()? {
+        tag::ORGANIZATION => Change::Organization(read_organization(reader)?),
+        tag::ACCOUNT => Change::Account(read_account_config(reader)?),
+        tag::ACCOUNT_GONE => {
+            Change::AccountGone { id: read_account(reader)?, organization: read_account(reader)? }
+        }
+        tag::WALLET => Change::Wallet(read_wallet(reader)?),
+        tag::KEY => Change::Key {
+            hash: KeyHash::from_bytes(reader.fixed()?),
+            scope: read_scope(reader)?,
+            organization: reader.optional(read_account)?,
+        },
+        tag::KEY_GONE => Change::KeyGone {
+            hash: KeyHash::from_bytes(reader.fixed()?),
+            organization: reader.optional(read_account)?,
+        },
+        tag::TOKEN_KEY => Change::TokenKey(TokenKey(reader.fixed()?)),
+        _ => return Err(Malformed("an unknown change")),
+    })
+}
+
+fn write_organization(writer: &mut Writer<'_>, config: &OrganizationConfig) {
+    write_account(writer, config.id);
+    writer.unsigned(config.version);
+    write_status(writer, config.status);
+    writer.unsigned(config.total.into());
+    writer.fixed(config.currency.to_bytes());
+    writer.optional(config.default_rate, write_rate);
+}
+
+fn read_organization(reader: &mut Reader<'_>) -> Result<OrganizationConfig, Malformed> {
+    Ok(OrganizationConfig {
+        id: read_account(reader)?,
+        version: reader.unsigned()?,
+        status: read_status(reader)?,
+        total: reader.small()?,
+        currency: Currency::from_bytes(reader.fixed()?).ok_or(Malformed("a currency"))?,
+        default_rate: reader.optional(read_rate)?,
+    })
+}
+
+fn write_account_config(writer: &mut Writer<'_>, config: &AccountConfig) {
+    let small = |writer: &mut Writer<'_>, value: u32| writer.unsigned(value.into());
+    write_account(writer, config.id);
+    write_account(writer, config.organization);
+    writer.unsigned(config.version);
+    write_status(writer, config.status);
+    writer.unsigned(config.floor.into());
+    writer.optional(config.cap, small);
+    writer.optional(config.cps_limit, small);
+    writer.optional(config.region.as_deref(), |writer, region| writer.bytes(region.as_bytes()));
+    writer.byte(match config.billing {
+        Billing::Isolated => 0,
+        Billing::Consolidated => 1,
+    });
+    writer.optional(config.rate, write_rate);
+    writer.optional(config.lease_s, small);
+    writer.optional(config.duration_max_s, small);
+}
+
+fn read_account_config(reader: &mut Reader<'_>) -> Result<AccountConfig, Malformed> {
+    Ok(AccountConfig {
+        id: read_account(reader)?,
+        organization: read_account(reader)?,
+        version: reader.unsigned()?,
+        status: read_status(reader)?,
+        floor: reader.small()?,
+        cap: reader.optional(Reader::small)?,
+        cps_limit: reader.optional(Reader::small)?,
+        region: reader.optional(|reader| Ok(reader.text()?.into()))?,
+        billing: match reader.byte()? {
+            0 => Billing::Isolated,
+            1 => Billing::Consolidated,
+            _ => return Err(Malformed("a billing mode")),
+        },
+        rate: reader.optional(read_rate)?,
+        lease_s: reader.optional(Reader::small)?,
+        duration_max_s: reader.optional(Reader::small)?,
+    })
+}
+
+fn write_status(writer: &mut Writer<'_>, status: Status) {
+    writer.byte(match status {
+        Status::Active => 0,
+        Status::Suspended => 1,
+        Status::Deleting => 2,
+    });
+}
+
+fn read_status(reader: &mut Reader<'_>) -> Result<Status, Malformed> {
+    Ok(match reader.byte()? {
+        0 => Status::Active,
+        1 => Status::Suspended,
+        2 => Status::Deleting,
+        _ => return Err(Malformed("a status")),
+    })
+}
+
+fn write_rate(writer: &mut Writer<'_>, rate: Rate) {
+    writer.signed(rate.per_minute().micros());
+    writer.unsigned(rate.initial_s().into());
+    writer.unsigned(rate.increment_s().into());
+    writer.signed(rate.connect_fee().micros());
+    writer.signed(rate.minimum().micros());
+}
+
+fn read_rate(reader: &mut Reader<'_>) -> Result<Rate, Malformed> {
+    let amount = |reader: &mut Reader<'_>| reader.signed().map(Amount::from_micros);
+    let per_minute = amount(reader)?;
+    let (initial_s, increment_s) = (reader.small()?, reader.small()?);
+    let (connect_fee, minimum) = (amount(reader)?, amount(reader)?);
+    Rate::new(per_minute, initial_s, increment_s, connect_fee, minimum)
+        .map_err(|_| Malformed("a rate"))
+}
+
+fn write_scope(writer: &mut Writer<'_>, scope: KeyScope) {
+    let (tag, id) = match scope {
+        KeyScope::Operator => (0, None),
+        KeyScope::Organization(id) => (1, Some(id)),
+        KeyScope::Account(id) => (2, Some(id)),
+    };
+    writer.byte(tag);
+    if let Some(id) = id {
+        write_account(writer, id);
+    }
+}
+
+fn read_scope(reader: &mut Reader<'_>) -> Result<KeyScope, Malformed> {
+    Ok(match reader.byte()? {
+        0 => KeyScope::Operator,
+        1 => KeyScope::Organization(read_account(reader)?),
+        2 => KeyScope::Account(read_account(reader)?),
+        _ => return Err(Malformed("a scope")),
+    })
+}
+
+#[cfg(test)]
+mod tests;

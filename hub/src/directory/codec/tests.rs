@@ -1,0 +1,114 @@
+//! Every change reads back as it was written, and no other bytes are taken for one.
+
+use proptest::prelude::*;
+use ulid::Ulid;
+
+use super::*;
+use crate::directory::WalletConfig;
+use crate::id::{AccountId, AccountKind};
+
+fn account(kind: AccountKind, number: u128) -> AccountId {
+    AccountId::new(kind, Ulid(number))
+}
+
+fn changes() -> Vec<Change> {
+    let organization = account(AccountKind::Organization, 1);
+    let id = account(AccountKind::SubAccount, 2);
+    let (hash, currency) = (KeyHash::of(b"secret"), Currency::INR);
+    let amount = Amount::from_micros;
+    let rate = Rate::new(amount(1_200_000), 60, 6, amount(5), amount(7)).ok();
+    let full = || AccountConfig {
+        id,
+        organization,
+        version: u64::MAX,
+        status: Status::Suspended,
+        floor: 3,
+        cap: Some(u32::MAX),
+        cps_limit: Some(5),
+        region: Some("india".into()),
+        billing: Billing::Isolated,
+        rate,
+        lease_s: Some(14_400),
+        duration_max_s: Some(3_600),
+    };
+    let plain = AccountConfig {
+        status: Status::Deleting,
+        cap: None,
+        cps_limit: None,
+        region: None,
+        billing: Billing::Consolidated,
+        rate: None,
+        lease_s: None,
+        duration_max_s: None,
+        ..full()
+    };
+    let bought = OrganizationConfig {
+        id: organization,
+        version: 7,
+        status: Status::Active,
+        total: 100,
+        currency,
+        default_rate: rate,
+    };
+    let escrow = amount(-4);
+    let wallet =
+        WalletConfig { owner: id, organization, currency, escrow, sequence: 9, posted: amount(2) };
+    let key = |scope, organization| Change::Key { hash, scope, organization };
+    vec![
+        Change::Organization(OrganizationConfig { default_rate: None, ..bought.clone() }),
+        Change::Organization(bought),
+        Change::Account(full()),
+        Change::Account(plain),
+        Change::AccountGone { id, organization },
+        Change::Wallet(wallet),
+        key(KeyScope::Operator, None),
+        key(KeyScope::Organization(organization), Some(organization)),
+        key(KeyScope::Account(id.shadow()), Some(organization)),
+        Change::KeyGone { hash, organization: None },
+        Change::KeyGone { hash, organization: Some(organization) },
+        Change::TokenKey(TokenKey([7; 32])),
+    ]
+}
+
+fn written(change: &Change) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_change(&mut Writer(&mut bytes), change);
+    bytes
+}
+
+#[test]
+fn every_change_reads_back_as_it_was_written() {
+    for change in changes() {
+        assert_eq!(read_change(&written(&change)), Ok(change));
+    }
+}
+
+#[test]
+fn a_change_that_is_cut_off_or_has_more_or_is_of_another_version_is_refused() {
+    for change in changes() {
+        let mut bytes = written(&change);
+        for length in 0..bytes.len() {
+            assert!(read_change(&bytes[..length]).is_err(), "{change:?} cut to {length}");
+        }
+        bytes.push(0);
+        assert_eq!(read_change(&bytes), Err(Malformed("more than a change")));
+        bytes[0] = VERSION + 1;
+        assert_eq!(read_change(&bytes), Err(Malformed("a change of another version")));
+    }
+}
+
+#[test]
+fn the_token_key_is_never_shown() {
+    let change = Change::TokenKey(TokenKey([0xab; 32]));
+    assert_eq!(format!("{change:?}"), "TokenKey(TokenKey(hidden))");
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_reading_fail_otherwise_than_by_an_error(
+        tag in 0..9_u8, rest in any::<Vec<u8>>(),
+    ) {
+        let bytes = [&[VERSION, tag][..], &rest].concat();
+        let _read = read_change(&bytes);
+    }
+}
