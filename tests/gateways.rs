@@ -14,7 +14,7 @@ use gateway::link::Rhythm;
 use gateway::request::{Admit, Release};
 use http_body_util::BodyExt as _;
 use hub::clock;
-use hub::denial::Denial;
+use hub::denial::{Denial, Reason};
 use hub::id::AccountId;
 use hub::redis::connect::Options;
 use hub::redis::hub::RedisHub;
@@ -110,9 +110,24 @@ impl Gateway {
         self.engine.directory().account(self.organization).expect("it is published")
     }
 
+    /// Asked again while the hub does not answer, as stacks do.
     async fn admit(&self, call_id: &str) -> Result<Grant, Refusal> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.admit_once(call_id).await {
+                Err(Refusal::Denied(denial))
+                    if denial.reason() == Reason::HubUnavailable && Instant::now() < end =>
+                {
+                    sleep(Duration::from_millis(20)).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    async fn admit_once(&self, call_id: &str) -> Result<Grant, Refusal> {
         let Some(account) = self.engine.directory().account(self.organization) else {
-            return Err(hub::denial::Reason::UnknownAccount.into());
+            return Err(Reason::UnknownAccount.into());
         };
         let call = Admit { call_id, ..Admit::default() };
         self.engine.admit(&account, &call, clock::now_us()).await
@@ -121,8 +136,14 @@ impl Gateway {
     async fn release(&self, call_id: &str) {
         let call =
             Release { call_id, token: None, outcome: None, billable_s: Some(60), costs: None };
-        let released = self.engine.release(&self.account(), &call, clock::now_us()).await;
-        assert!(matches!(released, Ok(CallView::Ended(_))), "{call_id}: {released:?}");
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.engine.release(&self.account(), &call, clock::now_us()).await {
+                Ok(CallView::Ended(_)) => return,
+                answer => assert!(Instant::now() < end, "{call_id}: {answer:?}"),
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
     }
 }
 

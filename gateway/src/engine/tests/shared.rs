@@ -204,19 +204,26 @@ impl Gateway {
     }
 
     async fn admit(&self, call_id: &str) -> Result<Grant, Refusal> {
-        let call = Admit { call_id, ..Admit::default() };
-        self.engine.admit(&self.account(), &call, clock::now_us()).await
+        admit(&self.engine, call_id).await
     }
 
     async fn renew(&self, call_id: &str) -> Result<Grant, Refusal> {
         let call = Renew { call_id, token: None, requested_s: None };
-        self.engine.renew(&self.account(), &call, clock::now_us()).await
+        let account = self.account();
+        answered(|| self.engine.renew(&account, &call, clock::now_us())).await
     }
 
     async fn release(&self, call_id: &str, billable_s: u32) -> Result<CallView, Denial> {
         let billable_s = Some(billable_s);
         let call = Release { call_id, token: None, outcome: None, billable_s, costs: None };
-        self.engine.release(&self.account(), &call, clock::now_us()).await
+        let account = self.account();
+        let end = Instant::now() + BUSY_MAX;
+        loop {
+            match self.engine.release(&account, &call, clock::now_us()).await {
+                Err(denial) if is_busy(&denial) && Instant::now() < end => {}
+                answer => return answer,
+            }
+        }
     }
 
     /// Stops as a process does that is told to.
@@ -229,6 +236,33 @@ impl Gateway {
     fn kill(self) {
         self.exchanges.abort();
     }
+}
+
+/// How long a busy machine may keep requests from being answered in time.
+const BUSY_MAX: Duration = Duration::from_secs(3);
+
+async fn admit(engine: &Engine, call_id: &str) -> Result<Grant, Refusal> {
+    let call = Admit { call_id, ..Admit::default() };
+    let account = engine.directory().account(sub_account(0)).expect("published");
+    answered(|| engine.admit(&account, &call, clock::now_us())).await
+}
+
+/// Asks again while the hub does not answer, as stacks do.
+async fn answered<F: Future<Output = Result<Grant, Refusal>>>(
+    ask: impl Fn() -> F,
+) -> Result<Grant, Refusal> {
+    let end = Instant::now() + BUSY_MAX;
+    loop {
+        match ask().await {
+            Err(Refusal::Denied(denial)) if is_busy(&denial) && Instant::now() < end => {}
+            answer => return answer,
+        }
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn is_busy(denial: &Denial) -> bool {
+    denial.reason() == Reason::HubUnavailable
 }
 
 async fn within(limit: Duration, mut is_so: impl FnMut() -> bool) {

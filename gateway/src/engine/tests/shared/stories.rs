@@ -28,11 +28,9 @@ fn many_admits_at_once_are_admitted_up_to_the_limit_exactly() {
             let mut tasks = Vec::new();
             for call in 0..cap + 50 {
                 let gateway = if call % 2 == 0 { &one } else { &two };
-                let (engine, account) = (Arc::clone(&gateway.engine), gateway.account());
+                let engine = Arc::clone(&gateway.engine);
                 tasks.push(tokio::task::spawn_local(async move {
-                    let call_id = format!("c{call}");
-                    let call = Admit { call_id: &call_id, ..Admit::default() };
-                    engine.admit(&account, &call, clock::now_us()).await
+                    admit(&engine, &format!("c{call}")).await
                 }));
             }
             let (mut admitted, mut refused) = (0, 0);
