@@ -3,7 +3,7 @@
 
 use std::future::{Future, pending};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Request;
@@ -21,7 +21,7 @@ use hub::redis::hub::RedisHub;
 use support::redis::Redis;
 use tokio::runtime::Builder;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tower::ServiceExt as _;
 
 /// How long anything here may take.
@@ -32,7 +32,7 @@ const TOTAL: u32 = 60;
 struct Plane {
     organization: AccountId,
     key: String,
-    plane: ControlPlane,
+    control: ControlPlane,
     _directory: tempfile::TempDir,
 }
 
@@ -48,28 +48,29 @@ impl Plane {
             ..control_plane::Settings::new(format!("sqlite://{}", database.display()))
         };
         let opened = ControlPlane::open(settings, connect(redis)).await.expect("it opens");
-        let (plane, first) = opened;
+        let (control, first) = opened;
         let first = first.expect("a first start");
         let organization = first.organization_id;
-        for runs in [true, false] {
-            let plane = plane.clone();
+        for tends in [true, false] {
+            let plane = control.clone();
+            // Ends with the runtime.
             drop(spawn_local(async move {
-                if runs {
-                    plane.tend_hub(pending::<()>()).await
+                if tends {
+                    plane.tend_hub(pending::<()>()).await;
                 } else {
-                    plane.post_records(pending::<()>()).await
+                    plane.post_records(pending::<()>()).await;
                 }
             }));
         }
         let key = first.organization_key.expect("it is generated");
-        Self { organization, key, plane, _directory: directory }
+        Self { organization, key, control, _directory: directory }
     }
 
     /// Calls of the organization that the ledger has.
     async fn posted_calls(&self) -> u64 {
         let request = Request::get("/v1/usage").header("x-api-key", &self.key);
         let request = request.body(Body::empty()).expect("a request");
-        let answer = self.plane.router().oneshot(request).await.expect("an answer");
+        let answer = self.control.router().oneshot(request).await.expect("an answer");
         let body = answer.into_body().collect().await.expect("a body").to_bytes();
         let usage: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
         usage["calls"].as_u64().unwrap_or_else(|| unreachable!("{usage}"))
@@ -187,7 +188,7 @@ fn three_gateways_share_what_an_organization_bought_and_every_call_is_posted_onc
             sleep(Duration::from_millis(50)).await;
         }
         assert_eq!(plane.posted_calls().await, ended);
-        assert_eq!(plane.plane.verify_ledger().await.expect("readable"), []);
+        assert_eq!(plane.control.verify_ledger().await.expect("readable"), []);
     });
 }
 
