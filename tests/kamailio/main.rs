@@ -18,7 +18,7 @@ use crate::proxy::{Proxy, Settings};
 use crate::sipp::Sipp;
 
 /// Longer than anything asynchronous takes on a busy machine.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 fn installation() -> Installation {
     Installation::new(env!("CARGO_BIN_EXE_ringfence"))

@@ -144,7 +144,7 @@ fn a_stop_takes_at_most_the_drain_and_a_second_signal_ends_it_at_once() {
         running.ask_to_stop();
         running.ended()
     });
-    assert!(taken < Duration::from_secs(4), "{taken:?}");
+    assert!(taken < Duration::from_secs(20), "{taken:?}");
     assert!(!status.success());
 }
 

@@ -101,10 +101,10 @@ fn plain_http_is_closed_by_every_listener_and_silence_after_some_seconds() {
             ended(plain);
         }
     });
-    assert!(taken < Duration::from_secs(4), "{taken:?}");
+    assert!(taken < Duration::from_secs(10), "{taken:?}");
     running.gateway(ORGANIZATION_KEY).get("/v1/concurrency").expect(200);
     let (taken, _) = timed(|| silent.map(ended));
-    assert!(taken < Duration::from_secs(9), "{taken:?}");
+    assert!(taken < Duration::from_secs(20), "{taken:?}");
     assert_eq!(running.ops().get("/livez").status, 200);
     running.stop();
 }
