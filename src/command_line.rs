@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command};
 
+use crate::role::Role;
 use crate::settings::table::{Setting, settings, variable};
 
 /// What to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
-    Serve,
-    ConfigCheck,
+    Run(Role),
+    ConfigCheck(Role),
     ConfigSample,
 }
 
@@ -32,16 +33,22 @@ fn read(root: &ArgMatches) -> CommandLine {
     let (task, matches) = match root.subcommand() {
         Some(("config", config)) => match config.subcommand() {
             Some(("sample", sample)) => (Task::ConfigSample, sample),
-            Some((_, check)) => (Task::ConfigCheck, check),
-            None => (Task::ConfigCheck, config),
+            Some((_, check)) => (Task::ConfigCheck(role(check.get_one("role"))), check),
+            None => (Task::ConfigCheck(Role::Serve), config),
         },
-        Some((_, serve)) => (Task::Serve, serve),
-        None => (Task::Serve, root),
+        Some((name, run)) => (Task::Run(role(Some(&name.to_owned()))), run),
+        None => (Task::Run(Role::Serve), root),
     };
     let text = |name: &str| matches.get_one::<String>(name).cloned();
     let flags =
         flag_names().into_iter().filter_map(|name| Some((name.clone(), text(&name)?))).collect();
     CommandLine { task, flags, config: text("config").map(PathBuf::from) }
+}
+
+/// The role of that name; `serve` when none is given.
+fn role(name: Option<&String>) -> Role {
+    let named = |role: &Role| name.is_some_and(|name| name == role.name());
+    Role::ALL.into_iter().find(named).unwrap_or(Role::Serve)
 }
 
 /// Secrets have no flag, since every user of the machine can read command lines; their files have.
@@ -59,21 +66,24 @@ fn command() -> Command {
         .value_name("FILE")
         .global(true)
         .help("a TOML file of settings [RINGFENCE_CONFIG]");
+    let role = Arg::new("role")
+        .value_name("COMMAND")
+        .value_parser(Role::ALL.map(Role::name))
+        .default_value(Role::Serve.name())
+        .help("the command whose settings are checked");
+    let check = Command::new("check")
+        .about("Print what is in force, or everything that is wrong (status 2); starts nothing")
+        .arg(role);
     Command::new("ringfence")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Decides, before a call starts, whether it may: slots and prepaid money per tenant")
         .after_help("Without a subcommand: serve. Settings: flag, then environment, then file.")
-        .subcommand(
-            Command::new("serve")
-                .about("Run gateway, control plane and an embedded hub in this process [default]"),
-        )
+        .subcommands(Role::ALL.map(|role| Command::new(role.name()).about(role.about())))
         .subcommand(
             Command::new("config")
                 .about("Check or print settings")
                 .subcommand_required(true)
-                .subcommand(Command::new("check").about(
-                    "Print what is in force, or everything that is wrong (status 2); starts nothing",
-                ))
+                .subcommand(check)
                 .subcommand(Command::new("sample").about("Print a commented file of settings")),
         )
         .arg(config)
@@ -131,12 +141,22 @@ mod tests {
             &["ringfence", "--data-dir=d", "serve"],
         ] {
             let line = parsed(arguments);
-            assert_eq!(line.task, Task::Serve);
+            assert_eq!(line.task, Task::Run(Role::Serve));
             assert_eq!(line.flags, [("data_dir".to_owned(), "d".to_owned())], "{arguments:?}");
         }
         let check = parsed(&["ringfence", "config", "check", "--file", "f.toml"]);
-        assert_eq!(check.task, Task::ConfigCheck);
+        assert_eq!(check.task, Task::ConfigCheck(Role::Serve));
         assert_eq!(check.config, Some(PathBuf::from("f.toml")));
+    }
+
+    #[test]
+    fn every_role_is_a_subcommand_and_can_be_checked() {
+        for role in Role::ALL {
+            assert_eq!(parsed(&["ringfence", role.name()]).task, Task::Run(role));
+            let check = parsed(&["ringfence", "config", "check", role.name()]);
+            assert_eq!(check.task, Task::ConfigCheck(role));
+        }
+        assert!(command().try_get_matches_from(["ringfence", "config", "check", "hub"]).is_err());
     }
 
     #[test]

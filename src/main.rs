@@ -5,6 +5,7 @@ mod environment;
 mod listener;
 mod log;
 mod operations;
+mod role;
 mod serve;
 mod settings;
 mod task;
@@ -25,16 +26,17 @@ const STATUS_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let line = command_line::parse();
-    if line.task == Task::ConfigSample {
-        return say(&settings::sample());
-    }
+    let role = match line.task {
+        Task::Run(role) | Task::ConfigCheck(role) => role,
+        Task::ConfigSample => return say(&settings::sample()),
+    };
     let mut problems = Vec::new();
     let variables = environment::variables();
     let sources = Sources::merge(line.flags, line.config, variables, &mut problems);
-    match (Settings::read(&sources, problems, hub::clock::now_us()), line.task) {
+    match (Settings::read(role, &sources, problems, hub::clock::now_us()), line.task) {
         (Err(problems), _) => refuse(&problems),
-        (Ok(settings), Task::ConfigCheck) => say(&settings::report(&settings)),
-        (Ok(settings), _) => serve::run(&settings),
+        (Ok(settings), Task::ConfigCheck(_)) => say(&settings::report(&settings)),
+        (Ok(settings), _) => serve::run(role, &settings),
     }
 }
 

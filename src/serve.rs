@@ -1,33 +1,39 @@
-//! `ringfence serve`: gateway, control plane and an embedded hub in one process. Starts the parts in
-//! order, watches over them, stops them in order. Decides nothing about calls.
+//! `ringfence serve`, `gateway` and `control-plane`: starts the parts of a role in order, watches over
+//! them, stops them in order. Decides nothing about calls.
 
+mod administration;
 mod announcement;
+mod data_plane;
+mod embedded;
 mod files;
-mod parts;
+mod part;
+mod shared_hub;
 mod signals;
 
 use std::io::Write;
 use std::net::TcpListener;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use control_plane::ControlPlane;
-use gateway::http::{Server, Tls};
+use gateway::http::Tls;
+use hub::embedded::EmbeddedHub;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::Signal;
 use tokio::sync::watch;
-use tokio::time::timeout;
 
 use crate::listener;
-use crate::operations::metrics::{Accounts, Metrics};
+use crate::operations::metrics::Metrics;
 use crate::operations::readiness::{Phase, Readiness};
-use crate::operations::{self, Operations, series};
+use crate::operations::{self, Operations};
+use crate::role::Role;
 use crate::settings::Settings;
 use crate::task::Tasks;
 use crate::tls::{self, Identities, Identity};
+use administration::Administration;
 use announcement::{Addresses, FirstStart, Listener};
-use parts::Parts;
+use data_plane::DataPlane;
+use part::Part;
 use signals::Signals;
 
 /// Threads of everything that is not an admission; those run on threads of the gateway.
@@ -35,21 +41,23 @@ const THREADS: usize = 2;
 /// Time for what blocks (a query, a file) after everything was stopped.
 const BLOCKING_MAX: Duration = Duration::from_secs(2);
 const UPKEEP_EVERY: Duration = Duration::from_secs(5);
-/// How long a stop goes on posting call records; what is left is posted after the next start.
-const POSTING_MAX: Duration = Duration::from_secs(10);
 
 /// Why the process ends with a failure.
 type Failure = String;
 
-/// The gateway's HTTP side, until it is drained.
-type SharedServer = Arc<Mutex<Option<Server>>>;
+/// What a process of some role has open.
+struct Halves {
+    embedded: Option<Arc<EmbeddedHub>>,
+    data_plane: Option<DataPlane>,
+    administration: Option<Administration>,
+}
 
 /// Runs until it is told to stop.
-pub fn run(settings: &Settings) -> ExitCode {
+pub fn run(role: Role, settings: &Settings) -> ExitCode {
     crate::log::start(settings.log_format, settings.log_level);
     files::raise_limit(settings.connections_max);
     let outcome = runtime().and_then(|runtime| {
-        let outcome = runtime.block_on(serve(settings));
+        let outcome = runtime.block_on(serve(role, settings));
         match outcome {
             Ok(()) => runtime.shutdown_timeout(BLOCKING_MAX),
             Err(_) => runtime.shutdown_background(),
@@ -74,7 +82,7 @@ fn runtime() -> Result<Runtime, Failure> {
         .map_err(|error| format!("no threads: {error}"))
 }
 
-async fn serve(settings: &Settings) -> Result<(), Failure> {
+async fn serve(role: Role, settings: &Settings) -> Result<(), Failure> {
     let mut signals = Signals::catch().map_err(|error| format!("no signals: {error}"))?;
     let operations = Operations {
         readiness: Arc::new(Readiness::starting()),
@@ -88,52 +96,44 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     let hang_up = Signals::hang_up().map_err(|error| format!("no signals: {error}"))?;
     let mut watching = Part::new(|tasks, stop| {
         watch_certificates(tasks, identities.clone(), hang_up, stop.clone());
-        serve_operations(
-            tasks,
-            &operations,
-            (listener, tls(identities.ops.as_deref())),
-            stop,
-            drain,
-        );
+        let listener = (listener, tls(identities.ops.as_deref()));
+        serve_operations(tasks, &operations, listener, stop, drain);
     });
-    let listener = listener::bind("control_plane_listen", settings.control_plane_listen)?;
-    let control_plane = address(&listener)?;
+    let control_plane = role.has_control_plane().then(|| administration::bind(settings));
+    let control_plane = control_plane.transpose()?;
 
-    let parts = tokio::select! {
-        opened = parts::open(settings, tls(identities.gateway.as_deref())) => opened?,
+    let halves = tokio::select! {
+        opened = open(role, settings, tls(identities.gateway.as_deref())) => opened?,
         signal = signals.next() => return Err(format!("{signal} before the start was complete")),
-        failure = watching.tasks.first_end() => return Err(failure),
+        failure = watching.first_end() => return Err(failure),
     };
-    let Parts { hub, engine, control_plane: plane, expiry, server, first_start } = parts;
+    let Halves { embedded, mut data_plane, mut administration } = halves;
     let addresses = Addresses {
-        gateway: reached(server.address(), identities.gateway.as_deref()),
-        control_plane: reached(control_plane, identities.control_plane.as_deref()),
+        gateway: data_plane.as_ref().map(|half| reached(half.address, identities.gateway.as_deref())),
+        control_plane: control_plane
+            .as_ref()
+            .map(|(_, address)| reached(*address, identities.control_plane.as_deref())),
         ops: reached(ops, identities.ops.as_deref()),
     };
-    let server: SharedServer = Arc::new(Mutex::new(Some(server)));
-    let mut serving = Part::new(|tasks, stop| {
-        let tls = tls(identities.control_plane.as_deref());
-        let serve = listener::serve(listener, tls, plane.router(), stop, drain);
-        tasks.spawn("control plane", async { serve.await.map_err(|error| error.to_string()) });
-    });
-    let mut posting = Part::new(|tasks, stop| post_records(tasks, plane.clone(), stop));
-    observe(&operations, &engine, &server);
+    if let (Some(half), Some((listener, _))) = (&mut administration, control_plane) {
+        half.serve((listener, tls(identities.control_plane.as_deref())), drain);
+    }
+    if let Some(half) = &data_plane {
+        half.observe(&operations);
+    }
     operations.readiness.enter(Phase::Serving);
+    let first_start = administration.as_mut().and_then(|half| half.first_start.take());
     announce(settings, &addresses, first_start);
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "serving");
+    tracing::info!(role = role.name(), version = env!("CARGO_PKG_VERSION"), "serving");
 
-    let outcome = watch_over(&mut signals, [&mut watching, &mut serving, &mut posting]).await;
+    let outcome =
+        watch_over(&mut signals, &mut watching, &mut data_plane, &mut administration).await;
     operations.readiness.enter(Phase::Draining);
     let stopped = async {
-        tokio::join!(drain_gateway(&server, drain), serving.stop());
-        if timeout(POSTING_MAX, posting.stop()).await.is_err() {
-            tracing::warn!(records = hub.backlog(), "call records are left for the next start");
-        }
-        drop(expiry);
-        let flushed = engine.flush().and(hub.durable().await);
-        plane.close().await;
+        let halves = Halves { embedded, data_plane, administration };
+        let flushed = halves.stop(drain).await;
         watching.stop().await;
-        flushed.map_err(|error| error.to_string())
+        flushed
     };
     tokio::select! {
         flushed = stopped => outcome.and(flushed),
@@ -141,39 +141,82 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
     }
 }
 
+/// Opens what the role has.
+async fn open(role: Role, settings: &Settings, tls: Option<Tls>) -> Result<Halves, Failure> {
+    let none = Halves { embedded: None, data_plane: None, administration: None };
+    Ok(match role {
+        Role::Serve => {
+            let embedded::Halves { hub, data_plane, administration } =
+                embedded::open(settings, tls).await?;
+            Halves {
+                embedded: Some(hub),
+                data_plane: Some(data_plane),
+                administration: Some(administration),
+            }
+        }
+        Role::Gateway => {
+            Halves { data_plane: Some(DataPlane::join(settings, tls).await?), ..none }
+        }
+        Role::ControlPlane => {
+            Halves { administration: Some(Administration::join(settings).await?), ..none }
+        }
+    })
+}
+
+impl Halves {
+    /// Requests in flight first, then what they left to be recorded and posted.
+    async fn stop(self, drain: Duration) -> Result<(), Failure> {
+        let Self { embedded, mut data_plane, mut administration } = self;
+        let drained = async {
+            if let Some(half) = &data_plane {
+                half.drain(drain).await;
+            }
+        };
+        let closed = async {
+            if let Some(half) = &mut administration {
+                half.serving.stop().await;
+            }
+        };
+        tokio::join!(drained, closed);
+        if let Some(half) = &mut administration {
+            half.stop_tasks().await;
+        }
+        let mut outcome = Ok(());
+        if let Some(half) = &mut data_plane {
+            outcome = half.leave().await;
+        }
+        if let Some(hub) = embedded {
+            outcome = outcome.and(hub.durable().await.map_err(|error| error.to_string()));
+        }
+        if let Some(half) = administration {
+            half.close().await;
+        }
+        outcome
+    }
+}
+
 /// Runs until a signal asks for the end, or a part fails that should have gone on.
-async fn watch_over(signals: &mut Signals, parts: [&mut Part; 3]) -> Result<(), Failure> {
-    let [watching, serving, posting] = parts;
+async fn watch_over(
+    signals: &mut Signals,
+    watching: &mut Part,
+    data_plane: &mut Option<DataPlane>,
+    administration: &mut Option<Administration>,
+) -> Result<(), Failure> {
+    let (mut no_link, mut no_serving, mut no_tasks) = (Part::none(), Part::none(), Part::none());
+    let link = data_plane.as_mut().map_or(&mut no_link, |half| &mut half.link);
+    let (serving, tasks) = match administration {
+        Some(half) => (&mut half.serving, &mut half.tasks),
+        None => (&mut no_serving, &mut no_tasks),
+    };
     tokio::select! {
         signal = signals.next() => {
             tracing::info!(signal, "stopping");
             Ok(())
         }
-        failure = watching.tasks.first_end() => Err(failure),
-        failure = serving.tasks.first_end() => Err(failure),
-        failure = posting.tasks.first_end() => Err(failure),
-    }
-}
-
-/// Tasks that are stopped together.
-struct Part {
-    tasks: Tasks,
-    stop: watch::Sender<bool>,
-}
-
-impl Part {
-    fn new(start: impl FnOnce(&mut Tasks, watch::Receiver<bool>)) -> Self {
-        let (stop, stopped) = watch::channel(false);
-        let mut tasks = Tasks::default();
-        start(&mut tasks, stopped);
-        Self { tasks, stop }
-    }
-
-    async fn stop(&mut self) {
-        self.stop.send_replace(true);
-        for failure in self.tasks.all_ended().await {
-            tracing::error!("{failure}");
-        }
+        failure = watching.first_end() => Err(failure),
+        failure = link.first_end() => Err(failure),
+        failure = serving.first_end() => Err(failure),
+        failure = tasks.first_end() => Err(failure),
     }
 }
 
@@ -225,50 +268,24 @@ fn serve_operations(
     });
 }
 
-fn post_records(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receiver<bool>) {
-    tasks.spawn("posting of call records", async move {
-        plane.post_records(async { listener::told(&mut stop).await }).await;
-        Ok(())
-    });
-}
-
-/// Lets probes and scrapes see the engine and the HTTP side.
-fn observe(operations: &Operations, engine: &Arc<gateway::engine::Engine>, server: &SharedServer) {
-    let watched = Arc::clone(engine);
-    operations.readiness.watch_hub(move || !watched.hub_is_up());
-    let (engine, server) = (Arc::clone(engine), Arc::clone(server));
-    operations.metrics.add_at_scrape(move |accounts, text| {
-        series::write_engine(&engine, text);
-        if let Some(server) = &*server.lock().expect("no holder of it panics") {
-            series::write_http(&server.tally(), server.connections(), text);
-        }
-        engine.write_account_series(accounts == Accounts::All, text);
-    });
-}
-
-/// Requests in flight get their answers; live calls are not waited for.
-async fn drain_gateway(server: &SharedServer, grace: Duration) {
-    let server = server.lock().expect("no holder of it panics").take();
-    if let Some(server) = server {
-        server.drain(grace).await;
-    }
-}
-
 fn announce(
     settings: &Settings,
     addresses: &Addresses,
     first_start: Option<control_plane::FirstStart>,
 ) {
     let mut text = announcement::listeners(addresses);
-    if let Some(first) = first_start {
+    if let (Some(first), Some(control_plane)) = (first_start, &addresses.control_plane) {
         let billed = settings.default_rate.is_some();
+        let expected = || Listener { address: settings.gateway_listen, trust: None };
         let first = FirstStart {
             operator_key: first.operator_key,
             organization_key: first.organization_key,
             organization: first.organization_id.to_string(),
+            gateway: addresses.gateway.clone().unwrap_or_else(expected),
+            control_plane: control_plane.clone(),
             billed_in: billed.then(|| settings.currency.to_string()),
         };
-        text.push_str(&announcement::first_start(addresses, &first));
+        text.push_str(&announcement::first_start(&first));
     }
     // At once: it may be a pipe that a script reads. A closed one is no reason not to serve.
     let mut out = std::io::stdout().lock();

@@ -14,13 +14,15 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use hub::money::{Currency, Rate};
+use hub::redis::connect::{Login, Setting as HubServers};
 
 use crate::log::{Format, Level};
+use crate::role::Role;
 use crate::tls::pair::{self, Part};
 
 pub use problem::Problem;
 use reader::{InForce, Reader};
-pub use reader::{Secret, TlsFiles};
+pub use reader::{DatabaseUrl, Secret, TlsFiles};
 pub use report::report;
 pub use sample::sample;
 use source::Sources;
@@ -32,6 +34,13 @@ pub struct Settings {
     pub gateway_listen: SocketAddr,
     pub control_plane_listen: SocketAddr,
     pub ops_listen: SocketAddr,
+    /// Of every role but `serve`.
+    pub hub: Option<HubServers>,
+    pub hub_sentinel_login: Login,
+    pub hub_authorities: Option<PathBuf>,
+    pub hub_replicas: u32,
+    pub database_url: Option<DatabaseUrl>,
+    /// Of listeners that the role has; so the others.
     pub gateway_tls: Option<TlsFiles>,
     pub control_plane_tls: Option<TlsFiles>,
     pub ops_tls: Option<TlsFiles>,
@@ -60,9 +69,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads and checks everything, as of `now_us`; all problems of `problems` and of the values, or
-    /// the settings.
+    /// Reads and checks everything for a process of this role, as of `now_us`; all problems of
+    /// `problems` and of the values, or the settings.
     pub fn read(
+        role: Role,
         sources: &Sources,
         mut problems: Vec<Problem>,
         now_us: i64,
@@ -76,11 +86,20 @@ impl Settings {
             gateway_listen: reader.address("gateway_listen"),
             control_plane_listen: reader.address("control_plane_listen"),
             ops_listen: reader.address("ops_listen"),
-            gateway_tls: reader.tls("gateway_tls_cert", "gateway_tls_key"),
-            control_plane_tls: reader.tls("control_plane_tls_cert", "control_plane_tls_key"),
+            hub: reader.parsed("hub_url"),
+            hub_sentinel_login: reader.parsed("hub_sentinel_login").unwrap_or_default(),
+            hub_authorities: reader.pem_file("hub_authorities"),
+            hub_replicas: reader.number("hub_replicas"),
+            database_url: reader.parsed("database_url"),
+            gateway_tls: reader
+                .tls("gateway_tls_cert", "gateway_tls_key")
+                .filter(|_| role.has_gateway()),
+            control_plane_tls: reader
+                .tls("control_plane_tls_cert", "control_plane_tls_key")
+                .filter(|_| role.has_control_plane()),
             ops_tls: reader.tls("ops_tls_cert", "ops_tls_key"),
-            operator_key: reader.secret("operator_key"),
-            organization_key: reader.secret("organization_key"),
+            operator_key: reader.key("operator_key"),
+            organization_key: reader.key("organization_key"),
             concurrency_total: reader.number("concurrency_total"),
             currency: reader.currency("currency"),
             default_rate: reader.rate("default_rate"),
@@ -103,7 +122,7 @@ impl Settings {
         };
         settings.in_force = reader.finish();
         if problems.is_empty() {
-            settings.check_together(&mut problems);
+            settings.check_together(role, &mut problems);
         }
         settings.check_certificates(now_us, &mut problems);
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
@@ -138,8 +157,20 @@ impl Settings {
     }
 
     /// What no value alone can get wrong.
-    fn check_together(&self, problems: &mut Vec<Problem>) {
+    fn check_together(&self, role: Role, problems: &mut Vec<Problem>) {
         let mut refuse = |text: String| problems.push(Problem::new(text));
+        match (&self.hub, role.shares_hub()) {
+            (None, true) => refuse(format!(
+                "hub_url is unset: ringfence {} needs the servers that its installation shares",
+                role.name()
+            )),
+            (Some(_), false) => refuse(
+                "hub_url is set, and ringfence serve has a hub of its own: start ringfence gateway \
+                 and ringfence control-plane, or unset it"
+                    .to_owned(),
+            ),
+            _ => {}
+        }
         let (lease_s, renew_s) = (self.call_lease_s, self.renew_every_s);
         if lease_s < 2 * renew_s {
             refuse(format!(
@@ -158,10 +189,12 @@ impl Settings {
             refuse(format!("serve_regions names {region:?}: expected one of regions ({regions})"));
         }
         let listeners = [
-            ("gateway_listen", self.gateway_listen),
-            ("control_plane_listen", self.control_plane_listen),
-            ("ops_listen", self.ops_listen),
+            ("gateway_listen", self.gateway_listen, role.has_gateway()),
+            ("control_plane_listen", self.control_plane_listen, role.has_control_plane()),
+            ("ops_listen", self.ops_listen, true),
         ];
+        let own = listeners.into_iter().filter(|(_, _, own)| *own);
+        let listeners: Vec<_> = own.map(|(name, address, _)| (name, address)).collect();
         for (index, (name, address)) in listeners.iter().enumerate() {
             let same = |(_, other): &&(&str, SocketAddr)| other == address && address.port() != 0;
             if let Some((other, _)) = listeners[..index].iter().find(same) {
@@ -184,6 +217,10 @@ mod tests {
     use super::*;
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
+        read_for(Role::Serve, variables)
+    }
+
+    fn read_for(role: Role, variables: &[(&str, &str)]) -> Result<Settings, Vec<String>> {
         let variables = variables
             .iter()
             .map(|(name, value)| Variable {
@@ -193,7 +230,7 @@ mod tests {
             .collect();
         let mut problems = Vec::new();
         let sources = Sources::merge(Vec::new(), None, variables, &mut problems);
-        Settings::read(&sources, problems, 0)
+        Settings::read(role, &sources, problems, 0)
             .map_err(|problems| problems.iter().map(ToString::to_string).collect())
     }
 
@@ -262,5 +299,45 @@ mod tests {
         ] {
             assert_eq!(read(&together).expect_err("contradiction").len(), 1, "{together:?}");
         }
+    }
+
+    #[test]
+    fn processes_that_are_several_need_the_hub_that_they_share_and_serve_has_its_own() {
+        let shared = [("HUB_URL", "redis://hub:6379")];
+        for role in [Role::Gateway, Role::ControlPlane] {
+            assert!(read_for(role, &shared).expect("valid").hub.is_some());
+            let problems = read_for(role, &[]).expect_err("no hub");
+            assert!(problems[0].contains("hub_url is unset") && problems.len() == 1);
+        }
+        let problems = read(&shared).expect_err("two hubs");
+        assert!(problems[0].contains("ringfence gateway"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_wrong_url_or_login_is_named_without_showing_it() {
+        let problems = read_for(
+            Role::ControlPlane,
+            &[
+                ("HUB_URL", "redis://user:pa@ss@hub:port"),
+                ("HUB_SENTINEL_LOGIN", "pa-ss"),
+                ("DATABASE_URL", "mysql://user:pa-ss@database"),
+            ],
+        )
+        .expect_err("three problems");
+        assert_eq!(problems.len(), 3, "{problems:#?}");
+        let all = problems.join("\n");
+        assert!(all.contains("environment RINGFENCE_HUB_URL") && all.contains("the port is not"));
+        assert!(!all.contains("pa-ss") && !all.contains("pa@ss"), "{all}");
+    }
+
+    #[test]
+    fn a_process_reads_the_certificates_of_its_own_listeners_only() {
+        let others = [
+            ("HUB_URL", "redis://hub"),
+            ("GATEWAY_TLS_CERT", "/nowhere/tls.pem"),
+            ("GATEWAY_TLS_KEY", "/nowhere/key.pem"),
+        ];
+        assert!(read_for(Role::ControlPlane, &others).is_ok());
+        assert!(read_for(Role::Gateway, &others).is_err());
     }
 }

@@ -365,6 +365,18 @@ impl Engine {
         }
     }
 
+    /// Why no call at all is admitted now, if none is.
+    pub fn obstacle(&self) -> Option<&'static str> {
+        match &self.hub {
+            Hub::Embedded { .. } if self.hub_is_up() => None,
+            Hub::Embedded { .. } => Some("the hub cannot record calls (is the disk full?)"),
+            Hub::Shared(sharing) if sharing.is_cut_off() => {
+                Some("the hub has not answered for too long")
+            }
+            Hub::Shared(_) => None,
+        }
+    }
+
     /// The hub in this process, if that is where calls are recorded.
     pub fn embedded(&self) -> Option<&EmbeddedHub> {
         match &self.hub {

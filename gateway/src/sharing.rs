@@ -135,6 +135,12 @@ impl Sharing {
         clock::boot_us() <= self.shard(shard).fence_us.load(Ordering::Acquire)
     }
 
+    /// Whether no shard that has an organization may admit.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        let mut joined = self.shards().filter(|(_, shard)| shard.state.lock().is_joined).peekable();
+        joined.peek().is_some() && joined.all(|(number, _)| !self.may_admit(number))
+    }
+
     /// The latest deadline that a stack may be told.
     pub(crate) fn deadline_max(&self, shard: u8) -> EpochSeconds {
         second_of(self.shard(shard).deadline_max_us.load(Ordering::Acquire))

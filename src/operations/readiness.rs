@@ -12,17 +12,17 @@ pub enum Phase {
     Draining = 2,
 }
 
-type HubFull = Box<dyn Fn() -> bool + Send + Sync>;
+type Obstacle = Box<dyn Fn() -> Option<&'static str> + Send + Sync>;
 
 /// Asked by every probe.
 pub struct Readiness {
     phase: AtomicU8,
-    hub_full: OnceLock<HubFull>,
+    obstacle: OnceLock<Obstacle>,
 }
 
 impl Readiness {
     pub fn starting() -> Self {
-        Self { phase: AtomicU8::new(Phase::Starting as u8), hub_full: OnceLock::new() }
+        Self { phase: AtomicU8::new(Phase::Starting as u8), obstacle: OnceLock::new() }
     }
 
     /// The phase only moves on.
@@ -31,10 +31,10 @@ impl Readiness {
         self.phase.fetch_max(phase as u8, Ordering::Relaxed);
     }
 
-    /// How to learn that the hub records nothing more, for example on a full disk.
-    pub fn watch_hub(&self, full: impl Fn() -> bool + Send + Sync + 'static) {
+    /// How to learn why the gateway admits nothing, for example because of a full disk.
+    pub fn watch_hub(&self, obstacle: impl Fn() -> Option<&'static str> + Send + Sync + 'static) {
         // Set once, at start; a second hub does not exist.
-        let _first = self.hub_full.set(Box::new(full));
+        let _first = self.obstacle.set(Box::new(obstacle));
     }
 
     /// Why not; nothing when ready.
@@ -45,9 +45,7 @@ impl Readiness {
             phase if phase == Phase::Draining as u8 => reasons.push("draining"),
             _ => {}
         }
-        if self.hub_full.get().is_some_and(|full| full()) {
-            reasons.push("the hub cannot record calls (is the disk full?)");
-        }
+        reasons.extend(self.obstacle.get().and_then(|obstacle| obstacle()));
         reasons
     }
 }
@@ -62,7 +60,7 @@ mod tests {
         assert_eq!(readiness.reasons(), ["starting"]);
         readiness.enter(Phase::Serving);
         assert!(readiness.reasons().is_empty());
-        readiness.watch_hub(|| true);
+        readiness.watch_hub(|| Some("the disk is full"));
         assert_eq!(readiness.reasons().len(), 1);
         readiness.enter(Phase::Draining);
         readiness.enter(Phase::Serving);

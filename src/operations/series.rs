@@ -47,13 +47,13 @@ fn write_slots(engine: &Engine, text: &mut String) {
         quarantined += u64::from(waiting);
     });
     let name = "ringfence_slots";
-    let help = "Slots by state: used by a live call, leased and idle, or waiting for the journal.";
+    let help = "Slots by state: used by a live call, leased and idle, or waiting for the hub's record.";
     family(text, name, "gauge", help);
     for (state, count) in [("used", used), ("idle", idle), ("quarantined", quarantined)] {
         sample(text, name, format_args!("state=\"{state}\""), count);
     }
     let name = "ringfence_unflushed_calls";
-    family(text, name, "gauge", "Ended calls whose end is not in the journal yet.");
+    family(text, name, "gauge", "Ended calls whose end the hub has not recorded yet.");
     sample(text, name, format_args!(""), quarantined);
 }
 
@@ -80,7 +80,7 @@ fn write_holds(engine: &Engine, text: &mut String) {
 fn write_hub(engine: &Engine, text: &mut String) {
     let up = u8::from(engine.hub_is_up());
     for (name, help, value) in [
-        ("ringfence_hub_up", "Whether the hub records new calls.", up),
+        ("ringfence_hub_up", "Whether the hub can be reached and records calls.", up),
         // One holder leases from itself: nothing can be adopted beyond a limit.
         ("ringfence_overshoot", "Calls admitted beyond a limit after a double fault.", 0),
     ] {
@@ -88,10 +88,27 @@ fn write_hub(engine: &Engine, text: &mut String) {
         sample(text, name, format_args!(""), value);
     }
     let name = "ringfence_hub_sync_duration_seconds";
-    histogram(text, name, "Time of one flush to the hub's journal.", &engine.syncs().now());
+    histogram(text, name, "Time of one flush to the hub's journal, or of one exchange with a shared hub.", &engine.syncs().now());
+    write_regimes(engine, text);
+}
+
+fn write_regimes(engine: &Engine, text: &mut String) {
     let name = "ringfence_hub_regime";
-    family(text, name, "gauge", "How slots are leased: 1 for the regime in force.");
-    sample(text, name, format_args!("regime=\"embedded\""), 1);
+    let help = "Accounts with slots here, by how those are leased; 1 where the hub is embedded.";
+    family(text, name, "gauge", help);
+    if engine.embedded().is_some() {
+        return sample(text, name, format_args!("regime=\"embedded\""), 1);
+    }
+    let (mut fast, mut exact) = (0_u64, 0_u64);
+    engine.directory().visit_accounts(|account| {
+        if account.unflushed_max.load(Ordering::Relaxed) > 0 {
+            fast += 1;
+        } else if account.slots.now().lease > 0 {
+            exact += 1;
+        }
+    });
+    sample(text, name, format_args!("regime=\"fast\""), fast);
+    sample(text, name, format_args!("regime=\"exact\""), exact);
 }
 
 /// Everything that the HTTP side counts.

@@ -16,11 +16,11 @@ pub struct Listener {
     pub trust: Option<Trust>,
 }
 
-/// All of them.
+/// Those that the role has.
 #[derive(Clone, Debug)]
 pub struct Addresses {
-    pub gateway: Listener,
-    pub control_plane: Listener,
+    pub gateway: Option<Listener>,
+    pub control_plane: Option<Listener>,
     pub ops: Listener,
 }
 
@@ -31,6 +31,9 @@ pub struct FirstStart {
     /// Generated; `None` when the operator set it.
     pub organization_key: Option<String>,
     pub organization: String,
+    /// This process's, or where one of the installation is expected.
+    pub gateway: Listener,
+    pub control_plane: Listener,
     /// Calls cost money unless an account says otherwise, and there is none yet.
     pub billed_in: Option<String>,
 }
@@ -39,7 +42,13 @@ pub struct FirstStart {
 pub fn listeners(addresses: &Addresses) -> String {
     let Addresses { gateway, control_plane, ops } = addresses;
     let mut text = String::new();
-    for (name, listener) in [("gateway", gateway), ("control-plane", control_plane), ("ops", ops)] {
+    let all = [
+        ("gateway", gateway.as_ref()),
+        ("control-plane", control_plane.as_ref()),
+        ("ops", Some(ops)),
+    ];
+    for (name, listener) in all {
+        let Some(listener) = listener else { continue };
         let (scheme, address) = (listener.scheme(), listener.address);
         writeln!(text, "{name:<14} {scheme}://{address}").expect("writing to a string");
     }
@@ -47,7 +56,7 @@ pub fn listeners(addresses: &Addresses) -> String {
 }
 
 /// The lines of the first start.
-pub fn first_start(addresses: &Addresses, first: &FirstStart) -> String {
+pub fn first_start(first: &FirstStart) -> String {
     let mut text = format!("\nFirst start. Organization {}\n", first.organization);
     if first.operator_key.is_some() || first.organization_key.is_some() {
         text.push_str("These keys are shown this once; keep them:\n");
@@ -64,11 +73,11 @@ pub fn first_start(addresses: &Addresses, first: &FirstStart) -> String {
         let path = format!("/v1/organizations/{}/wallet/recharge", first.organization);
         let body = format!(r#"{{"amount":100,"currency":"{currency}"}}"#);
         text.push_str("\nCalls are billed; put money into the organization's wallet:\n");
-        text.push_str(&addresses.control_plane.curl(&path, key, &body));
+        text.push_str(&first.control_plane.curl(&path, key, &body));
     }
     let key = first.organization_key.as_deref().unwrap_or("$RINGFENCE_ORGANIZATION_KEY");
     text.push_str("\nAdmit a call:\n");
-    text.push_str(&addresses.gateway.curl("/v1/calls/admit", key, r#"{"call_id":"first-call"}"#));
+    text.push_str(&first.gateway.curl("/v1/calls/admit", key, r#"{"call_id":"first-call"}"#));
     text
 }
 
@@ -129,9 +138,13 @@ const fn loopback_6() -> std::net::IpAddr {
 mod tests {
     use super::*;
 
+    fn listener(port: u16) -> Listener {
+        Listener { address: ([0, 0, 0, 0], port).into(), trust: None }
+    }
+
     fn addresses() -> Addresses {
-        let listener = |port| Listener { address: ([0, 0, 0, 0], port).into(), trust: None };
-        Addresses { gateway: listener(1), control_plane: listener(2), ops: listener(3) }
+        let [gateway, control_plane] = [1, 2].map(|port| Some(listener(port)));
+        Addresses { gateway, control_plane, ops: listener(3) }
     }
 
     fn first(organization_key: Option<&str>) -> FirstStart {
@@ -139,6 +152,8 @@ mod tests {
             operator_key: None,
             organization_key: organization_key.map(str::to_owned),
             organization: "org_x".to_owned(),
+            gateway: listener(1),
+            control_plane: listener(2),
             billed_in: None,
         }
     }
@@ -148,11 +163,13 @@ mod tests {
         let text = listeners(&addresses());
         assert!(text.lines().any(|line| line == "gateway        http://0.0.0.0:1"), "{text}");
         assert_eq!(text.lines().count(), 3);
+        let text = listeners(&Addresses { gateway: None, ..addresses() });
+        assert!(text.starts_with("control-plane  http://0.0.0.0:2\nops "), "{text}");
     }
 
     #[test]
     fn a_generated_key_stands_in_the_line_that_admits_a_call() {
-        let text = first_start(&addresses(), &first(Some("rf_live_x")));
+        let text = first_start(&first(Some("rf_live_x")));
         let curl = text.lines().find(|line| line.contains("curl")).expect("a curl line");
         assert!(curl.contains("http://127.0.0.1:1/v1/calls/admit"), "{curl}");
         assert!(curl.contains("Bearer rf_live_x\""), "{curl}");
@@ -160,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_key_that_was_set_is_named_and_never_printed() {
-        let text = first_start(&addresses(), &first(None));
+        let text = first_start(&first(None));
         assert!(text.contains("\"Authorization: Bearer $RINGFENCE_ORGANIZATION_KEY\""), "{text}");
         assert!(!text.contains("shown this once"), "{text}");
     }
@@ -168,7 +185,7 @@ mod tests {
     #[test]
     fn billed_installations_are_told_how_to_put_money_in() {
         let billed = FirstStart { billed_in: Some("INR".to_owned()), ..first(None) };
-        let text = first_start(&addresses(), &billed);
+        let text = first_start(&billed);
         assert!(text.contains("/v1/organizations/org_x/wallet/recharge"), "{text}");
         assert!(text.contains("$RINGFENCE_OPERATOR_KEY"), "{text}");
     }
@@ -183,14 +200,14 @@ mod tests {
             ),
             (Vec::new(), "'/x.pem' https://127.0.0.1:1/"),
         ] {
-            let mut addresses = addresses();
-            addresses.gateway.trust = Some(Trust { certificate: "/x.pem".into(), hosts });
-            let text = first_start(&addresses, &first(None));
+            let trust = Some(Trust { certificate: "/x.pem".into(), hosts });
+            let gateway = Listener { trust, ..listener(1) };
+            let text = first_start(&FirstStart { gateway: gateway.clone(), ..first(None) });
             assert!(
                 text.contains(&format!("curl -sS --cacert {expected}v1/calls/admit")),
                 "{text}"
             );
-            let text = listeners(&addresses);
+            let text = listeners(&Addresses { gateway: Some(gateway), ..addresses() });
             assert!(text.starts_with("gateway        https://0.0.0.0:1\nco"), "{text}");
         }
     }

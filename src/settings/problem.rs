@@ -34,6 +34,12 @@ impl Problem {
         Self(format!("{name} = {:?} ({}): expected {expected}", given.text, given.origin))
     }
 
+    /// What is wrong with a secret, in words that show nothing of it.
+    pub fn secret(setting: &Setting, given: &Given, why: &impl fmt::Display) -> Self {
+        let (name, expected) = (setting.name, setting.kind.expected());
+        Self(format!("{name} ({}): {why}; expected {expected}", given.origin))
+    }
+
     /// The file that a setting names cannot be used.
     pub fn file(name: &str, given: &Given, why: &str) -> Self {
         Self(format!("{name} = {:?} ({}): {why}", given.text, given.origin))

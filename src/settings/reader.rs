@@ -1,6 +1,7 @@
 //! Reads texts into values, each by its row of the table. Collects every problem instead of stopping
 //! at the first; a wrong value is then replaced by any of its type, since nothing will start.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -24,6 +25,29 @@ impl Secret {
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret(…)")
+    }
+}
+
+/// Where the control plane's database is.
+#[derive(Clone, Debug)]
+pub struct DatabaseUrl(Secret);
+
+impl DatabaseUrl {
+    pub fn reveal(&self) -> &str {
+        self.0.reveal()
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once("://") {
+            Some(("sqlite" | "postgres" | "postgresql", rest)) if !rest.is_empty() => {
+                Ok(Self(Secret(text.to_owned())))
+            }
+            _ => Err("no database that is known"),
+        }
     }
 }
 
@@ -119,8 +143,31 @@ impl<'a> Reader<'a> {
         self.value(name, |_, text| text.parse().ok())
     }
 
+    /// An API key.
+    pub fn key(&mut self, name: &str) -> Option<Secret> {
+        let (setting, given) = self.secret(name)?;
+        let visible = given.text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !visible || !(32..=128).contains(&given.text.len()) {
+            self.problems.push(Problem::value(setting, &given));
+            return None;
+        }
+        Some(Secret(given.text))
+    }
+
+    /// A secret with parts; what its parsing says shows nothing of it.
+    pub fn parsed<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
+        let (setting, given) = self.secret(name)?;
+        match given.text.parse() {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.problems.push(Problem::secret(setting, &given, &why));
+                None
+            }
+        }
+    }
+
     /// A secret, given itself or by the name of a file with it.
-    pub fn secret(&mut self, name: &str) -> Option<Secret> {
+    fn secret(&mut self, name: &str) -> Option<(&'static Setting, Given)> {
         let setting = row(name);
         let itself = self.sources.given(name).cloned();
         let by_file = self.sources.given(&setting.file_name()).cloned();
@@ -143,13 +190,7 @@ impl<'a> Reader<'a> {
             (itself, None) => itself,
         };
         self.in_force.push(InForce { setting, given: given.clone() });
-        let given = given?;
-        let visible = given.text.bytes().all(|byte| byte.is_ascii_graphic());
-        if !visible || !(32..=128).contains(&given.text.len()) {
-            self.problems.push(Problem::value(setting, &given));
-            return None;
-        }
-        Some(Secret(given.text))
+        Some((setting, given?))
     }
 
     fn value<T>(&mut self, name: &str, parse: impl Fn(Kind, &str) -> Option<T>) -> Option<T> {

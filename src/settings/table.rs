@@ -22,6 +22,12 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// 32 to 128 visible ASCII characters; also as `…_file`, and never shown.
     Secret,
+    /// Where the hub's servers are, with their login: a secret.
+    HubUrl,
+    /// Where the database is, with its login: a secret.
+    DatabaseUrl,
+    /// `user:password`: a secret.
+    Login,
 }
 
 /// One row of the table.
@@ -68,6 +74,13 @@ pub const SECTIONS: &[Section] = &[
         row("control_plane_listen", Kind::Address, "127.0.0.1:7080", "where organizations are administered"),
         row("ops_listen", Kind::Address, "127.0.0.1:7090", "/metrics, /livez and /readyz; keep it off public networks"),
     ]},
+    Section { heading: "Processes that are several: ringfence gateway and ringfence control-plane need hub_url; ringfence serve has a hub of its own", settings: &[
+        unset("hub_url", Kind::HubUrl, "the Redis or Valkey servers through which gateways share slots and money; the same for all processes of an installation"),
+        unset("hub_sentinel_login", Kind::Login, "the login of the sentinels themselves, where they have one"),
+        unset("hub_authorities", Kind::PemFile, "the authorities whose certificates the hub's servers have; the machine's own unless set"),
+        row("hub_replicas", number(0, 16), "0", "replicas that must have a call with a long lease before its stack is told: all that a failover may promote"),
+        unset("database_url", Kind::DatabaseUrl, "the control plane's database; a SQLite file in data_dir unless set"),
+    ]},
     Section { heading: "TLS of each listener; new files are noticed within seconds, and at once on SIGHUP", settings: &[
         unset("gateway_tls_cert", Kind::PemFile, "the certificate chain that stacks are shown, the server's own first; plain text unless set"),
         unset("gateway_tls_key", Kind::PemFile, "the private key of gateway_tls_cert, unencrypted"),
@@ -86,7 +99,7 @@ pub const SECTIONS: &[Section] = &[
         unset("default_rate", Kind::Rate, "price per minute and increments, such as \"1.20 60/60\", for accounts without a rate; without it their calls are not billed"),
     ]},
     Section { heading: "Calls", settings: &[
-        row("call_lease_s", number(2, 14_400), "90", "how long a call lives without being renewed"),
+        row("call_lease_s", number(2, 14_400), "90", "how long a call lives without being renewed; the same for all processes of an installation"),
         unset("renew_every_s", number(1, 7_200), "how often stacks are told to renew; at most half of call_lease_s, and a third of it unless set"),
         row("lease_s_min", number(1, DAY_S), "10", "the shortest lease that a stack that cannot renew may ask for"),
         row("lease_s_max", number(1, 7 * DAY_S), "14400", "the longest such lease"),
@@ -128,7 +141,7 @@ impl Setting {
     }
 
     pub fn is_secret(&self) -> bool {
-        self.kind == Kind::Secret
+        matches!(self.kind, Kind::Secret | Kind::HubUrl | Kind::DatabaseUrl | Kind::Login)
     }
 
     /// `operator_key_file`: the setting that names a file with the secret.
@@ -163,6 +176,14 @@ impl Kind {
             }
             Self::OneOf(words) => format!("one of {}", words.join(", ")),
             Self::Secret => "32 to 128 visible ASCII characters".to_owned(),
+            Self::HubUrl => "redis://user:password@host:6379 (rediss: by TLS), \
+                             redis+sentinel://user:password@host:26379,host:26379/service or \
+                             redis+cluster://user:password@host:6379,host:6379"
+                .to_owned(),
+            Self::DatabaseUrl => {
+                "sqlite:///path/of/a/file or postgres://user:password@host:5432/database".to_owned()
+            }
+            Self::Login => "user:password or :password".to_owned(),
         }
     }
 
@@ -177,7 +198,8 @@ impl Kind {
             Self::Rate => "RATE",
             Self::Words => "WORDS",
             Self::OneOf(_) => "WORD",
-            Self::Secret => "SECRET",
+            Self::Secret | Self::Login => "SECRET",
+            Self::HubUrl | Self::DatabaseUrl => "URL",
         }
     }
 }
