@@ -109,7 +109,9 @@ async fn serve(role: Role, settings: &Settings) -> Result<(), Failure> {
     };
     let Halves { embedded, mut data_plane, mut administration } = halves;
     let addresses = Addresses {
-        gateway: data_plane.as_ref().map(|half| reached(half.address, identities.gateway.as_deref())),
+        gateway: data_plane
+            .as_ref()
+            .map(|half| reached(half.address, identities.gateway.as_deref())),
         control_plane: control_plane
             .as_ref()
             .map(|(_, address)| reached(*address, identities.control_plane.as_deref())),
@@ -154,9 +156,7 @@ async fn open(role: Role, settings: &Settings, tls: Option<Tls>) -> Result<Halve
                 administration: Some(administration),
             }
         }
-        Role::Gateway => {
-            Halves { data_plane: Some(DataPlane::join(settings, tls).await?), ..none }
-        }
+        Role::Gateway => Halves { data_plane: Some(DataPlane::join(settings, tls).await?), ..none },
         Role::ControlPlane => {
             Halves { administration: Some(Administration::join(settings).await?), ..none }
         }

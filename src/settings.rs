@@ -21,8 +21,8 @@ use crate::role::Role;
 use crate::tls::pair::{self, Part};
 
 pub use problem::Problem;
-use reader::{InForce, Reader};
 pub use reader::{DatabaseUrl, Secret, TlsFiles};
+use reader::{InForce, Reader};
 pub use report::report;
 pub use sample::sample;
 use source::Sources;

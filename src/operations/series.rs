@@ -47,7 +47,8 @@ fn write_slots(engine: &Engine, text: &mut String) {
         quarantined += u64::from(waiting);
     });
     let name = "ringfence_slots";
-    let help = "Slots by state: used by a live call, leased and idle, or waiting for the hub's record.";
+    let help =
+        "Slots by state: used by a live call, leased and idle, or waiting for the hub's record.";
     family(text, name, "gauge", help);
     for (state, count) in [("used", used), ("idle", idle), ("quarantined", quarantined)] {
         sample(text, name, format_args!("state=\"{state}\""), count);
@@ -88,7 +89,12 @@ fn write_hub(engine: &Engine, text: &mut String) {
         sample(text, name, format_args!(""), value);
     }
     let name = "ringfence_hub_sync_duration_seconds";
-    histogram(text, name, "Time of one flush to the hub's journal, or of one exchange with a shared hub.", &engine.syncs().now());
+    histogram(
+        text,
+        name,
+        "Time of one flush to the hub's journal, or of one exchange with a shared hub.",
+        &engine.syncs().now(),
+    );
     write_regimes(engine, text);
 }
 

@@ -9,10 +9,10 @@ use gateway::http::Tls;
 use hub::embedded::{EmbeddedHub, Options};
 use tokio::sync::oneshot;
 
+use super::Failure;
 use super::administration::Administration;
 use super::data_plane::{DataPlane, engine_settings};
 use super::part::Part;
-use super::Failure;
 use crate::settings::Settings;
 
 /// Within the data directory.

@@ -12,6 +12,7 @@ mod limits;
 mod money;
 mod observed;
 mod seeds;
+mod shared_hub;
 mod start_up;
 mod tls;
 

@@ -227,7 +227,9 @@ impl Engine {
             }
             (Hub::Shared(_), Ok(in_use)) => Ok(Slot { in_use, right: Right::Flushed }),
             // Only the hub refuses (rule 9).
-            (Hub::Shared(_), Err(now)) => Ok(Slot { in_use: now.used, right: Right::Wanted }),
+            (Hub::Shared(_), Err(now)) => {
+                Ok(Slot { in_use: now.used.saturating_add(1), right: Right::Wanted })
+            }
         }
     }
 

@@ -1,8 +1,8 @@
-//! A real `ringfence serve` process: started on free ports with a directory of its own, stopped by
-//! its id, started again on the same directory.
+//! A real `ringfence` process, of any role: started on free ports with a directory of its own,
+//! stopped by its id, started again on the same directory.
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -19,6 +19,11 @@ use crate::wait::{say, wait_until};
 pub const OPERATOR_KEY: &str = "test-operator-key-0123456789abcdefghijkl";
 pub const ORGANIZATION_KEY: &str = "test-organization-key-0123456789abcdefgh";
 
+/// The listeners of each role, as they are announced.
+const SERVE: (&str, &[&str]) = ("serve", &["gateway ", "control-plane ", "ops "]);
+const GATEWAY: (&str, &[&str]) = ("gateway", &["gateway ", "ops "]);
+const CONTROL_PLANE: (&str, &[&str]) = ("control-plane", &["control-plane ", "ops "]);
+
 const START_MAX: Duration = Duration::from_mins(1);
 /// Lines of its log that are shown when a test fails.
 const LINES_SHOWN: usize = 40;
@@ -28,6 +33,8 @@ const STOP_MAX: Duration = Duration::from_secs(30);
 pub struct Installation {
     /// The program and what comes before `serve`: a wrapper that ends in the binary, if any.
     program: Vec<String>,
+    /// The subcommand and its listeners.
+    role: (&'static str, &'static [&'static str]),
     directory: PathBuf,
     environment: Vec<(String, String)>,
     /// Removed when neither this nor a process uses it any more.
@@ -56,6 +63,7 @@ impl Installation {
         let listen = ["GATEWAY", "CONTROL_PLANE", "OPS"];
         let mut installation = Self {
             program: vec![binary.to_owned()],
+            role: SERVE,
             directory: directory.to_owned(),
             environment: Vec::new(),
             temporary: None,
@@ -64,6 +72,18 @@ impl Installation {
             installation = installation.set(&format!("RINGFENCE_{name}_LISTEN"), "127.0.0.1:0");
         }
         installation
+    }
+
+    /// One of the gateways of a shared hub.
+    pub fn gateway(binary: &str, hub_url: &str) -> Self {
+        let gateway = Self::without_keys(binary).set("RINGFENCE_HUB_URL", hub_url);
+        Self { role: GATEWAY, ..gateway }
+    }
+
+    /// A control plane before a shared hub, with keys given by the environment.
+    pub fn control_plane(binary: &str, hub_url: &str) -> Self {
+        let plane = Self::new(binary).set("RINGFENCE_HUB_URL", hub_url);
+        Self { role: CONTROL_PLANE, ..plane }
     }
 
     /// Sets an environment variable of the processes.
@@ -92,12 +112,12 @@ impl Installation {
         &self.directory
     }
 
-    /// `ringfence serve`, not started yet.
+    /// The process, not started yet.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program[0]);
         command
             .args(&self.program[1..])
-            .arg("serve")
+            .arg(self.role.0)
             .env_clear()
             .env("PATH", crate::command::PATH)
             .env("RINGFENCE_DATA_DIR", &self.directory)
@@ -111,8 +131,14 @@ impl Installation {
     /// Starts a process and waits until it says where it listens.
     #[track_caller]
     pub fn start(&self) -> Running {
-        let child = self.command().spawn().expect("the binary starts");
-        Running::of(child, self.temporary.clone())
+        self.spawn().listening()
+    }
+
+    /// Starts a process that has to wait before it listens.
+    #[track_caller]
+    pub fn spawn(&self) -> Starting {
+        let launched = Launched::of(self.command().spawn().expect("the binary starts"));
+        Starting { launched, names: self.role.1, directory: self.temporary.clone() }
     }
 
     /// Starts a process that is expected to refuse; its status and all it wrote.
@@ -206,28 +232,52 @@ pub struct Running {
     _directory: Option<Arc<tempfile::TempDir>>,
     /// Whom its clients trust; `None`: plain text.
     tls: Option<Arc<ClientConfig>>,
+    /// Where each listener is; nowhere, port 0, where the role has none.
     pub gateway: SocketAddr,
     pub control_plane: SocketAddr,
     pub ops: SocketAddr,
 }
 
-impl Running {
-    #[track_caller]
-    fn of(child: Child, directory: Option<Arc<tempfile::TempDir>>) -> Self {
-        let mut launched = Launched::of(child);
-        let mut ended = None;
-        wait_until("the process says where it listens", START_MAX, || {
-            ended = launched.child.try_wait().expect("a child can be waited for");
-            ended.is_some() || addresses(&launched.stdout.text()).is_some()
-        });
-        let Some([gateway, control_plane, ops]) = addresses(&launched.stdout.text()) else {
-            let status = launched.wait(STOP_MAX);
-            let (stdout, stderr) = (launched.stdout.text(), launched.stderr.text());
-            unreachable!("the process ended ({status}) instead of starting:\n{stdout}\n{stderr}");
-        };
-        Self { launched, gateway, control_plane, ops, tls: None, _directory: directory }
+/// A process that does not listen yet, as far as is known.
+pub struct Starting {
+    launched: Launched,
+    names: &'static [&'static str],
+    directory: Option<Arc<tempfile::TempDir>>,
+}
+
+impl Starting {
+    /// Whether it has said where it listens.
+    pub fn listens(&self) -> bool {
+        self.listeners().is_some()
     }
 
+    pub fn stderr(&self) -> String {
+        self.launched.stderr.text()
+    }
+
+    /// Waits until it says where it listens.
+    #[track_caller]
+    pub fn listening(mut self) -> Running {
+        let mut ended = None;
+        wait_until("the process says where it listens", START_MAX, || {
+            ended = self.launched.child.try_wait().expect("a child can be waited for");
+            ended.is_some() || self.listens()
+        });
+        let Some([gateway, control_plane, ops]) = self.listeners() else {
+            let status = self.launched.wait(STOP_MAX);
+            let (stdout, stderr) = (self.launched.stdout.text(), self.launched.stderr.text());
+            unreachable!("the process ended ({status}) instead of starting:\n{stdout}\n{stderr}");
+        };
+        let Self { launched, directory, .. } = self;
+        Running { launched, gateway, control_plane, ops, tls: None, _directory: directory }
+    }
+
+    fn listeners(&self) -> Option<[SocketAddr; 3]> {
+        listeners(self.names, &self.launched.stdout.text())
+    }
+}
+
+impl Running {
     pub fn pid(&self) -> u32 {
         self.launched.child.id()
     }
@@ -300,9 +350,12 @@ impl Running {
     }
 }
 
-/// The three lines `name  http://address` (or `https`), once all are there.
-fn addresses(stdout: &str) -> Option<[SocketAddr; 3]> {
+/// What stands in the lines `name  http://address` (or `https`) of those names, once all are there.
+fn listeners(names: &[&str], stdout: &str) -> Option<[SocketAddr; 3]> {
     let address = |name: &str| {
+        if !names.contains(&name) {
+            return Some(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+        }
         stdout.lines().find_map(|line| {
             let url = line.strip_prefix(name)?.trim_start();
             url.split_once("://")?.1.parse().ok()
