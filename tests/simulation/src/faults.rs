@@ -88,19 +88,19 @@ pub fn happens(world: &mut World, fault: Fault) {
             world.machines[gateway].cut_off_until_us = until_us;
         }
         Fault::Copy => {
-            let copy = (world.now_us, world.hub.shard.clone());
+            let copy = (world.now_us, Shard::clone(&world.hub.shard));
             world.hub.replica.push_back(copy);
         }
         Fault::Failover => {
             world.summary.failovers += 1;
             if let Some((_, copy)) = world.hub.replica.pop_front() {
-                world.hub.shard = copy;
+                *world.hub.shard = copy;
             }
             lose_memory(world);
         }
         Fault::Flush => {
             world.summary.failovers += 1;
-            world.hub.shard = Shard::default();
+            *world.hub.shard = Shard::default();
             // Nothing older may come back.
             world.hub.replica.clear();
             lose_memory(world);

@@ -32,7 +32,9 @@ pub fn check(world: &mut World) -> Result<(), String> {
 
 fn check_hub(world: &mut World) -> Result<(), String> {
     let hub = &mut world.hub;
-    hub.shard.check()?;
+    if hub.shard.take_changed() {
+        hub.shard.check()?;
+    }
     let within = hub.shard.counters().within_limits();
     // An older memory may say more of a holder than that still has: nothing is granted until all have
     // reported, and until what is too much is gone.

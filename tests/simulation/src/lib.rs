@@ -8,6 +8,7 @@ mod installation;
 mod invariants;
 pub mod node;
 mod stacks;
+mod watched;
 mod world;
 
 pub use world::{Failure, Summary, Teller, run, run_told};

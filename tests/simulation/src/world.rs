@@ -19,6 +19,7 @@ use crate::faults::{self, Fault};
 use crate::invariants;
 use crate::node::{Asked, ClientId, Node, Said};
 use crate::stacks::{StackEvent, Stacks};
+use crate::watched::Watched;
 
 pub const GATEWAYS: usize = 3;
 /// Faults and calls stop then.
@@ -92,7 +93,7 @@ pub struct Machine {
 
 #[derive(Debug)]
 pub struct Hub {
-    pub shard: Shard,
+    pub shard: Watched<Shard>,
     /// It takes nothing: between masters.
     pub down_until_us: i64,
     /// What a replica had, from time to time.
@@ -237,7 +238,7 @@ impl World {
             queued: 0,
             machines,
             hub: Hub {
-                shard: Shard::default(),
+                shard: Watched::default(),
                 down_until_us: 0,
                 replica: VecDeque::new(),
                 is_unsealed: true,
