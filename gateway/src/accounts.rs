@@ -1,15 +1,12 @@
 //! Accounts, organizations and wallets as the gateway holds them: counters in atomics, configuration
 //! in one pointer that a change replaces.
 
-use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
-use governor::clock::{Clock, DefaultClock};
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use hub::call::Pins;
-use hub::denial::{Denial, Reason};
+use hub::denial::Reason;
 use hub::directory::{Billing, Status, WalletConfig};
 use hub::id::AccountId;
 use hub::money::{Currency, Rate};
@@ -17,6 +14,7 @@ use parking_lot::Mutex;
 
 use crate::admission::funds::Funds;
 use crate::admission::slots::Slots;
+use crate::limiter::Limiter;
 
 /// An organization: what binds its accounts together.
 #[derive(Debug)]
@@ -208,29 +206,5 @@ pub struct Wallet {
 impl Wallet {
     pub fn new(owner: AccountId) -> Self {
         Self { owner, funds: Funds::default(), counted: Mutex::default() }
-    }
-}
-
-/// Admits per second of one account at this gateway.
-#[derive(Debug)]
-pub struct Limiter {
-    pub per_second: u32,
-    limiter: DefaultDirectRateLimiter,
-}
-
-impl Limiter {
-    /// `None` for a rate of zero, which no limiter can express.
-    pub fn new(per_second: u32) -> Option<Self> {
-        let quota = Quota::per_second(NonZeroU32::new(per_second)?);
-        Some(Self { per_second, limiter: RateLimiter::direct(quota) })
-    }
-
-    /// Spends one token, or says when the next is there.
-    pub fn spend(&self) -> Result<(), Denial> {
-        self.limiter.check().map_err(|until| {
-            let wait = until.wait_time_from(DefaultClock::default().now());
-            let retry_after_s = u32::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(1).max(1);
-            Denial::RateLimited { limit: self.per_second, retry_after_s }
-        })
     }
 }

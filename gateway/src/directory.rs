@@ -2,6 +2,7 @@
 //! No guard of a map is held across a second access.
 
 use std::collections::HashSet;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,7 +16,8 @@ use hub::id::AccountId;
 use hub::key::{KeyHash, KeyScope};
 use hub::money::{Amount, Currency, Rate};
 
-use crate::accounts::{Account, Limiter, Organization, OrganizationTerms, Terms, Wallet};
+use crate::accounts::{Account, Organization, OrganizationTerms, Terms, Wallet};
+use crate::limiter::Limiter;
 
 type Map<K, V> = DashMap<K, V, RandomState>;
 
@@ -291,10 +293,10 @@ impl Directory {
 
 /// The limiter of before if its rate is the same: a change of a name must not refill it.
 fn limiter(per_second: Option<u32>, before: Option<Arc<Limiter>>) -> Option<Arc<Limiter>> {
-    let per_second = per_second?;
+    let per_second = NonZeroU32::new(per_second?)?;
     match before {
         Some(before) if before.per_second == per_second => Some(before),
-        _ => Limiter::new(per_second).map(Arc::new),
+        _ => Some(Arc::new(Limiter::new(per_second))),
     }
 }
 
@@ -304,7 +306,7 @@ fn pinned(billing: Billing, currency: Currency, rate: Rate) -> triomphe::Arc<Pin
 
 /// What test keys act on: the same limits, no money.
 fn shadow_terms(account: &Terms, before: Option<Arc<Limiter>>) -> Terms {
-    let per_second = account.limiter.as_ref().map(|limiter| limiter.per_second);
+    let per_second = account.limiter.as_ref().map(|limiter| limiter.per_second.get());
     Terms { limiter: limiter(per_second, before), pins: None, wallet: None, ..account.copied() }
 }
 

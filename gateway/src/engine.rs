@@ -11,6 +11,7 @@ mod release;
 mod renew;
 mod shared;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -313,6 +314,14 @@ impl Engine {
     /// Refuses new calls from now on; what is live is renewed and released as before.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Release);
+    }
+
+    /// How many gateways admit a shard's calls.
+    fn gateways(&self, shard: u8) -> NonZeroU32 {
+        match &self.hub {
+            Hub::Embedded { .. } => NonZeroU32::MIN,
+            Hub::Shared(sharing) => sharing.gateways(shard),
+        }
     }
 
     /// Whether new calls of a shard's organizations can be recorded now, else why not.

@@ -8,6 +8,7 @@ pub mod counts;
 pub mod directory;
 pub mod engine;
 pub mod http;
+mod limiter;
 pub mod link;
 pub mod node;
 pub mod request;

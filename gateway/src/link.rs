@@ -333,6 +333,11 @@ impl<F> Link<F> {
         })
     }
 
+    /// Holders of the shard, this one among them; 0 while the hub does not say.
+    pub fn gateways(&self) -> u32 {
+        u32::try_from(self.beats.len()).unwrap_or(u32::MAX)
+    }
+
     /// What may be claimed of the hub's clock.
     fn claim(&self, now: Now) -> Option<Claim> {
         let clock = self.clock?;

@@ -4,6 +4,7 @@
 mod books;
 mod waiting;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
 
@@ -54,6 +55,8 @@ pub(crate) struct Shard {
     fence_us: AtomicI64,
     /// See [`Link::deadline_max_us`].
     deadline_max_us: AtomicI64,
+    /// Those that the shard's hub knows, this one among them; 0: not known yet.
+    gateways: AtomicU32,
     /// Grows with each new holder here: what an earlier one was owed is the hub's.
     generation: AtomicU32,
     /// The exchange that is due has changed.
@@ -107,6 +110,7 @@ impl Sharing {
             }),
             fence_us: AtomicI64::new(0),
             deadline_max_us: AtomicI64::new(0),
+            gateways: AtomicU32::new(0),
             generation: AtomicU32::new(0),
             due: Notify::new(),
         };
@@ -139,6 +143,11 @@ impl Sharing {
     pub(crate) fn is_cut_off(&self) -> bool {
         let mut joined = self.shards().filter(|(_, shard)| shard.state.lock().is_joined).peekable();
         joined.peek().is_some() && joined.all(|(number, _)| !self.may_admit(number))
+    }
+
+    pub(crate) fn gateways(&self, shard: u8) -> NonZeroU32 {
+        let known = self.shard(shard).gateways.load(Ordering::Relaxed);
+        NonZeroU32::new(known).unwrap_or(NonZeroU32::MIN)
     }
 
     /// The latest deadline that a stack may be told.
@@ -330,6 +339,11 @@ impl Shard {
             self.fence_us.store(fence_us, Ordering::Release);
         }
         self.deadline_max_us.store(state.link.deadline_max_us(), Ordering::Release);
+        // A hub that learns does not know them all; those of before are nearer to the truth.
+        let gateways = state.link.gateways();
+        if gateways > 0 {
+            self.gateways.store(gateways, Ordering::Relaxed);
+        }
     }
 }
 

@@ -168,7 +168,7 @@ impl Engine {
         if !attempt.again
             && let Some(limiter) = &terms.limiter
         {
-            limiter.spend()?;
+            limiter.spend(self.gateways(account.organization.shard))?;
         }
         let durable = call.lease_s.or(terms.lease_s).is_some();
         let slot = self.take_slot(account, &terms, durable)?;

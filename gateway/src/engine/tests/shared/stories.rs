@@ -84,6 +84,30 @@ fn one_name_is_one_call_wherever_it_is_admitted() {
 }
 
 #[test]
+fn a_rate_of_calls_is_divided_among_the_gateways_that_there_are() {
+    let config = AccountConfig { cps_limit: Some(2), ..account(0, 0, Some(100)) };
+    installation(config, None, async |hub| {
+        let (one, two) = (Gateway::start(&hub).await, Gateway::start(&hub).await);
+        let gateways = || one.engine.gateways(one.account().organization.shard).get();
+        within(Duration::from_secs(5), || gateways() == 2).await;
+        let is_limited = |refusal: &Refusal| {
+            matches!(refusal, Refusal::Denied(Denial::RateLimited { limit: 2, .. }))
+        };
+        let refusals = async |gateway: &Gateway| {
+            let mut refused = 0;
+            for call in 0..50 {
+                let answer = gateway.admit(&format!("{call}")).await;
+                refused += u32::from(answer.is_err_and(|refusal| is_limited(&refusal)));
+            }
+            refused
+        };
+        assert!(refusals(&one).await > 0, "its part is one call per second");
+        two.leave().await;
+        within(Duration::from_secs(5), || gateways() == 1).await;
+    });
+}
+
+#[test]
 fn two_gateways_spend_a_wallet_to_its_last_call_and_never_beyond() {
     // Each call holds one minute of 1.20.
     let config = AccountConfig {
