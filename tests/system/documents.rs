@@ -52,3 +52,16 @@ fn the_alarm_rules_and_the_scrape_configuration_are_valid() {
         assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     }
 }
+
+#[test]
+fn every_alarm_has_its_heading_in_the_runbook_and_no_heading_is_without_one() {
+    let rules = document("deploy/prometheus/rules.yml");
+    let mut alarms: Vec<_> =
+        rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let runbook = document("RUNBOOK.md");
+    let mut headings: Vec<_> =
+        runbook.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    alarms.sort_unstable();
+    headings.sort_unstable();
+    assert_eq!(alarms, headings);
+}
