@@ -7,17 +7,29 @@ use triomphe::Arc;
 
 use crate::admission::grant::granted_until_us;
 
-/// The proof that this gateway admitted a call: base64url text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Token {
-    pub text: [u8; Token::LEN],
+/// The proof that a gateway admitted a call: base64url text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// With an embedded hub, which knows the call itself.
+    Proof([u8; Token::PROOF_LEN]),
+    /// With a shared hub: the call as it stands, so that it can go on without anybody who knew it.
+    Whole(String),
 }
 
 impl Token {
-    pub const LEN: usize = 96;
+    pub const PROOF_LEN: usize = 96;
 
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.text).unwrap_or_default()
+        std::str::from_utf8(self.as_ref()).unwrap_or_default()
+    }
+}
+
+impl AsRef<[u8]> for Token {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Proof(text) => text,
+            Self::Whole(text) => text.as_bytes(),
+        }
     }
 }
 

@@ -126,7 +126,7 @@ impl Engine {
     pub fn new(settings: Settings, hub: &Arc<EmbeddedHub>) -> Arc<Self> {
         let calls = Arc::new(Calls::new(hub.hasher().clone()));
         let node = Node::new(Arc::clone(hub), Arc::clone(&calls));
-        let tokens = Tokens::new(hub.token_key(), hub.holder());
+        let tokens = Tokens::proofs(hub.token_key(), hub.holder());
         let embedded = Hub::Embedded { hub: Arc::clone(hub), node };
         let engine = Arc::new(Self::with(settings, embedded, calls, tokens));
         let follower = Arc::downgrade(&engine);
@@ -172,8 +172,8 @@ impl Engine {
             },
             Effect::Gone(account) => self.end_all(&account, hub::call::Cause::Deleted),
             Effect::TokenKey(key) => {
-                if let Hub::Shared(sharing) = &self.hub {
-                    self.tokens.store(Arc::new(Tokens::new(&key.0, sharing.holder())));
+                if let Hub::Shared(_) = &self.hub {
+                    self.tokens.store(Arc::new(Tokens::whole(&key.0)));
                 }
             }
         }

@@ -80,8 +80,6 @@ pub(crate) struct State {
 pub struct Sharing {
     pub(crate) hub: Arc<dyn SharedHub>,
     rhythm: Rhythm,
-    /// At the start of this process; a shard may have another one since.
-    holder: HolderId,
     shards: Box<[Shard]>,
     tickets: AtomicU64,
     /// Questions of other gateways, on their way to whoever answers them.
@@ -120,7 +118,6 @@ impl Sharing {
             asked: Mutex::new(Some(asked)),
             hub,
             rhythm,
-            holder,
             shards: (0..SHARDS).map(shard).collect(),
             tickets: AtomicU64::new(0),
             unposted: AtomicU64::new(0),
@@ -153,10 +150,6 @@ impl Sharing {
     /// The latest deadline that a stack may be told.
     pub(crate) fn deadline_max(&self, shard: u8) -> EpochSeconds {
         second_of(self.shard(shard).deadline_max_us.load(Ordering::Acquire))
-    }
-
-    pub(crate) fn holder(&self) -> HolderId {
-        self.holder
     }
 
     pub(crate) fn call_lease_s(&self) -> u32 {

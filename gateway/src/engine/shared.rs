@@ -43,7 +43,7 @@ impl Engine {
         let holder = HolderId(rand::random());
         let calls = Arc::new(Calls::new(hub::call_table::CallHasher::default()));
         // Until the installation's key is known nothing is admitted.
-        let tokens = Tokens::new(&rand::random(), holder);
+        let tokens = Tokens::whole(&rand::random());
         let sharing = Sharing::new(hub, rhythm, holder);
         Arc::new(Self::with(settings, Hub::Shared(sharing), calls, tokens))
     }

@@ -14,7 +14,6 @@ use crate::redis::encode::letter;
 use crate::redis::hub::{Member, ShardStanding};
 use crate::state::calls::Live;
 use crate::state::exchange::{Found, Funding, Mail, Message, Reply, Standing, Terms};
-use crate::state::holders::HolderIndex;
 use crate::state::record_codec::{read_call, read_lease, read_record};
 use crate::state::request::{Answer, Funded, Wanted};
 
@@ -333,7 +332,7 @@ fn live(values: &mut Values) -> Result<(Option<HolderId>, Live), Malformed> {
     lease.deadline = values.small()?;
     let at = values.bytes()?;
     let at = if at.is_empty() { None } else { Some(holder(&at)?) };
-    Ok((at, Live { call, lease, holder: HolderIndex::NONE }))
+    Ok((at, Live::orphan(call, lease)))
 }
 
 pub(super) fn mail(bytes: &[u8]) -> Result<Mail, Malformed> {

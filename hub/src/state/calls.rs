@@ -23,6 +23,13 @@ pub struct Live {
     pub holder: HolderIndex,
 }
 
+impl Live {
+    /// One that no holder has.
+    pub const fn orphan(call: Call, lease: Lease) -> Self {
+        Self { call, lease, holder: HolderIndex::NONE }
+    }
+}
+
 impl Kept for Live {
     fn call(&self) -> &Call {
         &self.call

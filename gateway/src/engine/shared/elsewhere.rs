@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hub::call::{Call, Cause};
-use hub::clock::{self, SECOND_US, second_after};
+use hub::clock::{self, SECOND_US, second_after, second_of};
 use hub::denial::{Denial, Reason};
 use hub::id::HolderId;
 use hub::state::calls::Live as Orphan;
@@ -23,7 +23,7 @@ use crate::answer::{CallView, Grant};
 use crate::engine::admit::Stop;
 use crate::engine::look_up::view;
 use crate::engine::release::{Released, end_entry, price};
-use crate::engine::{Engine, Refusal};
+use crate::engine::{Engine, Refusal, TOKEN_LIFE_S};
 use crate::node::Freed;
 use crate::request::{Admit, Release, Renew};
 use crate::sharing::{Patience, Sharing, Verdict};
@@ -195,47 +195,50 @@ impl Engine {
             billable_s: call.billable_s,
         };
         let found = self.whereabouts(sharing, account, call.call_id, patience).await?;
-        let released = match found {
-            Whereabouts::Here => return Ok(None),
-            Whereabouts::Nowhere => return Ok(Some(Reply::Refused(Reason::UnknownCall))),
-            Whereabouts::At(holder, live) => {
-                self.check_token(call.token, &live.call)?;
-                let question = Question::Release {
-                    outcome: call.outcome,
-                    billable_s: call.billable_s,
-                    costs: call.costs.map(Into::into),
-                };
-                let reply =
-                    self.ask(sharing, account, (holder, call.call_id), question, patience).await?;
-                return Ok(Some(reply));
-            }
-            Whereabouts::Orphaned(live) => {
-                self.check_token(call.token, &live.call)?;
-                if price(&live.call, &live.lease, ending) > live.lease.hold {
-                    // Only a call of this gateway can be paid beyond its hold.
-                    if let Some(verdict) = self.adopt_orphan(sharing, account, &live)? {
-                        patience.wait(verdict).await?;
+        // A call that is over can still be paid for.
+        let released =
+            match self.or_by_token(found, account, call.call_id, call.token, TOKEN_LIFE_S) {
+                Whereabouts::Here => return Ok(None),
+                Whereabouts::Nowhere => return Ok(Some(Reply::Refused(Reason::UnknownCall))),
+                Whereabouts::At(holder, live) => {
+                    self.check_token(call.token, &live.call)?;
+                    let question = Question::Release {
+                        outcome: call.outcome,
+                        billable_s: call.billable_s,
+                        costs: call.costs.map(Into::into),
+                    };
+                    let reply = self
+                        .ask(sharing, account, (holder, call.call_id), question, patience)
+                        .await?;
+                    return Ok(Some(reply));
+                }
+                Whereabouts::Orphaned(live) => {
+                    self.check_token(call.token, &live.call)?;
+                    if price(&live.call, &live.lease, ending) > live.lease.hold {
+                        // Only a call of this gateway can be paid beyond its hold.
+                        if let Some(verdict) = self.adopt_orphan(sharing, account, &live)? {
+                            patience.wait(verdict).await?;
+                        }
+                        return Ok(None);
                     }
-                    return Ok(None);
+                    self.end_orphan(account, &live, ending, call.costs)
                 }
-                self.end_orphan(account, &live, ending, call.costs)
-            }
-            Whereabouts::Ended(record) if record.cause == Cause::Expiry => {
-                self.check_token(call.token, &record.call)?;
-                if let Some(short) = self.beyond_earlier(account, &record, ending) {
-                    let mut patience = Patience::new();
-                    // What cannot be fetched becomes debt.
-                    let _settled_all_the_same =
-                        self.raise(sharing, account, &short, &mut patience).await;
+                Whereabouts::Ended(record) if record.cause == Cause::Expiry => {
+                    self.check_token(call.token, &record.call)?;
+                    if let Some(short) = self.beyond_earlier(account, &record, ending) {
+                        let mut patience = Patience::new();
+                        // What cannot be fetched becomes debt.
+                        let _settled_all_the_same =
+                            self.raise(sharing, account, &short, &mut patience).await;
+                    }
+                    let place = self.calls.place(account.id, call.call_id.as_bytes());
+                    Some(self.correct(account, place, &record, (ending, call.costs)))
                 }
-                let place = self.calls.place(account.id, call.call_id.as_bytes());
-                Some(self.correct(account, place, &record, (ending, call.costs)))
-            }
-            Whereabouts::Ended(record) => {
-                self.check_token(call.token, &record.call)?;
-                return Ok(Some(Reply::Ended(record)));
-            }
-        };
+                Whereabouts::Ended(record) => {
+                    self.check_token(call.token, &record.call)?;
+                    return Ok(Some(Reply::Ended(record)));
+                }
+            };
         match released {
             Some(Released::Untold(record, verdict)) => match patience.wait(verdict).await {
                 Ok(Verdict::Rejected) => Ok(None),
@@ -255,7 +258,8 @@ impl Engine {
         question: Question,
         patience: &Patience,
     ) -> Result<Option<Reply>, Reason> {
-        match self.whereabouts(sharing, account, call_id, patience).await? {
+        let found = self.whereabouts(sharing, account, call_id, patience).await?;
+        match self.or_by_token(found, account, call_id, token, 0) {
             Whereabouts::Here => Ok(None),
             Whereabouts::Nowhere => Ok(Some(Reply::Refused(Reason::UnknownCall))),
             Whereabouts::Ended(record) => Ok(Some(Reply::Ended(record))),
@@ -329,6 +333,29 @@ impl Engine {
             }
         }
         Ok(Whereabouts::Nowhere)
+    }
+
+    /// A call that nobody knows any more is what its token says, until so long after its deadline
+    /// (rule 7): nobody's, and adopted or ended like one whose gateway is gone.
+    fn or_by_token(
+        &self,
+        found: Whereabouts,
+        account: &Account,
+        call_id: &str,
+        token: Option<&str>,
+        life_s: u32,
+    ) -> Whereabouts {
+        let (Whereabouts::Nowhere, Some(token)) = (&found, token) else {
+            return found;
+        };
+        match self.tokens.load().claim(token, account.id, call_id) {
+            Some((call, lease))
+                if lease.deadline.saturating_add(life_s) >= second_of(clock::now_us()) =>
+            {
+                Whereabouts::Orphaned(Orphan::orphan(call, lease))
+            }
+            _ => found,
+        }
     }
 
     /// A call without a holder goes on here once the hub says so. `None`: it is known here by now.

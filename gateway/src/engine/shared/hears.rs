@@ -276,7 +276,9 @@ impl Engine {
         live.account.slots.enter();
         enter_organization(&live.account);
         self.wheel.add(live.lease.deadline, hash);
+        let account = Arc::clone(&live.account);
         drop(place);
+        fetch_block(sharing, &account);
         let is_told = told.is_some_and(|told| told.send(Verdict::Told).is_ok());
         if is_told {
             sharing.shard(shard).state.lock().counts().admitted += 1;

@@ -208,14 +208,27 @@ impl Gateway {
     }
 
     async fn renew(&self, call_id: &str) -> Result<Grant, Refusal> {
-        let call = Renew { call_id, token: None, requested_s: None };
+        self.renew_by(call_id, None).await
+    }
+
+    async fn renew_by(&self, call_id: &str, token: Option<&str>) -> Result<Grant, Refusal> {
+        let call = Renew { call_id, token, requested_s: None };
         let account = self.account();
         answered(|| self.engine.renew(&account, &call, clock::now_us())).await
     }
 
     async fn release(&self, call_id: &str, billable_s: u32) -> Result<CallView, Denial> {
+        self.release_by(call_id, None, billable_s).await
+    }
+
+    async fn release_by(
+        &self,
+        call_id: &str,
+        token: Option<&str>,
+        billable_s: u32,
+    ) -> Result<CallView, Denial> {
         let billable_s = Some(billable_s);
-        let call = Release { call_id, token: None, outcome: None, billable_s, costs: None };
+        let call = Release { call_id, token, outcome: None, billable_s, costs: None };
         let account = self.account();
         let end = Instant::now() + BUSY_MAX;
         loop {

@@ -23,7 +23,7 @@ pub fn grant(writer: &mut Writer, call_id: &str, grant: &Grant, token: &Token) {
     writer.flag(r#","final":"#, grant.lease.is_final());
     writer.number(r#","renew_every_s":"#, grant.renew_every_s);
     writer.number(r#","expires_in_s":"#, grant.expires_in_s);
-    writer.word(r#","token":"#, token.text);
+    writer.word(r#","token":"#, token);
     writer.number(r#","in_use":"#, grant.in_use);
     writer.number_or_null(r#","limit":"#, grant.limit);
     if !grant.is_billed() {
@@ -75,10 +75,10 @@ mod tests {
         };
         change(&mut granted);
         let mut writer = Writer::new(format);
-        let token = Token { text: [b't'; Token::LEN] };
+        let token = Token::Proof([b't'; Token::PROOF_LEN]);
         grant(&mut writer, "a@b", &granted, &token);
         let text = String::from_utf8(writer.into_bytes()).expect("utf-8");
-        text.replace(&"t".repeat(Token::LEN), "TOKEN")
+        text.replace(&"t".repeat(Token::PROOF_LEN), "TOKEN")
     }
 
     #[test]

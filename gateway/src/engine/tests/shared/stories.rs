@@ -201,6 +201,41 @@ fn slots_of_a_killed_gateway_come_back() {
 }
 
 #[test]
+fn a_call_that_its_gateway_told_nobody_of_goes_on_or_is_paid_by_its_token() {
+    let config = AccountConfig { rate: Some(rate(60, 60)), ..account(0, 0, Some(10_000)) };
+    installation(config, Some("10000"), async |hub| {
+        let (one, two) = (Gateway::start(&hub).await, Gateway::start(&hub).await);
+        // Slots, money and credit are here before the hub is out of reach.
+        for call_id in ["first", "second", "third"] {
+            one.admit(call_id).await.expect("there is room");
+        }
+        within(Duration::from_secs(2), || {
+            let slots = one.account().slots.now();
+            one.account().credit.load(Ordering::Acquire) > 1 && slots.lease > slots.used + 1
+        })
+        .await;
+        hub.is_down.store(true, Ordering::Relaxed);
+        let mut tokens = Vec::new();
+        for call_id in ["goes on", "is paid"] {
+            let grant = one.admit(call_id).await.expect("from memory");
+            tokens.push(one.engine.token(&grant));
+        }
+        one.kill();
+        hub.is_down.store(false, Ordering::Relaxed);
+        two.until_open().await;
+        let unknown = two.release("is paid", 61).await;
+        assert!(unknown.is_err_and(|denial| denial.reason() == Reason::UnknownCall));
+        let receipt = two.release_by("is paid", Some(tokens[1].as_str()), 61).await;
+        assert_eq!(cost_of(receipt), amount("2.4"));
+        let of_another = two.renew_by("goes on", Some(tokens[1].as_str())).await;
+        assert!(of_another.is_err());
+        two.renew_by("goes on", Some(tokens[0].as_str())).await.expect("it is live here");
+        assert_eq!(cost_of(two.release("goes on", 30).await), amount("1.2"));
+        within(Duration::from_secs(5), || hub.shard.lock().backlog() >= 2).await;
+    });
+}
+
+#[test]
 fn a_hub_without_memory_learns_what_gateways_have_and_admission_goes_on() {
     let config = AccountConfig { rate: Some(rate(60, 60)), ..account(0, 0, Some(100)) };
     installation(config, Some("10000"), async |hub| {
