@@ -1,6 +1,6 @@
 //! The rows of accounts and organizations: read, written, and told to the hub. Decides nothing.
 
-use hub::directory::{AccountConfig, Billing, OrganizationConfig, Status};
+use hub::directory::{AccountConfig, Billing, OnHubLoss, OrganizationConfig, Status};
 use hub::id::{AccountId, AccountKind};
 use hub::money::{Currency, Rate};
 use sqlx::any::AnyRow;
@@ -26,6 +26,7 @@ pub(crate) struct Account {
     pub(crate) rate: Option<Rate>,
     pub(crate) lease_s: Option<u32>,
     pub(crate) duration_max_s: Option<u32>,
+    pub(crate) on_hub_loss: OnHubLoss,
     pub(crate) version: i64,
     pub(crate) created_us: i64,
     pub(crate) updated_us: i64,
@@ -66,13 +67,16 @@ pub(crate) const STATUS: &[(&str, Status)] =
 pub(crate) const BILLING: &[(&str, Billing)] =
     &[("isolated", Billing::Isolated), ("consolidated", Billing::Consolidated)];
 
+pub(crate) const ON_HUB_LOSS: &[(&str, OnHubLoss)] =
+    &[("closed", OnHubLoss::Closed), ("open", OnHubLoss::Open)];
+
 /// The word of a value, out of its table.
 pub(crate) fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'static str {
     words.iter().find(|(_, known)| known == value).map_or("", |(word, _)| word)
 }
 
 const COLUMNS: &str = "SELECT id, organization_id, name, status, floor, cap, cps_limit, region, billing_mode, rate, \
-     lease_s, duration_max_s, version, created_us, updated_us FROM accounts";
+     lease_s, duration_max_s, on_hub_loss, version, created_us, updated_us FROM accounts";
 
 impl Account {
     /// The account, unless it is unknown or being deleted.
@@ -141,6 +145,7 @@ impl Account {
             rate: rate::read(row.try_get("rate")?)?,
             lease_s: optional_number(row, "lease_s")?,
             duration_max_s: optional_number(row, "duration_max_s")?,
+            on_hub_loss: worded(row, "on_hub_loss", ON_HUB_LOSS)?,
             version: row.try_get("version")?,
             created_us: row.try_get("created_us")?,
             updated_us: row.try_get("updated_us")?,
@@ -150,8 +155,8 @@ impl Account {
     pub(crate) async fn insert(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
         sqlx::query(
             "INSERT INTO accounts (id, organization_id, name, status, floor, cap, cps_limit, region, billing_mode, rate, \
-             lease_s, duration_max_s, version, created_us, updated_us) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+             lease_s, duration_max_s, on_hub_loss, version, created_us, updated_us) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
         )
         .bind(self.id.to_string())
         .bind(self.organization.to_string())
@@ -165,6 +170,7 @@ impl Account {
         .bind(self.rate.as_ref().map(rate::write))
         .bind(self.lease_s.map(i64::from))
         .bind(self.duration_max_s.map(i64::from))
+        .bind(word(ON_HUB_LOSS, &self.on_hub_loss))
         .bind(self.version)
         .bind(self.created_us)
         .bind(self.updated_us)
@@ -183,7 +189,7 @@ impl Account {
         self.updated_us = now_us;
         sqlx::query(
             "UPDATE accounts SET name = $1, status = $2, floor = $3, cap = $4, cps_limit = $5, region = $6, \
-             billing_mode = $7, rate = $8, version = $9, updated_us = $10 WHERE id = $11",
+             billing_mode = $7, rate = $8, on_hub_loss = $9, version = $10, updated_us = $11 WHERE id = $12",
         )
         .bind(self.name.as_str())
         .bind(word(STATUS, &self.status))
@@ -193,6 +199,7 @@ impl Account {
         .bind(self.region.as_deref())
         .bind(word(BILLING, &self.billing))
         .bind(self.rate.as_ref().map(rate::write))
+        .bind(word(ON_HUB_LOSS, &self.on_hub_loss))
         .bind(self.version)
         .bind(self.updated_us)
         .bind(self.id.to_string())
@@ -216,6 +223,7 @@ impl Account {
             rate: self.rate,
             lease_s: self.lease_s,
             duration_max_s: self.duration_max_s,
+            on_hub_loss: self.on_hub_loss,
         }
     }
 }

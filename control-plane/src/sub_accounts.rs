@@ -5,7 +5,7 @@ use hub::money::Currency;
 use serde::Serialize;
 
 use crate::App;
-use crate::account::{Account, BILLING, STATUS, rate, word};
+use crate::account::{Account, BILLING, ON_HUB_LOSS, STATUS, rate, word};
 use crate::hub::Use;
 use crate::ledger::Wallet;
 use crate::timestamp;
@@ -33,6 +33,7 @@ pub(crate) struct Settings {
     max_concurrency: Option<u32>,
     cps_limit: Option<u32>,
     rate: Option<rate::Shown>,
+    on_hub_loss: &'static str,
     created_at: String,
     updated_at: String,
 }
@@ -62,6 +63,7 @@ impl Settings {
             max_concurrency: account.cap,
             cps_limit: account.cps_limit,
             rate: account.rate.as_ref().map(|rate| rate::Shown::of(rate, currency)),
+            on_hub_loss: word(ON_HUB_LOSS, &account.on_hub_loss),
             created_at: timestamp::text(account.created_us),
             updated_at: timestamp::text(account.updated_us),
         }

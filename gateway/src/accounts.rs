@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use arc_swap::{ArcSwap, Guard};
 use hub::call::Pins;
 use hub::denial::Reason;
-use hub::directory::{Billing, Status, WalletConfig};
+use hub::directory::{Billing, OnHubLoss, Status, WalletConfig};
 use hub::id::AccountId;
 use hub::money::{Currency, Rate};
 use parking_lot::Mutex;
@@ -128,6 +128,7 @@ pub struct Terms {
     pub wallet: Option<Arc<Wallet>>,
     pub lease_s: Option<u32>,
     pub duration_max_s: Option<u32>,
+    pub on_hub_loss: OnHubLoss,
 }
 
 impl Terms {

@@ -268,6 +268,7 @@ impl Directory {
             billing: config.billing,
             lease_s: config.lease_s,
             duration_max_s: config.duration_max_s,
+            on_hub_loss: config.on_hub_loss,
         }
     }
 

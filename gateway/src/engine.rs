@@ -316,6 +316,10 @@ impl Engine {
         self.draining.store(true, Ordering::Release);
     }
 
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
     /// How many gateways admit a shard's calls.
     fn gateways(&self, shard: u8) -> NonZeroU32 {
         match &self.hub {
@@ -326,7 +330,7 @@ impl Engine {
 
     /// Whether new calls of a shard's organizations can be recorded now, else why not.
     fn admits(&self, shard: u8) -> Result<(), Reason> {
-        if self.draining.load(Ordering::Acquire) {
+        if self.is_draining() {
             return Err(Reason::Draining);
         }
         let open = match &self.hub {

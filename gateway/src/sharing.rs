@@ -219,6 +219,15 @@ impl Sharing {
         receiver
     }
 
+    /// A call has started here without a unit: it is to be adopted when the hub is back, however long
+    /// that takes.
+    pub(crate) fn admitted_without_hub(&self, shard: u8, call: &Call, lease: Lease) {
+        self.shard(shard).change(|state, now| {
+            state.counts.admitted += 1;
+            state.link.record(Event::Adopted { call: call.clone(), lease }, None, now);
+        });
+    }
+
     /// A call has ended here; it is told when the hub has that.
     pub(crate) fn ended(
         &self,

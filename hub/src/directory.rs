@@ -63,6 +63,17 @@ pub struct AccountConfig {
     pub lease_s: Option<u32>,
     /// The longest grant, in seconds.
     pub duration_max_s: Option<u32>,
+    pub on_hub_loss: OnHubLoss,
+}
+
+/// What a gateway does with an account's admits once it has lost the hub that it shares, beyond its
+/// fence (lease-protocol, rule 14). Billed calls are always refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnHubLoss {
+    #[default]
+    Closed,
+    /// Each gateway admits, up to the account's whole limit.
+    Open,
 }
 
 /// Money that the ledger has put at the hub's disposal for one wallet, in total since its creation:

@@ -60,7 +60,7 @@ impl Default for Batch {
             in_use: 12,
             limit: Some(1_000),
         };
-        let tokens = Tokens::new(&[7; 32], HolderId(1 << 100));
+        let tokens = Tokens::proofs(&[7; 32], HolderId(1 << 100));
         let token = tokens.issue(&call, &lease);
         Self { body, grant, token, receipt: CallView::Ended(Arc::new(record(call))), tokens }
     }

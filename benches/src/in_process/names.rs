@@ -1,6 +1,8 @@
 //! Ids, keys and configurations of as many accounts as a measurement wants.
 
-use hub::directory::{AccountConfig, Billing, Change, OrganizationConfig, Status, WalletConfig};
+use hub::directory::{
+    AccountConfig, Billing, Change, OnHubLoss, OrganizationConfig, Status, WalletConfig,
+};
 use hub::id::{AccountId, AccountKind, Ulid};
 use hub::key::{KeyHash, KeyScope};
 use hub::money::{Amount, Currency, Rate};
@@ -55,6 +57,7 @@ pub fn account_change(account: u64, cap: Option<u32>, rate: Option<Rate>) -> Cha
         rate,
         lease_s: None,
         duration_max_s: None,
+        on_hub_loss: OnHubLoss::Closed,
     })
 }
 

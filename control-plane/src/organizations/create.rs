@@ -1,7 +1,7 @@
 //! `POST /v1/organizations`: an organization with its wallet and its owner's key, by the operator.
 
 use axum::extract::State;
-use hub::directory::{Billing, Change as Published, Status};
+use hub::directory::{Billing, Change as Published, OnHubLoss, Status};
 use hub::id::AccountKind;
 use hub::key::KeyScope;
 use hub::money::{Currency, Rate};
@@ -97,6 +97,7 @@ pub(crate) async fn insert(
         rate: None,
         lease_s: None,
         duration_max_s: None,
+        on_hub_loss: OnHubLoss::Closed,
         version: now_us,
         created_us: now_us,
         updated_us: now_us,

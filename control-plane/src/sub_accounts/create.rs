@@ -8,7 +8,7 @@ use hub::key::KeyScope;
 
 use super::{Settings, Shown};
 use crate::Shared;
-use crate::account::{Account, BILLING, Organization, new_id};
+use crate::account::{Account, BILLING, ON_HUB_LOSS, Organization, new_id};
 use crate::allocation;
 use crate::answer::Answer;
 use crate::change::Begun;
@@ -96,6 +96,7 @@ fn read(app: &Shared, request: &Request) -> Result<(Option<AccountId>, Account),
     let allocation = allocation::read(&mut fields, true);
     let cps_limit = fields.given("cps_limit", values::whole(values::CPS)).value();
     let rate = values::rate(&mut fields, "rate").value();
+    let on_hub_loss = fields.optional("on_hub_loss", values::word(ON_HUB_LOSS));
     fields.finish()?;
     let placeholder = new_id(AccountKind::SubAccount, 0);
     let mut account = Account {
@@ -111,6 +112,7 @@ fn read(app: &Shared, request: &Request) -> Result<(Option<AccountId>, Account),
         rate,
         lease_s: None,
         duration_max_s: None,
+        on_hub_loss: on_hub_loss.unwrap_or_default(),
         version: 0,
         created_us: 0,
         updated_us: 0,

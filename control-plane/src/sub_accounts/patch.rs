@@ -2,12 +2,12 @@
 //! dropped; they keep the billing they were admitted with.
 
 use axum::extract::State;
-use hub::directory::{Billing, Change as Published};
+use hub::directory::{Billing, Change as Published, OnHubLoss};
 use hub::money::Rate;
 
 use super::{Settings, Shown, create};
 use crate::Shared;
-use crate::account::{Account, BILLING, Organization};
+use crate::account::{Account, BILLING, ON_HUB_LOSS, Organization};
 use crate::allocation::{self, Asked};
 use crate::answer::Answer;
 use crate::change::Begun;
@@ -23,6 +23,7 @@ struct Patch {
     billing: Option<Billing>,
     region: Given<String>,
     rate: Given<Rate>,
+    on_hub_loss: Option<OnHubLoss>,
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
@@ -84,6 +85,7 @@ fn read(app: &Shared, request: &Request) -> Result<Patch, Problem> {
         billing: fields.optional("billing_mode", values::word(BILLING)),
         region: fields.given("region", values::region(&app.regions)),
         rate: values::rate(&mut fields, "rate"),
+        on_hub_loss: fields.optional("on_hub_loss", values::word(ON_HUB_LOSS)),
     };
     fields.finish()?;
     Ok(patch)
@@ -97,6 +99,7 @@ impl Patch {
         account.billing = self.billing.unwrap_or(account.billing);
         account.region = self.region.merged(account.region.take());
         account.rate = self.rate.merged(account.rate);
+        account.on_hub_loss = self.on_hub_loss.unwrap_or(account.on_hub_loss);
     }
 }
 

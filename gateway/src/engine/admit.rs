@@ -57,14 +57,14 @@ pub(super) struct Attempt {
 
 /// A slot for a new call.
 #[derive(Clone, Copy)]
-struct Slot {
-    in_use: u32,
-    right: Right,
+pub(super) struct Slot {
+    pub(super) in_use: u32,
+    pub(super) right: Right,
 }
 
 /// When a stack may be told of an admission.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Right {
+pub(super) enum Right {
     /// As soon as the turn is flushed.
     Now,
     /// At once, though a shared hub does not know it yet.
@@ -73,6 +73,8 @@ enum Right {
     Flushed,
     /// When a shared hub has given it a slot: there is none here.
     Wanted,
+    /// At once, without a unit: the hub is lost, and the account open all the same.
+    Overdraft,
 }
 
 impl Engine {
@@ -85,7 +87,7 @@ impl Engine {
     ) -> Result<Grant, Refusal> {
         let result = match self.decide(account, call, now_us, Attempt::default()) {
             Ok(grant) => Ok(grant),
-            Err(Stop::Refused(refusal)) => Err(refusal),
+            Err(Stop::Refused(refusal)) => self.refused_or_open(account, call, now_us, refusal),
             // Boxed, here and below: what is seldom needed makes no room for itself in every request.
             Err(stop) => match &self.hub {
                 Hub::Embedded { node, .. } => {
@@ -108,6 +110,24 @@ impl Engine {
             (Err(refusal), _) => self.count_refusal(account, refusal),
         }
         result
+    }
+
+    /// A refusal for want of a hub is none for an account that stays open without it.
+    fn refused_or_open(
+        &self,
+        account: &Arc<Account>,
+        call: &Admit<'_>,
+        now_us: i64,
+        refusal: Refusal,
+    ) -> Result<Grant, Refusal> {
+        match (&self.hub, &refusal) {
+            (Hub::Shared(sharing), Refusal::Denied(denial))
+                if denial.reason() == Reason::HubUnavailable =>
+            {
+                self.admit_without_hub(sharing, account, call, now_us)
+            }
+            _ => Err(refusal),
+        }
     }
 
     fn count_refusal(&self, account: &Account, refusal: &Refusal) {
@@ -195,6 +215,12 @@ impl Engine {
             Some(Entry::Live(live)) if live.standing == Standing::Owned => {
                 return Some(Ok(self.grant(account, live.call.clone(), live.lease, true, now_us)));
             }
+            Some(Entry::Live(live))
+                if live.standing == Standing::Adopting
+                    && self.is_open_without_hub(account, &account.terms()) =>
+            {
+                return Some(Ok(self.grant(account, live.call.clone(), live.lease, true, now_us)));
+            }
             Some(Entry::Live(_)) => return Some(Err(Stop::Pending)),
             Some(Entry::Ended(record)) => triomphe::Arc::clone(record),
             None => self.remembered(account, name, second_of(now_us))?,
@@ -252,7 +278,7 @@ impl Engine {
     }
 
     /// Enters the call at its place and tells the hub.
-    fn enter(
+    pub(super) fn enter(
         &self,
         account: &Arc<Account>,
         terms: &Terms,
@@ -285,6 +311,7 @@ impl Engine {
             Right::Now | Right::Credit => Standing::Owned,
             Right::Flushed => Standing::Unflushed,
             Right::Wanted => Standing::Undecided,
+            Right::Overdraft => Standing::Adopting,
         };
         let (account_of, call_of) = (Arc::clone(account), entered.clone());
         let live = Live { call: call_of, account: account_of, wallet, lease, standing };
@@ -318,6 +345,10 @@ impl Engine {
             }
             Hub::Shared(sharing) if right == Right::Wanted => {
                 Some(sharing.wanted(shard, call, lease))
+            }
+            Hub::Shared(sharing) if right == Right::Overdraft => {
+                sharing.admitted_without_hub(shard, call, lease);
+                None
             }
             Hub::Shared(sharing) => {
                 sharing.admitted(account, (call, lease), right == Right::Credit)

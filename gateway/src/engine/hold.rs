@@ -90,6 +90,7 @@ impl Engine {
         is_recorded: bool,
     ) -> EpochSeconds {
         match &self.hub {
+            Hub::Shared(_) if self.is_open_without_hub(account, &account.terms()) => deadline,
             Hub::Shared(sharing) if !is_recorded => {
                 deadline.min(sharing.deadline_max(account.organization.shard))
             }

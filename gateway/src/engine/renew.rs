@@ -56,7 +56,10 @@ impl Engine {
         }
         live.lease = lease;
         let renewed = live.call.clone();
-        self.tell_renew(account, live);
+        // What is to be adopted is told as it stands then.
+        if live.standing != Standing::Adopting {
+            self.tell_renew(account, live);
+        }
         drop(place);
         Ok(self.grant(account, renewed, lease, false, now_us))
     }
@@ -73,6 +76,12 @@ impl Engine {
     /// Whether the hub counts on the call as this gateway's, and on this gateway.
     fn may_renew(&self, account: &Account, live: &Live) -> Result<(), Stop> {
         match &self.hub {
+            Hub::Shared(_)
+                if live.standing != Standing::Undecided
+                    && self.is_open_without_hub(account, &account.terms()) =>
+            {
+                Ok(())
+            }
             Hub::Shared(_) if live.standing != Standing::Owned => Err(Stop::Pending),
             Hub::Shared(sharing) if !sharing.may_admit(account.organization.shard) => {
                 Err(Reason::HubUnavailable.into())

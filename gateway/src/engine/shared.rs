@@ -6,6 +6,7 @@ mod exchanges;
 mod follows;
 mod hears;
 mod letters;
+mod without_hub;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use hub::call::Cause;
 use hub::clock;
 use hub::denial::{Denial, Reason, Scope};
-use hub::directory::{AccountConfig, Billing, Change, OrganizationConfig, Status, WalletConfig};
+use hub::directory::{
+    AccountConfig, Billing, Change, OnHubLoss, OrganizationConfig, Status, WalletConfig,
+};
 use hub::embedded::{EmbeddedHub, Options};
 use hub::id::{AccountId, AccountKind};
 use hub::key::{KeyHash, KeyScope};
@@ -51,6 +53,7 @@ fn account(number: u128, floor: u32, cap: Option<u32>) -> AccountConfig {
         rate: None,
         lease_s: None,
         duration_max_s: None,
+        on_hub_loss: OnHubLoss::Closed,
     }
 }
 

@@ -2,7 +2,9 @@
 //! it is; what does not fit is an error. Never shows a token key.
 
 use crate::codec::{Malformed, Reader, Writer};
-use crate::directory::{AccountConfig, Billing, Change, OrganizationConfig, Status, TokenKey};
+use crate::directory::{
+    AccountConfig, Billing, Change, OnHubLoss, OrganizationConfig, Status, TokenKey,
+};
 use crate::key::{KeyHash, KeyScope};
 use crate::money::{Amount, Currency, Rate};
 use crate::state::request_codec::{read_account, read_wallet, write_account, write_wallet};
@@ -128,6 +130,10 @@ fn write_account_config(writer: &mut Writer<'_>, config: &AccountConfig) {
     writer.optional(config.rate, write_rate);
     writer.optional(config.lease_s, small);
     writer.optional(config.duration_max_s, small);
+    writer.byte(match config.on_hub_loss {
+        OnHubLoss::Closed => 0,
+        OnHubLoss::Open => 1,
+    });
 }
 
 fn read_account_config(reader: &mut Reader<'_>) -> Result<AccountConfig, Malformed> {
@@ -148,6 +154,11 @@ fn read_account_config(reader: &mut Reader<'_>) -> Result<AccountConfig, Malform
         rate: reader.optional(read_rate)?,
         lease_s: reader.optional(Reader::small)?,
         duration_max_s: reader.optional(Reader::small)?,
+        on_hub_loss: match reader.byte()? {
+            0 => OnHubLoss::Closed,
+            1 => OnHubLoss::Open,
+            _ => return Err(Malformed("what to do without a hub")),
+        },
     })
 }
 

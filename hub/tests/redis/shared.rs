@@ -7,7 +7,9 @@ mod loss;
 mod wake_ups;
 
 use hub::call::{Call, Cause, Direction, Facts, Outcome, Pins, Record, Texts};
-use hub::directory::{AccountConfig, Billing, Change, OrganizationConfig, Status, WalletConfig};
+use hub::directory::{
+    AccountConfig, Billing, Change, OnHubLoss, OrganizationConfig, Status, WalletConfig,
+};
 use hub::id::{AccountId, AccountKind, HolderId, Ulid};
 use hub::key::{KeyHash, KeyScope};
 use hub::money::{Amount, Currency, Rate};
@@ -155,6 +157,7 @@ pub fn account_change(number: u32, version: u64) -> Change {
         rate: None,
         lease_s: None,
         duration_max_s: None,
+        on_hub_loss: OnHubLoss::Closed,
     })
 }
 

@@ -37,6 +37,8 @@ struct LocalHub {
     published: Mutex<Vec<Change>>,
     clients: Mutex<Vec<Arc<Notify>>>,
     is_down: AtomicBool,
+    /// Calls were admitted without it: they are adopted, whatever the limits say.
+    may_exceed: AtomicBool,
 }
 
 /// The way of one gateway to it.
@@ -136,7 +138,8 @@ impl SharedHub for Client {
                 self.hub.wake();
             }
             shard.check().expect("the hub's invariants");
-            assert!(shard.counters().within_limits(), "leases stay within limits");
+            let may_exceed = self.hub.may_exceed.load(Ordering::Relaxed);
+            assert!(may_exceed || shard.counters().within_limits(), "leases stay within limits");
             let directory = self.hub.published.lock().len() as u64;
             Ok(Exchanged { reply, is_durable: true, directory })
         })
@@ -309,6 +312,7 @@ fn installation<F: Future<Output = ()>>(
         published: Mutex::new(published),
         clients: Mutex::default(),
         is_down: AtomicBool::new(false),
+        may_exceed: AtomicBool::new(false),
     });
     hub.begin(&mut hub.shard.lock());
     let runtime =

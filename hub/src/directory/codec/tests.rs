@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use ulid::Ulid;
 
 use super::*;
-use crate::directory::WalletConfig;
+use crate::directory::{OnHubLoss, WalletConfig};
 use crate::id::{AccountId, AccountKind};
 
 fn account(kind: AccountKind, number: u128) -> AccountId {
@@ -30,6 +30,7 @@ fn changes() -> Vec<Change> {
         rate,
         lease_s: Some(14_400),
         duration_max_s: Some(3_600),
+        on_hub_loss: OnHubLoss::Closed,
     };
     let plain = AccountConfig {
         status: Status::Deleting,
@@ -40,6 +41,7 @@ fn changes() -> Vec<Change> {
         rate: None,
         lease_s: None,
         duration_max_s: None,
+        on_hub_loss: OnHubLoss::Closed,
         ..full()
     };
     let bought = OrganizationConfig {

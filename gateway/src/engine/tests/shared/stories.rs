@@ -281,6 +281,57 @@ fn a_gateway_that_is_cut_off_stops_within_the_fence_and_goes_on_afterwards() {
 }
 
 #[test]
+fn an_open_account_goes_on_up_to_its_limit_without_the_hub_and_is_counted_when_it_is_back() {
+    let open = AccountConfig { on_hub_loss: OnHubLoss::Open, ..account(0, 0, Some(4)) };
+    installation(open, None, async |hub| {
+        let (one, two) = (Gateway::start(&hub).await, Gateway::start(&hub).await);
+        one.admit("a").await.expect("there is room");
+        let is_lost = |gateway: &Gateway| gateway.engine.admits(organization().shard()).is_err();
+        hub.may_exceed.store(true, Ordering::Relaxed);
+        hub.is_down.store(true, Ordering::Relaxed);
+        within(Duration::from_secs(3), || is_lost(&one) && is_lost(&two)).await;
+        for call_id in ["b", "c", "d"] {
+            one.admit(call_id).await.expect("it is open");
+        }
+        assert!(is_no_slot(&one.admit("e").await));
+        assert!(one.admit("b").await.expect("it is live").duplicate);
+        for call_id in ["a", "b"] {
+            one.renew(call_id).await.expect("it is open");
+        }
+        one.release("c", 0).await.expect("a receipt");
+        two.admit("other").await.expect("what the others do is not known");
+        hub.is_down.store(false, Ordering::Relaxed);
+        let live = || hub.shard.lock().counters().live(sub_account(0));
+        within(Duration::from_secs(5), || live() == 4).await;
+        one.until_open().await;
+        assert!(is_no_slot(&one.admit("f").await), "four are live, of whom the hub knows again");
+        for call_id in ["a", "b", "d", "other"] {
+            two.release(call_id, 0).await.expect("each is known everywhere");
+        }
+        within(Duration::from_secs(5), || live() == 0 && hub.shard.lock().backlog() == 5).await;
+    });
+}
+
+#[test]
+fn money_is_closed_without_the_hub_whatever_the_account_says() {
+    let open = AccountConfig {
+        on_hub_loss: OnHubLoss::Open,
+        rate: Some(rate(60, 60)),
+        ..account(0, 0, Some(4))
+    };
+    installation(open, Some("100"), async |hub| {
+        let one = Gateway::start(&hub).await;
+        one.admit("a").await.expect("there is room");
+        hub.is_down.store(true, Ordering::Relaxed);
+        within(Duration::from_secs(3), || one.engine.admits(organization().shard()).is_err()).await;
+        let refusal = one.admit("b").await.expect_err("billed");
+        assert!(
+            matches!(refusal, Refusal::Denied(denial) if denial.reason() == Reason::HubUnavailable)
+        );
+    });
+}
+
+#[test]
 fn a_change_of_configuration_is_in_force_at_every_gateway() {
     installation(account(0, 0, Some(10)), None, async |hub| {
         let (one, two) = (Gateway::start(&hub).await, Gateway::start(&hub).await);
