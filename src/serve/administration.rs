@@ -99,7 +99,7 @@ struct Sole {
 }
 
 impl Sole {
-    /// `None`: the database is a server, which many may use.
+    /// `None`: the database is not a file.
     fn take(url: &str) -> Result<Option<Self>, Failure> {
         let Some(path) = url.strip_prefix("sqlite://") else {
             return Ok(None);
@@ -115,7 +115,7 @@ impl Sole {
         match file.try_lock() {
             Ok(()) => Ok(Some(Self { _locked: file })),
             Err(TryLockError::WouldBlock) => Err(format!(
-                "{} is in use by another control plane; several need PostgreSQL (database_url)",
+                "{} is in use by another control plane: a database serves one of them",
                 path.display()
             )),
             Err(TryLockError::Error(error)) => Err(format!("{shown} cannot be locked: {error}")),

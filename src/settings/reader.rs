@@ -43,9 +43,7 @@ impl FromStr for DatabaseUrl {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once("://") {
-            Some(("sqlite" | "postgres" | "postgresql", rest)) if !rest.is_empty() => {
-                Ok(Self(Secret(text.to_owned())))
-            }
+            Some(("sqlite", rest)) if !rest.is_empty() => Ok(Self(Secret(text.to_owned()))),
             _ => Err("no database that is known"),
         }
     }
