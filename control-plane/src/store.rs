@@ -114,12 +114,14 @@ fn with_mode(database_url: &str, mode: &str) -> String {
 }
 
 fn migrator() -> Migrator {
-    let sql = include_str!("../migrations/0001_first.sql").into_sql_str();
-    let second = include_str!("../migrations/0002_shared_hub.sql").into_sql_str();
-    let third = include_str!("../migrations/0003_publications.sql").into_sql_str();
-    Migrator::with_migrations(vec![
-        Migration::new(1, "first".into(), MigrationType::Simple, sql, false),
-        Migration::new(2, "shared_hub".into(), MigrationType::Simple, second, false),
-        Migration::new(3, "publications".into(), MigrationType::Simple, third, false),
-    ])
+    let steps = [
+        (1, "first", include_str!("../migrations/0001_first.sql")),
+        (2, "shared_hub", include_str!("../migrations/0002_shared_hub.sql")),
+        (3, "publications", include_str!("../migrations/0003_publications.sql")),
+        (4, "on_hub_loss", include_str!("../migrations/0004_on_hub_loss.sql")),
+    ];
+    let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(steps.map(migration).to_vec())
 }
