@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use crate::accounts::{Account, Wallet};
 use crate::admission::calls::{Calls, Flushed};
+use crate::admission::slots::Slots;
 use crate::counts::{CallCounts, Durations};
 
 /// Units above a floor that are fetched at once, at most.
@@ -145,18 +146,21 @@ impl Node {
             wallet.funds.free_refund(refund);
         }
         if let Some(account) = freed.slot {
-            self.give_back(&account);
-            account.quarantined.fetch_sub(1, Ordering::AcqRel);
+            self.leave(&account, |slots| slots.free_ended(account.cap()));
         }
     }
 
     /// A slot that no call uses any more: idle here, or back to the hub when a limit was lowered.
     pub fn give_back(&self, account: &Account) {
+        self.leave(account, |slots| slots.give_back(account.cap()));
+    }
+
+    fn leave(&self, account: &Account, give_back: impl FnOnce(&Slots) -> bool) {
         let organization = &account.organization;
         if !account.id.is_shadow() {
             organization.in_use.fetch_sub(1, Ordering::AcqRel);
         }
-        if account.slots.give_back(account.cap()) {
+        if give_back(&account.slots) {
             self.returned(account, 1);
         }
         organization.freed.fetch_add(1, Ordering::AcqRel);

@@ -1,8 +1,8 @@
 //! The money of one wallet that this gateway may hold for calls, in one atomic word.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use hub::money::{Amount, Funded, Rate};
+
+use crate::sync::{AtomicI64, Ordering};
 
 /// Free money in micro-units, and what waits to become free. `free` is never below zero through a
 /// hold or a charge; only a withdrawal by the ledger may bring it there.

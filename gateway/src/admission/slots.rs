@@ -4,13 +4,17 @@
 //! compare-and-swap and `used ≤ lease` holds in every state of the word, except that a lease may be
 //! adopted together with calls that outlived a limit.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 const HALF: u32 = 32;
 
-/// `lease` in the upper, `used` in the lower half.
 #[derive(Debug, Default)]
-pub struct Slots(AtomicU64);
+pub struct Slots {
+    /// `lease` in the upper, `used` in the lower half.
+    word: AtomicU64,
+    /// Of the used ones those of ended calls, which wait for the flush.
+    quarantined: AtomicU32,
+}
 
 /// One reading of the word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +36,7 @@ impl SlotsNow {
 
 impl Slots {
     pub fn now(&self) -> SlotsNow {
-        SlotsNow::unpack(self.0.load(Ordering::Acquire))
+        SlotsNow::unpack(self.word.load(Ordering::Acquire))
     }
 
     /// Takes one slot; the number in use with it, or the state in which none was free.
@@ -50,10 +54,43 @@ impl Slots {
             let surplus = u32::from(now.lease > cap);
             SlotsNow { lease: now.lease.saturating_sub(surplus), used: now.used.saturating_sub(1) }
         };
-        let before = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+        let before = self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
             Some(kept(SlotsNow::unpack(word)).pack())
         });
         before.is_ok_and(|word| SlotsNow::unpack(word).lease > cap)
+    }
+
+    /// A call has ended; its slot counts as used until the hub has that.
+    pub fn quarantine(&self) {
+        self.quarantined.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub fn quarantined(&self) -> u32 {
+        self.quarantined.load(Ordering::Acquire)
+    }
+
+    /// [`Slots::give_back`] of an ended call.
+    pub fn free_ended(&self, cap: u32) -> bool {
+        let returns = self.give_back(cap);
+        self.end_quarantine();
+        returns
+    }
+
+    /// [`Slots::leave`] of an ended call.
+    pub fn leave_ended(&self) {
+        self.leave();
+        self.end_quarantine();
+    }
+
+    /// After the slot is free: who finds none free and none in quarantine is refused.
+    fn end_quarantine(&self) {
+        self.quarantined.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Whether all slots are in use by live calls, as [`Slots::take`] found them: none is in quarantine,
+    /// and none was freed since.
+    pub fn are_taken(&self, found: SlotsNow) -> bool {
+        self.quarantined() == 0 && self.now() == found
     }
 
     /// The hub granted `units` more.
@@ -87,7 +124,7 @@ impl Slots {
 
     /// Gives up idle units above `keep`; how many.
     pub fn shrink(&self, keep: u32) -> u32 {
-        let before = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+        let before = self.word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
             let now = SlotsNow::unpack(word);
             Some(SlotsNow { lease: now.lease.min(now.used.max(keep)), ..now }.pack())
         });
@@ -99,13 +136,13 @@ impl Slots {
 
     /// Acquire and release pair a freed slot with the call that takes it next.
     fn change(&self, next: impl Fn(SlotsNow) -> Option<SlotsNow>) -> Result<SlotsNow, SlotsNow> {
-        let mut word = self.0.load(Ordering::Acquire);
+        let mut word = self.word.load(Ordering::Acquire);
         loop {
             let now = SlotsNow::unpack(word);
             let Some(then) = next(now) else {
                 return Err(now);
             };
-            match self.0.compare_exchange_weak(
+            match self.word.compare_exchange_weak(
                 word,
                 then.pack(),
                 Ordering::AcqRel,

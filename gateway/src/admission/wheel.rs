@@ -2,11 +2,10 @@
 //! It keeps no call alive, only what finds one. A renew does not touch it: a call found alive when its
 //! slot comes up moves to its new one.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use hub::call_table::CallHash;
 use hub::clock::EpochSeconds;
-use parking_lot::Mutex;
+
+use crate::sync::{AtomicU32, Mutex, Ordering};
 
 /// Seconds the wheel spans: above the longest lease; what lies beyond comes up early and moves on.
 const SPAN: u32 = 16_384;

@@ -222,7 +222,7 @@ impl Engine {
         match (&self.hub, taken) {
             (Hub::Embedded { .. }, Ok(in_use)) => Ok(Slot { in_use, right: Right::Now }),
             (Hub::Embedded { .. }, Err(now)) => Err(without_slot(account, terms, now)),
-            (Hub::Shared(_), Ok(in_use)) if !durable && account.take_credit() => {
+            (Hub::Shared(_), Ok(in_use)) if !durable && account.credit.take() => {
                 Ok(Slot { in_use, right: Right::Credit })
             }
             (Hub::Shared(_), Ok(in_use)) => Ok(Slot { in_use, right: Right::Flushed }),
@@ -235,7 +235,7 @@ impl Engine {
 
     fn undo_slot(&self, account: &Account, right: Right) {
         if right == Right::Credit {
-            account.credit.fetch_add(1, Ordering::AcqRel);
+            account.credit.give_back();
         }
         match &self.hub {
             Hub::Embedded { node, .. } => node.give_back(account),
@@ -354,15 +354,13 @@ fn must_be_durable(call: &Call) -> bool {
 /// Whether it is known here that there is no slot, or the embedded hub must be asked.
 fn without_slot(account: &Account, terms: &Terms, now: SlotsNow) -> Stop {
     // Every unit is here and in use, or nothing was freed since all were: no need to ask.
-    let quarantined = account.quarantined.load(Ordering::Acquire) > 0
-        // Freed between the two readings.
-        || account.slots.now() != now;
-    if now.lease >= terms.cap() && !quarantined {
+    let taken = account.slots.are_taken(now);
+    if now.lease >= terms.cap() && taken {
         return refusal(account, Scope::Account, terms.cap()).into();
     }
     let organization = &account.organization;
     let beyond = now.lease >= terms.floor && !account.id.is_shadow();
-    if beyond && !quarantined && organization.is_exhausted() {
+    if beyond && taken && organization.is_exhausted() {
         let total = organization.terms().total;
         return refusal(account, Scope::Organization, total).into();
     }

@@ -136,6 +136,11 @@ fn no_slot(scope: Scope, limit: u32) -> Refusal {
 /// A slot that no call uses any more is idle here.
 pub(super) fn leave_slot(account: &Account) {
     account.slots.leave();
+    leave_organization(account);
+}
+
+/// A call counts no more against its organization.
+fn leave_organization(account: &Account) {
     if !account.id.is_shadow() {
         account.organization.in_use.fetch_sub(1, Ordering::AcqRel);
     }
