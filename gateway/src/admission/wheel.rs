@@ -25,9 +25,15 @@ impl Wheel {
 
     /// `call` comes up in the second `deadline`, or the next one when that is past.
     pub fn add(&self, deadline: EpochSeconds, call: CallHash) {
-        let next = self.next.load(Ordering::Acquire);
-        let latest = next.saturating_add(SPAN.saturating_sub(1));
-        self.slot(deadline.clamp(next, latest)).lock().push(call);
+        loop {
+            let next = self.next.load(Ordering::Acquire);
+            let second = deadline.clamp(next, next.saturating_add(SPAN.saturating_sub(1)));
+            let mut calls = self.slot(second).lock();
+            // A second that has passed since comes up again only when the wheel has gone round.
+            if self.next.load(Ordering::Acquire) <= second {
+                return calls.push(call);
+            }
+        }
     }
 
     /// The calls of one second that has passed by `now`; `None` when there is none left. To be called
@@ -37,7 +43,7 @@ impl Wheel {
         if second > now {
             return None;
         }
-        // Moved on first: who adds to a passed second from here on gets the next.
+        // Moved on first: who adds to the passed second sees that under its lock.
         self.next.store(second.saturating_add(1), Ordering::Release);
         Some(std::mem::take(&mut *self.slot(second).lock()))
     }

@@ -11,6 +11,8 @@ mod fence;
 mod funds;
 #[path = "promises/slots.rs"]
 mod slots;
+#[path = "promises/wheel.rs"]
+mod wheel;
 
 use std::sync::Arc;
 
