@@ -146,22 +146,23 @@ impl Node {
             wallet.funds.free_refund(refund);
         }
         if let Some(account) = freed.slot {
-            self.leave(&account, |slots| slots.free_ended(account.cap()));
+            self.leave(&account, |slots| slots.free_ended(|| account.cap()));
         }
     }
 
     /// A slot that no call uses any more: idle here, or back to the hub when a limit was lowered.
     pub fn give_back(&self, account: &Account) {
-        self.leave(account, |slots| slots.give_back(account.cap()));
+        self.leave(account, |slots| slots.give_back(|| account.cap()));
     }
 
-    fn leave(&self, account: &Account, give_back: impl FnOnce(&Slots) -> bool) {
+    fn leave(&self, account: &Account, give_back: impl FnOnce(&Slots) -> u32) {
         let organization = &account.organization;
         if !account.id.is_shadow() {
             organization.in_use.fetch_sub(1, Ordering::AcqRel);
         }
-        if give_back(&account.slots) {
-            self.returned(account, 1);
+        let returned = give_back(&account.slots);
+        if returned > 0 {
+            self.returned(account, returned);
         }
         organization.freed.fetch_add(1, Ordering::AcqRel);
     }

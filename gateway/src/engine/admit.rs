@@ -215,7 +215,7 @@ impl Engine {
 
     /// One compare-and-swap; with a hub that others share, another for the right to say so.
     fn take_slot(&self, account: &Account, terms: &Terms, durable: bool) -> Result<Slot, Stop> {
-        let taken = account.slots.take();
+        let taken = account.slots.take(terms.cap());
         if taken.is_ok() && !account.id.is_shadow() {
             account.organization.in_use.fetch_add(1, Ordering::AcqRel);
         }

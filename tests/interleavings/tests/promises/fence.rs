@@ -61,7 +61,7 @@ fn shard() -> Arc<Shard> {
 impl Shard {
     /// As `Engine::decide`: whatever is taken first, then the fence, then the entry.
     fn admit(&self, table: &mut Vec<u32>) {
-        if self.slots.take().is_err() {
+        if self.slots.take(2).is_err() {
             return;
         }
         let credit = self.credit.take();
