@@ -163,8 +163,10 @@ impl Engine {
         if let Some(known) = self.known(account, &mut place, now_us) {
             return known;
         }
+        // Before the terms: who finds the fence open sees at least the configuration that it rests on.
+        self.admits(account.organization.shard)?;
         let terms = account.terms();
-        self.may_start(account, &terms)?;
+        may_start(account, &terms)?;
         if !attempt.again
             && let Some(limiter) = &terms.limiter
         {
@@ -200,17 +202,6 @@ impl Engine {
             None => self.remembered(account, name, second_of(now_us))?,
         };
         Some(Err(Refusal::ended(ended).into()))
-    }
-
-    fn may_start(&self, account: &Account, terms: &Terms) -> Result<(), Reason> {
-        self.admits(account.organization.shard)?;
-        if terms.status != Status::Active || !account.organization.is_active() {
-            return Err(Reason::Suspended);
-        }
-        if !terms.served {
-            return Err(Reason::WrongRegion);
-        }
-        Ok(())
     }
 
     /// One compare-and-swap; with a hub that others share, another for the right to say so.
@@ -344,6 +335,16 @@ impl Engine {
             limit: Some(account.cap()).filter(|cap| *cap < u32::MAX),
         }
     }
+}
+
+fn may_start(account: &Account, terms: &Terms) -> Result<(), Reason> {
+    if terms.status != Status::Active || !account.organization.is_active() {
+        return Err(Reason::Suspended);
+    }
+    if !terms.served {
+        return Err(Reason::WrongRegion);
+    }
+    Ok(())
 }
 
 /// Whether the call outlives what a crash of the machine may take.
