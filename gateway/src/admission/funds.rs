@@ -13,6 +13,15 @@ pub struct Funds {
     quarantined: AtomicI64,
 }
 
+/// Why there is too little for a new call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// A refund waits for its flush, which may bring enough.
+    Quarantine,
+    /// Nothing more is to come.
+    Empty,
+}
+
 impl Funds {
     pub fn free(&self) -> Amount {
         Amount::from_micros(self.free.load(Ordering::Acquire))
@@ -40,6 +49,18 @@ impl Funds {
                 Err(changed) => free = changed,
             }
         }
+    }
+
+    /// [`Funds::hold`] for a new call. No refund is overlooked on its way out of quarantine.
+    pub fn hold_first(&self, rate: &Rate, wanted_s: u32) -> Result<Funded, Shortage> {
+        if let Some(funded) = self.hold(rate, Amount::ZERO, wanted_s) {
+            return Ok(funded);
+        }
+        if self.quarantined() > Amount::ZERO {
+            return Err(Shortage::Quarantine);
+        }
+        // What left the quarantine between the two readings is free now.
+        self.hold(rate, Amount::ZERO, wanted_s).ok_or(Shortage::Empty)
     }
 
     /// Takes a charge beyond a hold; what the money did not suffice for is returned.
@@ -82,7 +103,7 @@ impl Funds {
     }
 
     pub fn free_refund(&self, refund: Amount) {
-        // First free, then no longer quarantined: who sees neither asks again too early, never wrongly.
+        // First free, then no longer quarantined: see `hold_first`.
         self.free.fetch_add(refund.micros(), Ordering::AcqRel);
         self.quarantined.fetch_sub(refund.micros(), Ordering::AcqRel);
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hub::money::{Amount, Rate};
-use interleavings::admission::funds::Funds;
+use interleavings::admission::funds::{Funds, Shortage};
 use interleavings::exploration::{Fault, explore, refute};
 
 use crate::{end, with};
@@ -74,4 +74,27 @@ fn money_is_recalled_while_a_call_wants_it() {
 fn returned_money_is_not_held() {
     explore(money_is_recalled_while_a_call_wants_it);
     refute(Fault::Torn, "returned money is held", money_is_recalled_while_a_call_wants_it);
+}
+
+/// All money is a refund whose flush is under way.
+fn a_refund_is_flushed_while_a_call_wants_it(looks_again: bool) {
+    let funds = Arc::new(Funds::default());
+    let refund = Amount::from_micros(MINUTE);
+    funds.quarantine(refund);
+    let flush = with(&funds, move |funds| funds.free_refund(refund));
+    let is_refused = if looks_again {
+        funds.hold_first(&rate(), 60) == Err(Shortage::Empty)
+    } else {
+        hold(&funds) == 0 && funds.quarantined() == Amount::ZERO
+    };
+    end(flush);
+    assert!(!is_refused, "refused for money that came back");
+}
+
+#[test]
+fn a_refund_in_quarantine_is_not_taken_for_none() {
+    explore(|| a_refund_is_flushed_while_a_call_wants_it(true));
+    let promise = "refused for money that came back";
+    refute(Fault::Unordered, promise, || a_refund_is_flushed_while_a_call_wants_it(true));
+    refute(Fault::None, promise, || a_refund_is_flushed_while_a_call_wants_it(false));
 }
