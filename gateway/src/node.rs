@@ -184,14 +184,17 @@ impl Node {
         let mut flush = self.flushing.lock();
         let unavailable = |_: HubUnavailable| Denial::from(Reason::HubUnavailable);
         let organization = &account.organization;
-        let mut recalled = false;
+        let mut freed_at_recall = None;
         for _ in 0..RECALLS_MAX {
             self.flush_locked(&mut flush).map_err(unavailable)?;
             let now = account.slots.now();
             if now.used < now.lease {
                 return Ok(());
             }
-            let freed = organization.freed.load(Ordering::Acquire);
+            // After a recall as it was before: what was freed since may be idle at a sibling.
+            let freed = || organization.freed.load(Ordering::Acquire);
+            let freed = freed_at_recall.unwrap_or_else(freed);
+            let recalled = freed_at_recall.is_some();
             let floor = account.terms().floor;
             let within = floor.saturating_sub(now.lease);
             let units = if within > 0 { within } else { (now.lease / 8).clamp(1, BLOCK_MAX) };
@@ -204,8 +207,8 @@ impl Node {
                     return Ok(());
                 }
                 Wanted::Recall => {
+                    freed_at_recall = Some(organization.freed.load(Ordering::Acquire));
                     self.recall(account);
-                    recalled = true;
                 }
                 Wanted::Refused { scope, limit } => {
                     if scope == Scope::Organization {
