@@ -179,8 +179,8 @@ impl Engine {
             }
         }
         if let Some(account) = freed.slot {
-            account.slots.leave_ended();
             leave_organization(&account);
+            account.slots.leave_ended();
             let now_here = account.slots.now();
             let keep = 2 * account.credit.max();
             let idle = now_here.lease.saturating_sub(now_here.used);
