@@ -1,6 +1,6 @@
 # Short targets that people and continuous integration call alike.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-startup models simulate clean tools
+.PHONY: help run test check bench bench-startup interleavings models simulate clean tools
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -22,6 +22,11 @@ bench: ## Benchmarks and load, as ratios to a bare hyper server
 
 bench-startup: ## How long a start takes with 100,000 live calls and 1,000,000 tombstones
 	cargo test --release --locked --test system -- --exact start_up::a_large_directory_opens_in_time --nocapture
+
+PREEMPTIONS ?= 5
+
+interleavings: ## The lock-free parts of the gateway with more changes of threads: PREEMPTIONS (5 unless set)
+	LOOM_MAX_PREEMPTIONS=$(PREEMPTIONS) cargo test --locked --package ringfence-interleavings
 
 models: ## The models of the lease protocol, large runs too: minutes, some gigabytes
 	cargo run --release --locked --package ringfence-models

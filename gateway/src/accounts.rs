@@ -1,7 +1,7 @@
 //! Accounts, organizations and wallets as the gateway holds them: counters in atomics, configuration
 //! in one pointer that a change replaces.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
@@ -12,6 +12,7 @@ use hub::id::AccountId;
 use hub::money::{Currency, Rate};
 use parking_lot::Mutex;
 
+use crate::admission::credit::Credit;
 use crate::admission::funds::Funds;
 use crate::admission::slots::Slots;
 use crate::limiter::Limiter;
@@ -92,13 +93,7 @@ pub struct Account {
     pub id: AccountId,
     pub organization: Arc<Organization>,
     pub slots: Slots,
-    /// Slots of ended calls that wait for the flush.
-    pub quarantined: AtomicU32,
-    /// Admits that may still be answered before a shared hub has them; below zero after the limit
-    /// below fell.
-    pub credit: AtomicI32,
-    /// The most that may be: 0 where each admit is the hub's to decide.
-    pub unflushed_max: AtomicU32,
+    pub credit: Credit,
     /// Whether it stands in [`Organization::above_floor`].
     pub listed: AtomicBool,
     terms: ArcSwap<Terms>,
@@ -144,9 +139,7 @@ impl Account {
             id,
             organization,
             slots: Slots::default(),
-            quarantined: AtomicU32::new(0),
-            credit: AtomicI32::new(0),
-            unflushed_max: AtomicU32::new(0),
+            credit: Credit::default(),
             listed: AtomicBool::new(false),
             cap: AtomicU32::new(terms.cap()),
             terms: ArcSwap::from_pointee(terms),
@@ -170,12 +163,6 @@ impl Account {
     /// [`Terms::cap`] of the present terms.
     pub fn cap(&self) -> u32 {
         self.cap.load(Ordering::Acquire)
-    }
-
-    /// Takes the right to answer one admit before a shared hub has it.
-    pub fn take_credit(&self) -> bool {
-        let one_less = |credit: i32| (credit > 0).then_some(credit - 1);
-        self.credit.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less).is_ok()
     }
 
     pub fn count_denial(&self, reason: Reason) {

@@ -3,6 +3,7 @@
 #![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::as_conversions)]
 
 pub mod calls;
+pub mod credit;
 pub mod funds;
 pub mod grant;
 pub mod slots;

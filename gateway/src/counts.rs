@@ -1,10 +1,10 @@
 //! What the engine counts, read when metrics are rendered. What several threads count at once is
 //! atomic; calls are counted by shard, under the lock of its queue.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use hub::call::Cause;
 use hub::denial::Reason;
+
+use crate::sync::{AtomicU64, Ordering};
 
 /// Refused admits, by reason.
 #[derive(Debug, Default)]

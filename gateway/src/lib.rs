@@ -14,4 +14,5 @@ pub mod node;
 pub mod request;
 pub mod series;
 pub mod sharing;
+mod sync;
 pub mod token;

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use crate::accounts::{Account, Wallet};
 use crate::admission::calls::{Calls, Flushed};
+use crate::admission::slots::Slots;
 use crate::counts::{CallCounts, Durations};
 
 /// Units above a floor that are fetched at once, at most.
@@ -145,19 +146,23 @@ impl Node {
             wallet.funds.free_refund(refund);
         }
         if let Some(account) = freed.slot {
-            self.give_back(&account);
-            account.quarantined.fetch_sub(1, Ordering::AcqRel);
+            self.leave(&account, |slots| slots.free_ended(|| account.cap()));
         }
     }
 
     /// A slot that no call uses any more: idle here, or back to the hub when a limit was lowered.
     pub fn give_back(&self, account: &Account) {
+        self.leave(account, |slots| slots.give_back(|| account.cap()));
+    }
+
+    fn leave(&self, account: &Account, give_back: impl FnOnce(&Slots) -> u32) {
         let organization = &account.organization;
         if !account.id.is_shadow() {
             organization.in_use.fetch_sub(1, Ordering::AcqRel);
         }
-        if account.slots.give_back(account.cap()) {
-            self.returned(account, 1);
+        let returned = give_back(&account.slots);
+        if returned > 0 {
+            self.returned(account, returned);
         }
         organization.freed.fetch_add(1, Ordering::AcqRel);
     }
@@ -179,14 +184,17 @@ impl Node {
         let mut flush = self.flushing.lock();
         let unavailable = |_: HubUnavailable| Denial::from(Reason::HubUnavailable);
         let organization = &account.organization;
-        let mut recalled = false;
+        let mut freed_at_recall = None;
         for _ in 0..RECALLS_MAX {
             self.flush_locked(&mut flush).map_err(unavailable)?;
             let now = account.slots.now();
             if now.used < now.lease {
                 return Ok(());
             }
-            let freed = organization.freed.load(Ordering::Acquire);
+            // After a recall as it was before: what was freed since may be idle at a sibling.
+            let freed = || organization.freed.load(Ordering::Acquire);
+            let freed = freed_at_recall.unwrap_or_else(freed);
+            let recalled = freed_at_recall.is_some();
             let floor = account.terms().floor;
             let within = floor.saturating_sub(now.lease);
             let units = if within > 0 { within } else { (now.lease / 8).clamp(1, BLOCK_MAX) };
@@ -199,8 +207,8 @@ impl Node {
                     return Ok(());
                 }
                 Wanted::Recall => {
+                    freed_at_recall = Some(organization.freed.load(Ordering::Acquire));
                     self.recall(account);
-                    recalled = true;
                 }
                 Wanted::Refused { scope, limit } => {
                     if scope == Scope::Organization {

@@ -2,11 +2,12 @@
 //! here, and who waits for an answer. Keeps books; decides nothing about calls.
 
 mod books;
+mod fence;
 mod waiting;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -27,6 +28,7 @@ use crate::counts::{CallCounts, Durations};
 use crate::link::{Link, Now, Rhythm};
 use crate::node::Freed;
 pub(crate) use books::{Stock, Till};
+use fence::Fence;
 pub(crate) use waiting::{Patience, Verdict, Waiting};
 
 /// Records that the ledger does not have and this process keeps, over all shards; with more no call
@@ -51,14 +53,9 @@ pub(crate) enum After {
 #[repr(align(128))]
 pub(crate) struct Shard {
     pub(crate) state: Mutex<State>,
-    /// No admissions later than this, since boot in microseconds.
-    fence_us: AtomicI64,
-    /// See [`Link::deadline_max_us`].
-    deadline_max_us: AtomicI64,
+    pub(crate) fence: Fence,
     /// Those that the shard's hub knows, this one among them; 0: not known yet.
     gateways: AtomicU32,
-    /// Grows with each new holder here: what an earlier one was owed is the hub's.
-    generation: AtomicU32,
     /// The exchange that is due has changed.
     pub(crate) due: Notify,
 }
@@ -106,10 +103,8 @@ impl Sharing {
                 is_joined: false,
                 counts: CallCounts::default(),
             }),
-            fence_us: AtomicI64::new(0),
-            deadline_max_us: AtomicI64::new(0),
+            fence: Fence::default(),
             gateways: AtomicU32::new(0),
-            generation: AtomicU32::new(0),
             due: Notify::new(),
         };
         let (questions, asked) = mpsc::channel(QUESTIONS_MAX);
@@ -133,7 +128,7 @@ impl Sharing {
     /// Whether a call may be admitted or renewed now. To be asked when everything else is taken: the
     /// clock is read here (rule 5).
     pub(crate) fn may_admit(&self, shard: u8) -> bool {
-        clock::boot_us() <= self.shard(shard).fence_us.load(Ordering::Acquire)
+        self.shard(shard).fence.is_open(clock::boot_us())
     }
 
     /// Whether no shard that has an organization may admit.
@@ -149,7 +144,7 @@ impl Sharing {
 
     /// The latest deadline that a stack may be told.
     pub(crate) fn deadline_max(&self, shard: u8) -> EpochSeconds {
-        second_of(self.shard(shard).deadline_max_us.load(Ordering::Acquire))
+        second_of(self.shard(shard).fence.deadline_max_us())
     }
 
     pub(crate) fn call_lease_s(&self) -> u32 {
@@ -173,7 +168,7 @@ impl Sharing {
     ) -> Option<Receiver<Verdict>> {
         let shard = self.shard(account.organization.shard);
         let (after, receiver) = if credit {
-            let generation = shard.generation();
+            let generation = shard.fence.generation();
             (After::Credit { account: Arc::clone(account), generation }, None)
         } else {
             let (told, receiver) = oneshot::channel();
@@ -238,7 +233,7 @@ impl Sharing {
     ) -> Receiver<Verdict> {
         let (told, receiver) = oneshot::channel();
         let shard = self.shard(number);
-        let generation = shard.generation();
+        let generation = shard.fence.generation();
         let record = triomphe::Arc::clone(record);
         let event = Event::Ended(triomphe::Arc::clone(&record));
         shard.change(|state, now| {
@@ -326,21 +321,15 @@ impl Shard {
         result
     }
 
-    pub(crate) fn generation(&self) -> u32 {
-        self.generation.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn next_generation(&self) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
-    }
-
     /// Follows what the link says. `is_current`: the configuration of the last reply is in force.
     pub(crate) fn set_fence(&self, state: &State, is_current: bool) {
-        let fence_us = state.link.fence_until_us();
-        if fence_us == 0 || is_current {
-            self.fence_us.store(fence_us, Ordering::Release);
+        let (until_us, deadline_max_us) =
+            (state.link.fence_until_us(), state.link.deadline_max_us());
+        if until_us == 0 || is_current {
+            self.fence.set(until_us, deadline_max_us);
+        } else {
+            self.fence.set_deadline_max(deadline_max_us);
         }
-        self.deadline_max_us.store(state.link.deadline_max_us(), Ordering::Release);
         // A hub that learns does not know them all; those of before are nearer to the truth.
         let gateways = state.link.gateways();
         if gateways > 0 {
@@ -391,7 +380,7 @@ impl State {
         let more = granted.saturating_sub(stock.granted);
         account.slots.extend(u32::try_from(more).unwrap_or(u32::MAX));
         stock.granted += more;
-        if books::set_credit(account, unflushed_max) {
+        if account.credit.set_max(unflushed_max) {
             self.report(account, now);
         }
     }

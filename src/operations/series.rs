@@ -2,7 +2,6 @@
 //! slots, the hub. Reads only.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use gateway::counts::DurationCounts;
 use gateway::engine::Engine;
@@ -41,7 +40,7 @@ fn write_slots(engine: &Engine, text: &mut String) {
     let (mut used, mut idle, mut quarantined) = (0_u64, 0_u64, 0_u64);
     engine.directory().visit_accounts(|account| {
         let now = account.slots.now();
-        let waiting = account.quarantined.load(Ordering::Relaxed);
+        let waiting = account.slots.quarantined();
         used += u64::from(now.used.saturating_sub(waiting));
         idle += u64::from(now.lease.saturating_sub(now.used));
         quarantined += u64::from(waiting);
@@ -113,7 +112,7 @@ fn write_regimes(engine: &Engine, text: &mut String) {
     }
     let (mut fast, mut exact) = (0_u64, 0_u64);
     engine.directory().visit_accounts(|account| {
-        if account.unflushed_max.load(Ordering::Relaxed) > 0 {
+        if account.credit.max() > 0 {
             fast += 1;
         } else if account.slots.now().lease > 0 {
             exact += 1;

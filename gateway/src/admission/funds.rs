@@ -1,8 +1,8 @@
 //! The money of one wallet that this gateway may hold for calls, in one atomic word.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-
 use hub::money::{Amount, Funded, Rate};
+
+use crate::sync::{AtomicI64, Ordering};
 
 /// Free money in micro-units, and what waits to become free. `free` is never below zero through a
 /// hold or a charge; only a withdrawal by the ledger may bring it there.
@@ -11,6 +11,15 @@ pub struct Funds {
     free: AtomicI64,
     /// Refunds whose records are not flushed yet.
     quarantined: AtomicI64,
+}
+
+/// Why there is too little for a new call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// A refund waits for its flush, which may bring enough.
+    Quarantine,
+    /// Nothing more is to come.
+    Empty,
 }
 
 impl Funds {
@@ -40,6 +49,18 @@ impl Funds {
                 Err(changed) => free = changed,
             }
         }
+    }
+
+    /// [`Funds::hold`] for a new call. No refund is overlooked on its way out of quarantine.
+    pub fn hold_first(&self, rate: &Rate, wanted_s: u32) -> Result<Funded, Shortage> {
+        if let Some(funded) = self.hold(rate, Amount::ZERO, wanted_s) {
+            return Ok(funded);
+        }
+        if self.quarantined() > Amount::ZERO {
+            return Err(Shortage::Quarantine);
+        }
+        // What left the quarantine between the two readings is free now.
+        self.hold(rate, Amount::ZERO, wanted_s).ok_or(Shortage::Empty)
     }
 
     /// Takes a charge beyond a hold; what the money did not suffice for is returned.
@@ -82,7 +103,7 @@ impl Funds {
     }
 
     pub fn free_refund(&self, refund: Amount) {
-        // First free, then no longer quarantined: who sees neither asks again too early, never wrongly.
+        // First free, then no longer quarantined: see `hold_first`.
         self.free.fetch_add(refund.micros(), Ordering::AcqRel);
         self.quarantined.fetch_sub(refund.micros(), Ordering::AcqRel);
     }

@@ -2,11 +2,10 @@
 //! It keeps no call alive, only what finds one. A renew does not touch it: a call found alive when its
 //! slot comes up moves to its new one.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
 use hub::call_table::CallHash;
 use hub::clock::EpochSeconds;
-use parking_lot::Mutex;
+
+use crate::sync::{AtomicU32, Mutex, Ordering};
 
 /// Seconds the wheel spans: above the longest lease; what lies beyond comes up early and moves on.
 const SPAN: u32 = 16_384;
@@ -26,9 +25,15 @@ impl Wheel {
 
     /// `call` comes up in the second `deadline`, or the next one when that is past.
     pub fn add(&self, deadline: EpochSeconds, call: CallHash) {
-        let next = self.next.load(Ordering::Acquire);
-        let latest = next.saturating_add(SPAN.saturating_sub(1));
-        self.slot(deadline.clamp(next, latest)).lock().push(call);
+        loop {
+            let next = self.next.load(Ordering::Acquire);
+            let second = deadline.clamp(next, next.saturating_add(SPAN.saturating_sub(1)));
+            let mut calls = self.slot(second).lock();
+            // A second that has passed since comes up again only when the wheel has gone round.
+            if self.next.load(Ordering::Acquire) <= second {
+                return calls.push(call);
+            }
+        }
     }
 
     /// The calls of one second that has passed by `now`; `None` when there is none left. To be called
@@ -38,7 +43,7 @@ impl Wheel {
         if second > now {
             return None;
         }
-        // Moved on first: who adds to a passed second from here on gets the next.
+        // Moved on first: who adds to the passed second sees that under its lock.
         self.next.store(second.saturating_add(1), Ordering::Release);
         Some(std::mem::take(&mut *self.slot(second).lock()))
     }

@@ -183,8 +183,10 @@ impl Engine {
         if let Some(known) = self.known(account, &mut place, now_us) {
             return known;
         }
+        // Before the terms: who finds the fence open sees at least the configuration that it rests on.
+        self.admits(account.organization.shard)?;
         let terms = account.terms();
-        self.may_start(account, &terms)?;
+        may_start(account, &terms)?;
         if !attempt.again
             && let Some(limiter) = &terms.limiter
         {
@@ -228,27 +230,16 @@ impl Engine {
         Some(Err(Refusal::ended(ended).into()))
     }
 
-    fn may_start(&self, account: &Account, terms: &Terms) -> Result<(), Reason> {
-        self.admits(account.organization.shard)?;
-        if terms.status != Status::Active || !account.organization.is_active() {
-            return Err(Reason::Suspended);
-        }
-        if !terms.served {
-            return Err(Reason::WrongRegion);
-        }
-        Ok(())
-    }
-
     /// One compare-and-swap; with a hub that others share, another for the right to say so.
     fn take_slot(&self, account: &Account, terms: &Terms, durable: bool) -> Result<Slot, Stop> {
-        let taken = account.slots.take();
+        let taken = account.slots.take(terms.cap());
         if taken.is_ok() && !account.id.is_shadow() {
             account.organization.in_use.fetch_add(1, Ordering::AcqRel);
         }
         match (&self.hub, taken) {
             (Hub::Embedded { .. }, Ok(in_use)) => Ok(Slot { in_use, right: Right::Now }),
             (Hub::Embedded { .. }, Err(now)) => Err(without_slot(account, terms, now)),
-            (Hub::Shared(_), Ok(in_use)) if !durable && account.take_credit() => {
+            (Hub::Shared(_), Ok(in_use)) if !durable && account.credit.take() => {
                 Ok(Slot { in_use, right: Right::Credit })
             }
             (Hub::Shared(_), Ok(in_use)) => Ok(Slot { in_use, right: Right::Flushed }),
@@ -261,7 +252,7 @@ impl Engine {
 
     fn undo_slot(&self, account: &Account, right: Right) {
         if right == Right::Credit {
-            account.credit.fetch_add(1, Ordering::AcqRel);
+            account.credit.give_back();
         }
         match &self.hub {
             Hub::Embedded { node, .. } => node.give_back(account),
@@ -377,6 +368,16 @@ impl Engine {
     }
 }
 
+fn may_start(account: &Account, terms: &Terms) -> Result<(), Reason> {
+    if terms.status != Status::Active || !account.organization.is_active() {
+        return Err(Reason::Suspended);
+    }
+    if !terms.served {
+        return Err(Reason::WrongRegion);
+    }
+    Ok(())
+}
+
 /// Whether the call outlives what a crash of the machine may take.
 fn must_be_durable(call: &Call) -> bool {
     call.facts().lease_s > 0
@@ -385,15 +386,13 @@ fn must_be_durable(call: &Call) -> bool {
 /// Whether it is known here that there is no slot, or the embedded hub must be asked.
 fn without_slot(account: &Account, terms: &Terms, now: SlotsNow) -> Stop {
     // Every unit is here and in use, or nothing was freed since all were: no need to ask.
-    let quarantined = account.quarantined.load(Ordering::Acquire) > 0
-        // Freed between the two readings.
-        || account.slots.now() != now;
-    if now.lease >= terms.cap() && !quarantined {
+    let taken = account.slots.are_taken(now);
+    if now.lease >= terms.cap() && taken {
         return refusal(account, Scope::Account, terms.cap()).into();
     }
     let organization = &account.organization;
     let beyond = now.lease >= terms.floor && !account.id.is_shadow();
-    if beyond && !quarantined && organization.is_exhausted() {
+    if beyond && taken && organization.is_exhausted() {
         let total = organization.terms().total;
         return refusal(account, Scope::Organization, total).into();
     }

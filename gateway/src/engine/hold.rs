@@ -10,6 +10,7 @@ use hub::state::request::{Granted, Lease};
 use super::admit::Stop;
 use super::{Engine, Hub};
 use crate::accounts::{Account, Terms, Wallet};
+use crate::admission::funds::Shortage;
 use crate::admission::grant::Bounds;
 use crate::request::Admit;
 
@@ -49,12 +50,12 @@ impl Engine {
         };
         if let (Some(pins), Some(wallet)) = (&terms.pins, &terms.wallet) {
             let wanted_s = bounds.first_grant_s();
-            let funded = wallet.funds.hold(&pins.rate, Amount::ZERO, wanted_s);
+            let funded = wallet.funds.hold_first(&pins.rate, wanted_s);
             let more_may_come = match &self.hub {
-                Hub::Embedded { .. } => {
-                    funded.is_none() && wallet.funds.quarantined() > Amount::ZERO
+                Hub::Embedded { .. } => matches!(funded, Err(Shortage::Quarantine)),
+                Hub::Shared(_) => {
+                    !raised && !matches!(&funded, Ok(funded) if funded.seconds >= wanted_s)
                 }
-                Hub::Shared(_) => !raised && funded.is_none_or(|it| it.seconds < wanted_s),
             };
             let short = || Short {
                 wallet: Arc::clone(wallet),
@@ -66,16 +67,16 @@ impl Engine {
                 },
             };
             match funded {
-                Some(funded) if !more_may_come => {
+                Ok(funded) if !more_may_come => {
                     lease.granted = Granted::new(funded.seconds, funded.seconds < wanted_s);
                     lease.hold = funded.hold;
                 }
-                Some(funded) => {
+                Ok(funded) => {
                     wallet.funds.add(funded.hold);
                     return Err(Stop::Money(Box::new(short())));
                 }
-                None if more_may_come => return Err(Stop::Money(Box::new(short()))),
-                None => return Err(short().denial.into()),
+                Err(_) if more_may_come => return Err(Stop::Money(Box::new(short()))),
+                Err(_) => return Err(short().denial.into()),
             }
         }
         Ok(lease)

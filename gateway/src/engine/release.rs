@@ -1,7 +1,6 @@
 //! Release and every other end of a call: charges once, gives slot and rest of the hold back.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use hub::call::{Call, Cause, Outcome, Record};
 use hub::call_table::same_admission;
@@ -137,7 +136,7 @@ impl Engine {
     fn record_end(&self, place: Place<'_>, ended: Ended, waits: bool) -> Released {
         let Ended { record, live: Live { account, wallet, .. }, refund } = ended;
         let shard = account.organization.shard;
-        account.quarantined.fetch_add(1, Ordering::AcqRel);
+        account.slots.quarantine();
         let flushed = place.flushed(&record);
         let freed = Freed { flushed, slot: Some(account), refund: wallet.zip(refund) };
         self.tell_end(shard, (place, record), freed, waits)

@@ -136,7 +136,13 @@ fn no_slot(scope: Scope, limit: u32) -> Refusal {
 
 /// A slot that no call uses any more is idle here.
 pub(super) fn leave_slot(account: &Account) {
+    // First: who takes the slot next is not counted beside the one that had it.
+    leave_organization(account);
     account.slots.leave();
+}
+
+/// A call counts no more against its organization.
+fn leave_organization(account: &Account) {
     if !account.id.is_shadow() {
         account.organization.in_use.fetch_sub(1, Ordering::AcqRel);
     }

@@ -1,8 +1,6 @@
 //! What this holder was granted of counters and wallets, and has given back, in total. What of it is in
 //! use stands in the atomics of accounts and wallets.
 
-use std::sync::atomic::Ordering;
-
 use hub::id::AccountId;
 use hub::money::Amount;
 use hub::state::request::{Holding, Purse};
@@ -17,21 +15,10 @@ pub(crate) struct Stock {
 
 impl Stock {
     pub(super) fn holding(self, account: &Account) -> Holding {
-        let unflushed_max = account.unflushed_max.load(Ordering::Acquire);
-        let credit = account.credit.load(Ordering::Acquire);
-        // Below zero: more are unflushed than may be from now on.
-        let unflushed = unflushed_max.saturating_add(credit.min(0).unsigned_abs());
+        let unflushed_max = account.credit.bound();
         let Self { granted, returned } = self;
-        Holding { counter: account.id, granted, returned, unflushed_max: unflushed }
+        Holding { counter: account.id, granted, returned, unflushed_max }
     }
-}
-
-/// Sets how many admits may be unflushed; whether that is a change.
-pub(super) fn set_credit(account: &Account, unflushed_max: u32) -> bool {
-    let before = account.unflushed_max.swap(unflushed_max, Ordering::AcqRel);
-    let difference = i64::from(unflushed_max) - i64::from(before);
-    account.credit.fetch_add(i32::try_from(difference).unwrap_or(i32::MAX), Ordering::AcqRel);
-    difference != 0
 }
 
 #[derive(Clone, Copy, Debug, Default)]

@@ -2,7 +2,6 @@
 //! other. All of them run on one thread, so what a reply brings is carried out by one of them at a time.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hub::call::Call;
@@ -238,7 +237,7 @@ impl Engine {
         {
             let mut tables = self.calls.lock_all();
             let mut state = shard.state.lock();
-            shard.next_generation();
+            shard.fence.next_generation();
             let live = take_standing(&mut tables, number, &mut untold);
             let holder = HolderId(rand::random());
             let link = std::mem::replace(&mut state.link, Link::new(holder, sharing.rhythm()));
@@ -248,8 +247,7 @@ impl Engine {
             for id in std::mem::take(&mut state.stocks).into_keys() {
                 if let Some(account) = self.directory.account(id) {
                     account.slots.forfeit();
-                    account.unflushed_max.store(0, Ordering::Release);
-                    account.credit.store(0, Ordering::Release);
+                    account.credit.forfeit();
                 }
             }
             for owner in std::mem::take(&mut state.tills).into_keys() {

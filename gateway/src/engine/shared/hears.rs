@@ -12,7 +12,7 @@ use hub::state::calls::Live as Orphan;
 use hub::state::request::Wanted;
 use tokio::sync::oneshot::Sender;
 
-use super::leave_slot;
+use super::{leave_organization, leave_slot};
 use crate::accounts::Account;
 use crate::admission::calls::{Entry, Live, Standing};
 use crate::admission::grant::Ending;
@@ -105,8 +105,8 @@ impl Engine {
         match after {
             After::Credit { account, generation } => {
                 let shard = sharing.shard(account.organization.shard);
-                if shard.generation() == generation {
-                    account.credit.fetch_add(1, Ordering::AcqRel);
+                if shard.fence.generation() == generation {
+                    account.credit.give_back();
                     fetch_block(sharing, &account);
                 }
             }
@@ -167,7 +167,7 @@ impl Engine {
             return;
         };
         let shard = sharing.shard(account.organization.shard);
-        let is_same_holder = shard.generation() == generation;
+        let is_same_holder = shard.fence.generation() == generation;
         if let Some((wallet, refund)) = freed.refund
             && is_same_holder
         {
@@ -179,10 +179,10 @@ impl Engine {
             }
         }
         if let Some(account) = freed.slot {
-            leave_slot(&account);
-            account.quarantined.fetch_sub(1, Ordering::AcqRel);
+            leave_organization(&account);
+            account.slots.leave_ended();
             let now_here = account.slots.now();
-            let keep = 2 * account.unflushed_max.load(Ordering::Acquire);
+            let keep = 2 * account.credit.max();
             let idle = now_here.lease.saturating_sub(now_here.used);
             if idle > keep || now_here.lease > account.cap() {
                 shard.change(|state, now| state.return_idle(&account, 0, now));
@@ -372,7 +372,7 @@ impl Engine {
 
 /// A gateway in the fast regime keeps some idle units, so that the next admit finds one.
 fn fetch_block(sharing: &Sharing, account: &Account) {
-    let unflushed_max = account.unflushed_max.load(Ordering::Acquire);
+    let unflushed_max = account.credit.max();
     let here = account.slots.now();
     let idle = here.lease.saturating_sub(here.used);
     if idle < unflushed_max {
