@@ -14,6 +14,7 @@
 use hub::clock::now_us;
 use hub::directory::Change;
 use hub::redis::encode::Beginning;
+use hub::shared::NoAnswer;
 use hub::state::exchange::Begin;
 use hub::state::request::Request;
 
@@ -27,7 +28,8 @@ use crate::{App, holders};
 const RECLAIM_MS: u64 = 5_000;
 const CLAIM_MS: u64 = 2_000;
 
-/// Begins the shard, unless another control plane has done so with a later incarnation.
+/// Begins the shard, unless another control plane has done so meanwhile: a second beginning would make
+/// every gateway report everything twice.
 pub(super) async fn begin(app: &App, hub: &Shared, shard: u8) -> Result<(), Trouble> {
     let learn_max_ms = u64::from(app.call_lease_s) * 1_000 + RECLAIM_MS + CLAIM_MS;
     // A number that was used is never used again, whatever becomes of the beginning.
@@ -37,6 +39,10 @@ pub(super) async fn begin(app: &App, hub: &Shared, shard: u8) -> Result<(), Trou
 
     // The turn is held until the hub has answered: nobody is written to the list in between.
     let mut writing = app.store.write().await?;
+    match hub.look(shard).await {
+        Err(NoAnswer::Unsealed) => {}
+        standing => return Ok(standing.map(drop)?),
+    }
     let now_us = now_us();
     let struck_out_us = holders::struck_out_us(writing.connection(), shard).await?;
     let holders = holders::list(writing.connection(), shard).await?;
