@@ -155,6 +155,11 @@ impl Account {
         }
     }
 
+    /// Whether each of its admits is a shared hub's to decide.
+    pub fn is_exact(&self) -> bool {
+        self.unflushed_max.load(Ordering::Acquire) == 0
+    }
+
     pub fn terms(&self) -> Guard<Arc<Terms>> {
         self.terms.load()
     }

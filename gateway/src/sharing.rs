@@ -217,13 +217,14 @@ impl Sharing {
         receiver
     }
 
-    /// A call has ended here; it is told when the hub has that.
+    /// A call has ended here; it is told when the hub has that. In the exact regime its slot may be
+    /// wanted elsewhere: the hub hears of it at once.
     pub(crate) fn ended(
         &self,
         number: u8,
         record: &triomphe::Arc<Record>,
         freed: Freed,
-        hurry: bool,
+        waits: bool,
     ) -> Receiver<Verdict> {
         let (told, receiver) = oneshot::channel();
         let shard = self.shard(number);
@@ -234,10 +235,13 @@ impl Sharing {
             if freed.slot.is_some() {
                 state.counts.release(record.cause);
             }
+            let is_exact = freed.slot.as_ref().is_some_and(|account| account.is_exact());
             let after = After::Ended { record, freed, generation, told };
             state.link.record(event, Some(after), now);
-            if hurry {
-                state.link.hurry(now);
+            match waits {
+                true if is_exact => state.link.hurry(now),
+                true => state.link.is_awaited(now),
+                false => {}
             }
         });
         receiver
