@@ -358,13 +358,12 @@ impl State {
         self.link.report_money(purse, now);
     }
 
-    /// Gives back what is idle of an account.
+    /// Gives back what is idle of an account, with the next exchange.
     pub(crate) fn return_idle(&mut self, account: &Account, keep: u32, now: Now) {
         let units = account.slots.shrink(keep);
         let stock = self.stocks.entry(account.id).or_default();
         stock.returned += u64::from(units);
         self.report(account, now);
-        self.link.hurry(now);
     }
 
     /// The hub granted so many units in total.
