@@ -1,10 +1,9 @@
 //! The command line of `compare`.
 
-use std::env;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use benches::processor;
+use benches::{processor, program};
 use clap::Parser;
 use serde::{Deserialize, Serialize};
 
@@ -78,10 +77,7 @@ impl Arguments {
 
     /// The path of a program of this workspace.
     pub fn program(&self, name: &str) -> io::Result<PathBuf> {
-        let beside = || Some(env::current_exe().ok()?.parent()?.to_owned());
-        let directory = self.bin_dir.clone().or_else(beside).unwrap_or_default();
-        let path = directory.join(name);
-        if path.is_file() { Ok(path) } else { Err(missing(&path)) }
+        program::find(self.bin_dir.as_deref(), name)
     }
 
     pub fn runs(&self, case: &str) -> bool {
@@ -97,8 +93,4 @@ impl Arguments {
             posting_cpu_percent: self.posting_cpu_percent,
         }
     }
-}
-
-fn missing(path: &Path) -> io::Error {
-    io::Error::other(format!("{} is missing: `make bench` builds what it needs", path.display()))
 }

@@ -14,9 +14,9 @@ use crate::plan::{Limits, Plan, Workload};
 #[command(name = "load", version)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Arguments {
-    /// Where the gateway listens; loopback only
-    #[arg(long, default_value = "127.0.0.1:7070")]
-    target: SocketAddr,
+    /// Where the gateway listens; loopback only. Of several, connections go to each in turn
+    #[arg(long = "target", value_delimiter = ',', default_value = "127.0.0.1:7070")]
+    targets: Vec<SocketAddr>,
     /// An API key; may be repeated: one account each. Other users of the machine can read it here:
     /// prefer the variable or the file
     #[arg(long = "key", env = "RINGFENCE_LOAD_KEY", hide_env_values = true)]
@@ -60,6 +60,10 @@ pub struct Arguments {
     /// The server's process: its processor time is reported
     #[arg(long)]
     server_pid: Option<u32>,
+    /// Sleep until a request is due rather than spin: for a machine with few processors that the servers
+    /// run on too. The timer's own delay is then part of each latency
+    #[arg(long, requires = "rate")]
+    sleep: bool,
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -80,8 +84,8 @@ pub struct Output {
 
 impl Arguments {
     pub fn read(mut self) -> Result<(Plan, Output), String> {
-        if !self.target.ip().is_loopback() {
-            return Err(format!("--target {}: expected a loopback address", self.target));
+        if let Some(target) = self.targets.iter().find(|target| !target.ip().is_loopback()) {
+            return Err(format!("--target {target}: expected a loopback address"));
         }
         let keys = self.take_keys()?;
         let measured = seconds("--duration-s", self.duration_s, 0.1)?;
@@ -101,7 +105,7 @@ impl Arguments {
         }
         let workload = self.workload()?;
         let plan = Plan {
-            target: self.target,
+            targets: self.targets,
             keys,
             rotate_keys: self.rotate_keys,
             connections: self.connections as usize,
@@ -112,6 +116,7 @@ impl Arguments {
             pin: self.pin,
             server_pid: self.server_pid,
             show_progress: !self.quiet,
+            sleeps: self.sleep,
         };
         Ok((plan, Output { json: self.json, allow_errors: self.allow_errors }))
     }
@@ -169,7 +174,22 @@ mod tests {
     #[test]
     fn only_this_machine_is_loaded() {
         assert!(read(&["--target", "192.0.2.1:7070"]).is_err_and(|text| text.contains("loopback")));
+        assert!(read(&["--target", "127.0.0.1:1,192.0.2.1:1"]).is_err());
         assert!(read(&["--target", "[::1]:7070"]).is_ok());
+    }
+
+    #[test]
+    fn live_calls_are_spread_over_the_connections_without_rest() {
+        let plan = read(&["--connections", "6", "--live", "9"]).expect("a plan");
+        let each: Vec<usize> = (0..6).map(|number| plan.live_of(number)).collect();
+        assert_eq!(each, [1, 2, 1, 2, 1, 2]);
+    }
+
+    #[test]
+    fn connections_go_to_each_gateway_in_turn() {
+        let plan = read(&["--target", "127.0.0.1:1,127.0.0.1:2"]).expect("a plan");
+        let ports: Vec<u16> = (0..3).map(|number| plan.target(number).port()).collect();
+        assert_eq!(ports, [1, 2, 1]);
     }
 
     #[test]

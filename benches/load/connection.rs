@@ -53,6 +53,7 @@ enum What {
 }
 
 pub struct Connection {
+    target: SocketAddr,
     stream: TcpStream,
     reader: AnswerReader,
     out: Vec<u8>,
@@ -74,6 +75,7 @@ impl Connection {
         batch: bool,
     ) -> io::Result<Self> {
         Ok(Self {
+            target,
             stream: connect(target)?,
             reader: AnswerReader::new(if batch { BATCH_READ_BYTES } else { READ_BYTES }),
             out: Vec::new(),
@@ -87,8 +89,8 @@ impl Connection {
     }
 
     /// A new stream in place of a broken one; the number of requests that were never answered.
-    pub fn reopen(&mut self, target: SocketAddr) -> io::Result<usize> {
-        self.stream = connect(target)?;
+    pub fn reopen(&mut self) -> io::Result<usize> {
+        self.stream = connect(self.target)?;
         self.reader.clear();
         self.out.clear();
         self.written = 0;
@@ -172,9 +174,13 @@ impl Connection {
             let answer = self.reader.next_answer().map_err(|_| invalid("not an answer"))?;
             let Some(answer) = answer else { return Ok(()) };
             let asked = self.waiting.pop_front().ok_or_else(|| invalid("an answer to nothing"))?;
-            tally.answered(now_ns.saturating_sub(asked.due_ns));
+            let latency_ns = now_ns.saturating_sub(asked.due_ns);
+            tally.answered(latency_ns);
             match asked.what {
                 What::One(operation, call) => {
+                    if operation == Operation::Admit {
+                        tally.answered_admit(latency_ns);
+                    }
                     count(&mut self.calls, operation, call, &answer, tally);
                 }
                 What::Batch => count_batch(&answer, tally),

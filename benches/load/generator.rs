@@ -37,7 +37,7 @@ pub struct Setup {
 
 impl Setup {
     pub fn new(plan: &Plan) -> Self {
-        let host = plan.target.to_string();
+        let host = plan.targets[0].to_string();
         let template = |operation, key: &String| Template::http(operation, &host, key);
         let both = |key| Templates {
             admit: template(Operation::Admit, key),
@@ -103,12 +103,12 @@ impl<'a> Generator<'a> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let connections = plan.share(plan.connections, index);
         let first: usize = (0..index).map(|before| plan.share(plan.connections, before)).sum();
-        let live = usize::try_from(plan.live).unwrap_or(usize::MAX).div_ceil(plan.connections);
         let batch = setup.batch_calls > 0;
         let open = |number: usize| {
             // The top 72 bits of a seed reach the ids; the number sits at their end.
             let seed = setup.seed.wrapping_add((number as u128) << 56);
-            let connection = Connection::open(plan.target, seed, number, live, batch)?;
+            let connection =
+                Connection::open(plan.target(number), seed, number, plan.live_of(number), batch)?;
             watch(&epoll, &connection, number - first)?;
             Ok(connection)
         };
@@ -254,7 +254,7 @@ impl<'a> Generator<'a> {
             )));
         }
         let connection = &mut self.connections[index];
-        let lost = connection.reopen(self.plan.target)?;
+        let lost = connection.reopen()?;
         (0..lost.max(1)).for_each(|_| self.tally.error(&text));
         watch(&self.epoll, connection, index)?;
         self.go_on(index)
@@ -277,14 +277,15 @@ impl<'a> Generator<'a> {
         done
     }
 
-    /// Sleeps until something arrives or is due. An open loop spins through the last millisecond:
-    /// a timer would add its own delay to every latency.
+    /// Sleeps until something arrives or is due. An open loop spins through the last millisecond, unless
+    /// told otherwise: a timer would add its own delay to every latency.
     fn timeout(&self, now_ns: u64) -> Timespec {
         let due_ns =
             self.schedule.as_ref().and_then(Schedule::next_ns).filter(|_| !self.free.is_empty());
         let wait_ns = due_ns.map_or(LOOK_EVERY_NS, |due_ns| due_ns.saturating_sub(now_ns));
-        let whole_ms = wait_ns.min(LOOK_EVERY_NS) / MILLISECOND_NS * MILLISECOND_NS;
-        Timespec { tv_sec: 0, tv_nsec: i64::try_from(whole_ms).unwrap_or(0) }
+        let wait_ns = wait_ns.min(LOOK_EVERY_NS);
+        let spun_ns = if self.plan.sleeps { 0 } else { wait_ns % MILLISECOND_NS };
+        Timespec { tv_sec: 0, tv_nsec: i64::try_from(wait_ns - spun_ns).unwrap_or(0) }
     }
 
     /// Waits for what is unanswered and releases what is live.

@@ -32,7 +32,7 @@ fn main() -> ExitCode {
     };
     let figures = match run(&plan) {
         Ok(figures) => figures,
-        Err(error) => return fail(&format!("{}: {error}", plan.target)),
+        Err(error) => return fail(&format!("{}: {error}", plan.named_targets())),
     };
     let errors = figures.errors_total();
     if errors > 0 && !output.allow_errors {

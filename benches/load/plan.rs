@@ -25,7 +25,8 @@ pub struct Limits {
 /// A whole run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub target: SocketAddr,
+    /// At least one; connections go to each in turn.
+    pub targets: Vec<SocketAddr>,
     /// At least one.
     pub keys: Vec<String>,
     pub rotate_keys: bool,
@@ -38,15 +39,36 @@ pub struct Plan {
     pub pin: Vec<usize>,
     pub server_pid: Option<u32>,
     pub show_progress: bool,
+    /// Whether an open loop sleeps until a request is due, rather than spin through the last millisecond.
+    pub sleeps: bool,
 }
 
 impl Plan {
+    /// Where a connection goes, by its number.
+    pub fn target(&self, connection: usize) -> SocketAddr {
+        self.targets[connection % self.targets.len()]
+    }
+
+    /// All targets, as they are shown.
+    pub fn named_targets(&self) -> String {
+        let names: Vec<String> = self.targets.iter().map(SocketAddr::to_string).collect();
+        names.join(",")
+    }
+
     /// Requests sent at once on a connection.
     pub const fn depth(&self) -> usize {
         match self.workload {
             Workload::Closed { pipeline } => pipeline,
             Workload::Open { .. } | Workload::Batch { .. } => 1,
         }
+    }
+
+    /// Calls that a connection keeps live: as even as can be, and neighbours differ, so that one admits
+    /// while the other releases.
+    pub fn live_of(&self, connection: usize) -> usize {
+        let live = usize::try_from(self.live).unwrap_or(usize::MAX);
+        let until = |connection: usize| connection.saturating_mul(live) / self.connections;
+        until(connection + 1) - until(connection)
     }
 
     /// The part of `whole` that falls to thread `index`.

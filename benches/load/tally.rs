@@ -73,6 +73,8 @@ pub struct Tally {
     refusals: BTreeMap<String, u64>,
     errors: BTreeMap<String, u64>,
     latency_ns: Histogram<u64>,
+    /// Of admits alone; empty where they come in batches.
+    admit_latency_ns: Histogram<u64>,
     /// Set when the measurement ends.
     pub measured_s: f64,
     pub generator_cpu_s: f64,
@@ -87,8 +89,8 @@ impl Tally {
             released: 0,
             refusals: BTreeMap::new(),
             errors: BTreeMap::new(),
-            latency_ns: Histogram::new_with_max(LATENCY_NS_MAX, SIGNIFICANT_DIGITS)
-                .expect("the constants are a valid range"),
+            latency_ns: histogram(),
+            admit_latency_ns: histogram(),
             measured_s: 0.0,
             generator_cpu_s: 0.0,
             server_cpu_s: None,
@@ -98,6 +100,11 @@ impl Tally {
     pub fn answered(&mut self, latency_ns: u64) {
         self.requests += 1;
         self.latency_ns.saturating_record(latency_ns);
+    }
+
+    /// Besides [`Self::answered`], for a request that was one admit.
+    pub fn answered_admit(&mut self, latency_ns: u64) {
+        self.admit_latency_ns.saturating_record(latency_ns);
     }
 
     pub fn refused(&mut self, reason: &str) {
@@ -128,6 +135,8 @@ impl Tally {
             merge(&mut sum.refusals, &tally.refusals);
             merge(&mut sum.errors, &tally.errors);
             sum.latency_ns.add(&tally.latency_ns).expect("both have the same range");
+            let admits = &tally.admit_latency_ns;
+            sum.admit_latency_ns.add(admits).expect("both have the same range");
             sum.measured_s = sum.measured_s.max(tally.measured_s);
             sum.generator_cpu_s += tally.generator_cpu_s;
             sum.server_cpu_s = sum.server_cpu_s.or(tally.server_cpu_s);
@@ -153,7 +162,7 @@ impl Tally {
             Workload::Batch { calls } => (Loop::Closed, None, 2 * calls),
         };
         Figures {
-            target: plan.target.to_string(),
+            target: plan.named_targets(),
             timing,
             connections: plan.connections,
             pipeline: plan.depth(),
@@ -170,12 +179,19 @@ impl Tally {
             requests_per_s: per_s(self.requests),
             operations_per_s: per_s(operations),
             latency_us: Latency::of(&self.latency_ns),
+            admit_latency_us: (!self.admit_latency_ns.is_empty())
+                .then(|| Latency::of(&self.admit_latency_ns)),
             generator_busy: self.generator_cpu_s / self.measured_s / plan.threads as f64,
             refusals: self.refusals,
             errors: self.errors,
             server,
         }
     }
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_max(LATENCY_NS_MAX, SIGNIFICANT_DIGITS)
+        .expect("the constants are a valid range")
 }
 
 fn count(counts: &mut BTreeMap<String, u64>, name: &str) {

@@ -1,4 +1,5 @@
-//! One HTTP request at a time, for setting things up and looking at metrics. Not for measuring.
+//! One HTTP request at a time, for setting things up, looking at metrics and asking when something has
+//! come into force. Not for load.
 
 use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -30,7 +31,52 @@ impl Whole {
     }
 }
 
-/// Sends a request with a JSON body, or without one, and reads the answer.
+/// A keep-alive connection with a key.
+pub struct Client {
+    stream: TcpStream,
+    reader: AnswerReader,
+    host: SocketAddr,
+    key: String,
+}
+
+impl Client {
+    pub fn open(address: SocketAddr, key: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
+        stream.set_write_timeout(Some(TIMEOUT))?;
+        let reader = AnswerReader::new(READ_BYTES);
+        Ok(Self { stream, reader, host: address, key: key.to_owned() })
+    }
+
+    /// Sends a request with a JSON body, or without one, and reads the answer.
+    pub fn send(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&serde_json::Value>,
+    ) -> io::Result<Whole> {
+        let Self { stream, reader, host, key } = self;
+        let body = body.map(serde_json::Value::to_string).unwrap_or_default();
+        // One write: what is sent in pieces waits for the first to be acknowledged.
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        stream.write_all(request.as_bytes())?;
+        loop {
+            if reader.fill(&*stream)? == 0 {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            if let Some(answer) = reader.next_answer().map_err(io::Error::other)? {
+                return Ok(Whole { status: answer.status, body: answer.body.to_vec() });
+            }
+        }
+    }
+}
+
+/// One request on a connection of its own.
 pub fn exchange(
     address: SocketAddr,
     method: &str,
@@ -38,23 +84,5 @@ pub fn exchange(
     key: &str,
     body: Option<&serde_json::Value>,
 ) -> io::Result<Whole> {
-    let body = body.map(serde_json::Value::to_string).unwrap_or_default();
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
-    write!(
-        stream,
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {key}\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )?;
-    let mut reader = AnswerReader::new(READ_BYTES);
-    loop {
-        if reader.fill(&stream)? == 0 {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
-        if let Some(answer) = reader.next_answer().map_err(io::Error::other)? {
-            return Ok(Whole { status: answer.status, body: answer.body.to_vec() });
-        }
-    }
+    Client::open(address, key)?.send(method, path, body)
 }

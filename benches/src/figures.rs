@@ -83,6 +83,8 @@ pub struct Figures {
     pub operations_per_s: f64,
     /// Of a request; of an open loop from its intended start.
     pub latency_us: Latency,
+    /// Of admits alone, where a request is one.
+    pub admit_latency_us: Option<Latency>,
     /// Of the generator's own threads: above 0.95 it, not the server, was the limit.
     pub generator_busy: f64,
     pub server: Option<ServerCost>,

@@ -9,5 +9,7 @@ pub mod figures;
 pub mod in_process;
 pub mod machine;
 pub mod processor;
+pub mod program;
 pub mod request;
 pub mod server;
+pub mod wait;

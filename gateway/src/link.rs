@@ -154,8 +154,10 @@ pub struct Link<F> {
     unsent: Outgoing<F>,
     /// When the first of `unsent` came.
     waiting_since_us: Option<i64>,
-    /// Somebody waits: no gathering.
+    /// Somebody waits for a decision: no gathering.
     urgent: bool,
+    /// Somebody waits to hear that the hub has it.
+    awaited: bool,
     sent: Option<Sent<F>>,
     /// When the last exchange was sent that the hub has acknowledged.
     acknowledged: Option<Now>,
@@ -182,6 +184,7 @@ impl<F> Link<F> {
             unsent: Outgoing::default(),
             waiting_since_us: None,
             urgent: false,
+            awaited: false,
             sent: None,
             acknowledged: None,
             tried_us: None,
@@ -273,6 +276,13 @@ impl<F> Link<F> {
         self.urgent = true;
     }
 
+    /// Somebody waits until the hub has what was queued last, and nothing depends on how soon: told at
+    /// once after a pause, and gathered from exchange to exchange where much happens.
+    pub fn is_awaited(&mut self, now: Now) {
+        self.has_to_tell(now);
+        self.awaited = true;
+    }
+
     /// When the next exchange is due, by the clock since boot; `None` while one is under way.
     pub fn due_us(&self) -> Option<i64> {
         if self.sent.is_some() || self.bond == Bond::Gone {
@@ -284,6 +294,9 @@ impl<F> Link<F> {
         let idle_us = tried_us.saturating_add(self.rhythm.idle_us);
         Some(match self.waiting_since_us {
             Some(since_us) if self.urgent => since_us.min(idle_us),
+            Some(since_us) if self.awaited => {
+                since_us.max(tried_us.saturating_add(self.rhythm.gather_us)).min(idle_us)
+            }
             Some(since_us) => since_us.saturating_add(self.rhythm.gather_us).min(idle_us),
             None => idle_us,
         })
@@ -356,3 +369,6 @@ impl<F> Link<F> {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -223,13 +223,14 @@ impl Sharing {
         });
     }
 
-    /// A call has ended here; it is told when the hub has that.
+    /// A call has ended here; it is told when the hub has that. In the exact regime its slot may be
+    /// wanted elsewhere: the hub hears of it at once.
     pub(crate) fn ended(
         &self,
         number: u8,
         record: &triomphe::Arc<Record>,
         freed: Freed,
-        hurry: bool,
+        waits: bool,
     ) -> Receiver<Verdict> {
         let (told, receiver) = oneshot::channel();
         let shard = self.shard(number);
@@ -240,10 +241,13 @@ impl Sharing {
             if freed.slot.is_some() {
                 state.counts.release(record.cause);
             }
+            let is_exact = freed.slot.as_ref().is_some_and(|account| account.credit.is_exact());
             let after = After::Ended { record, freed, generation, told };
             state.link.record(event, Some(after), now);
-            if hurry {
-                state.link.hurry(now);
+            match waits {
+                true if is_exact => state.link.hurry(now),
+                true => state.link.is_awaited(now),
+                false => {}
             }
         });
         receiver
@@ -359,13 +363,12 @@ impl State {
         self.link.report_money(purse, now);
     }
 
-    /// Gives back what is idle of an account.
+    /// Gives back what is idle of an account, with the next exchange.
     pub(crate) fn return_idle(&mut self, account: &Account, keep: u32, now: Now) {
         let units = account.slots.shrink(keep);
         let stock = self.stocks.entry(account.id).or_default();
         stock.returned += u64::from(units);
         self.report(account, now);
-        self.link.hurry(now);
     }
 
     /// The hub granted so many units in total.

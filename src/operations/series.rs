@@ -112,7 +112,7 @@ fn write_regimes(engine: &Engine, text: &mut String) {
     }
     let (mut fast, mut exact) = (0_u64, 0_u64);
     engine.directory().visit_accounts(|account| {
-        if account.credit.max() > 0 {
+        if !account.credit.is_exact() {
             fast += 1;
         } else if account.slots.now().lease > 0 {
             exact += 1;

@@ -16,6 +16,11 @@ impl Credit {
         self.max.load(Ordering::Acquire)
     }
 
+    /// Whether each admit is the hub's to decide.
+    pub fn is_exact(&self) -> bool {
+        self.max() == 0
+    }
+
     /// Takes the right to answer one admit before a shared hub has it.
     pub fn take(&self) -> bool {
         let one_less = |left: i32| left.checked_sub(1).filter(|left| *left >= 0);

@@ -154,6 +154,9 @@ pub(super) fn shrink_to_cap(sharing: &Sharing, account: &Account) {
     if account.slots.now().lease > cap {
         let shard = sharing.shard(account.organization.shard);
         let now = now();
-        shard.change(|state, _| state.return_idle(account, cap, now));
+        shard.change(|state, _| {
+            state.return_idle(account, cap, now);
+            state.link.hurry(now);
+        });
     }
 }

@@ -70,6 +70,7 @@ impl<F> Link<F> {
         let told = Outgoing { events: rest, ..Outgoing::default() };
         let told = std::mem::replace(&mut self.unsent, told);
         self.urgent &= !self.unsent.is_empty();
+        self.awaited &= !self.unsent.is_empty();
         self.waiting_since_us = self.waiting_since_us.filter(|_| !self.unsent.is_empty());
         told
     }

@@ -270,11 +270,15 @@ impl Node {
         let refund = known.lease.hold.saturating_sub(record.cost);
         self.till.quarantined = self.till.quarantined.saturating_add(refund);
         let key = key_of(&known.call);
+        let account = key.0;
         let freed = Freed::Slot { key: key.clone(), refund, waiter, holder: self.link.holder() };
         self.ended.insert(key, record.forget_at);
         self.link.record(Event::Ended(record), Some(freed), now);
-        if waiter.is_some() {
-            self.link.hurry(now);
+        let is_exact = self.stock(account).unflushed_max == 0;
+        match waiter {
+            Some(_) if is_exact => self.link.hurry(now),
+            Some(_) => self.link.is_awaited(now),
+            None => {}
         }
     }
 

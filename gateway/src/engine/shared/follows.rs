@@ -61,7 +61,8 @@ impl Engine {
         if published.number <= after {
             return Ok(());
         }
-        if published.is_whole {
+        // Of a shard that was never read nothing is known.
+        if published.is_whole && after > 0 {
             self.forget_unnamed(shard, &published);
         }
         for change in &published.changes {

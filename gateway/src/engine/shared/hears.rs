@@ -77,7 +77,10 @@ impl Engine {
                     shard.change(|state, now| state.report_money(owner, now));
                 }
                 Effect::Recall(counter) => self.with_account(counter, |account| {
-                    shard.change(|state, now| state.return_idle(account, 0, now));
+                    shard.change(|state, now| {
+                        state.return_idle(account, 0, now);
+                        state.link.hurry(now);
+                    });
                 }),
                 Effect::RecallMoney(owner) => self.return_money(sharing, heard.shard, owner),
                 Effect::Found(key, found) => {
@@ -182,10 +185,14 @@ impl Engine {
             leave_organization(&account);
             account.slots.leave_ended();
             let now_here = account.slots.now();
-            let keep = 2 * account.credit.max();
+            let block = account.credit.max();
             let idle = now_here.lease.saturating_sub(now_here.used);
-            if idle > keep || now_here.lease > account.cap() {
-                shard.change(|state, now| state.return_idle(&account, 0, now));
+            let is_above_cap = now_here.lease > account.cap();
+            if idle > 2 * block || is_above_cap {
+                // Nobody waits for it: who does has it recalled, which is told at once. What the next
+                // admits take stays.
+                let keep = if is_above_cap { 0 } else { now_here.used + block };
+                shard.change(|state, now| state.return_idle(&account, keep, now));
             }
         }
     }
