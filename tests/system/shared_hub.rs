@@ -286,6 +286,38 @@ fn a_hub_that_has_lost_its_memory_is_rebuilt_and_every_slot_is_found_again() {
 }
 
 #[test]
+fn a_hub_that_has_lost_its_memory_is_told_what_money_lies_where() {
+    let several = Several::start();
+    let account = Account::billed(&several.plane, "prepaid", 20, ("1.20", 60, 60));
+    account.recharge(&several.plane, "12.00").success();
+    several.know(&account);
+    for call in 0..2 {
+        assert_eq!(ask(&several.gateways[call], &account, &format!("c{call}")).0, 200);
+    }
+    several.redis.command(&["FLUSHALL"]);
+    let mut answer = (0, Value::Null);
+    wait_until("new money is granted or refused", SOON, || {
+        answer = ask(&several.gateways[0], &account, "c2");
+        answer.0 != 503
+    });
+    assert_eq!(
+        answer.1["reason"], "insufficient_balance",
+        "six units are held by each of two calls"
+    );
+    for call in 0..2 {
+        let body = json!({"call_id": format!("c{call}"), "billable_s": 60});
+        let mut stack = several.gateways[call].gateway(&account.key);
+        stack.post("/v1/calls/release", &body).expect(200);
+    }
+    assert_eq!(ask(&several.gateways[1], &account, "c3").0, 200, "what was released is free");
+    end(&several.gateways[1], &account, "c3");
+    wait_until("each call is charged", SOON, || {
+        account.wallet(&several.plane).balance == 9_600_000
+    });
+    several.stop();
+}
+
+#[test]
 fn a_second_control_plane_on_the_same_file_is_refused_and_the_first_goes_on() {
     let redis = Redis::start(&[]);
     let plane = control_plane(&redis);

@@ -28,8 +28,8 @@ pub(crate) struct Till {
 }
 
 /// All that a holder has idle may be held by calls that the hub does not know: what is kept when the
-/// holder is gone. Bounded by the size of its leases.
-const ALL: Amount = Amount::from_micros(i64::MAX / 4);
+/// holder is gone. Bounded by the size of its leases; more than this no hub can be told.
+const ALL: Amount = Amount::MAX;
 
 impl Till {
     pub(super) fn purse(self, owner: AccountId) -> Purse {
