@@ -1,6 +1,6 @@
 # Short targets that people and continuous integration call alike.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-shared bench-startup interleavings models simulate clean tools
+.PHONY: help run test check bench bench-shared bench-startup interleavings models simulate chaos clean tools
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -39,6 +39,13 @@ SEEDS ?= 10000
 
 simulate: ## Gateways and their faults in virtual time: SEEDS worlds (10,000 unless set)
 	cargo run --release --locked --package ringfence-simulation -- --seeds $(SEEDS)
+
+MINUTES ?= 20
+HUB ?= sentinel
+
+chaos: ## Processes under faults: MINUTES of them (20 unless set), HUB=single, sentinel or cluster; a report
+	cargo build --release --locked --bin ringfence
+	cargo run --release --locked --package ringfence-chaos -- --minutes $(MINUTES) --hub $(HUB)
 
 clean: ## Remove what was built
 	cargo clean

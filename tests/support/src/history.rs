@@ -121,40 +121,60 @@ impl fmt::Display for Violation {
 
 /// When a call was live, as far as its clients can know.
 #[derive(Clone, Copy, Debug)]
-struct Span {
-    account: usize,
-    possibly_from: Nanos,
-    surely_from: Option<Nanos>,
-    surely_to: Nanos,
-    possibly_to: Nanos,
-    /// Answers that called it new.
-    admissions: u32,
+pub struct Span {
+    pub account: usize,
+    pub possibly_from: Nanos,
+    /// `None`: nobody was told of it.
+    pub surely_from: Option<Nanos>,
+    pub surely_to: Nanos,
+    pub possibly_to: Nanos,
+}
+
+/// A refusal for slots, from its request to its answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused {
+    pub account: usize,
+    pub call: u64,
+    pub from: Nanos,
+    pub to: Nanos,
 }
 
 /// Checks a history, in any order of its events.
 pub fn check(limits: &Limits, events: &[Event]) -> Result<Summary, Vec<Violation>> {
-    let spans = spans(events);
-    let mut violations: Vec<Violation> = spans
-        .iter()
-        .filter(|(_, span)| span.admissions > 1)
-        .map(|(call, _)| Violation::AdmittedTwice { call: *call })
-        .collect();
-    let most_live = check_limits(limits, spans.values(), &mut violations);
-    check_refusals(limits, spans.values(), events, &mut violations);
+    let known = spans(events);
+    let (spans, refused): (Vec<Span>, Vec<Refused>) =
+        (known.values().map(|(span, _)| *span).collect(), refusals(events).collect());
+    let (most_live, mut violations) = check_spans(limits, &spans, &refused);
+    let twice = known.iter().filter(|(_, (_, admissions))| *admissions > 1);
+    violations.extend(twice.map(|(call, _)| Violation::AdmittedTwice { call: *call }));
     if !violations.is_empty() {
         return Err(violations);
     }
-    let admitted = spans.values().filter(|span| span.surely_from.is_some()).count();
-    let refused = events.iter().filter(|event| is_refusal(event)).count();
-    Ok(Summary { admitted, refused, most_live })
+    let admitted = spans.iter().filter(|span| span.surely_from.is_some()).count();
+    Ok(Summary { admitted, refused: refused.len(), most_live })
 }
 
-const fn is_refusal(event: &Event) -> bool {
-    matches!(event, Event::Admit { answer: Answer::NoSlot, .. })
+/// Checks what is known of calls in whatever way: the most that were surely live at once, and what is
+/// wrong.
+pub fn check_spans(limits: &Limits, spans: &[Span], refused: &[Refused]) -> (u32, Vec<Violation>) {
+    let mut violations = Vec::new();
+    let most_live = check_limits(limits, spans, &mut violations);
+    check_refusals(limits, spans, refused, &mut violations);
+    (most_live, violations)
 }
 
-fn spans(events: &[Event]) -> HashMap<u64, Span> {
-    let mut spans: HashMap<u64, Span> = HashMap::new();
+fn refusals(events: &[Event]) -> impl Iterator<Item = Refused> {
+    events.iter().filter_map(|event| match *event {
+        Event::Admit { account, call, from, to, answer: Answer::NoSlot } => {
+            Some(Refused { account, call, from, to })
+        }
+        _ => None,
+    })
+}
+
+/// Each call, and how many answers called it new.
+fn spans(events: &[Event]) -> HashMap<u64, (Span, u32)> {
+    let mut spans: HashMap<u64, (Span, u32)> = HashMap::new();
     for event in events {
         let Event::Admit { account, call, from, to, answer } = *event else {
             continue;
@@ -162,25 +182,25 @@ fn spans(events: &[Event]) -> HashMap<u64, Span> {
         if answer == Answer::NoSlot {
             continue;
         }
-        let span = spans.entry(call).or_insert(Span {
+        let unknown = Span {
             account,
             possibly_from: from,
             surely_from: None,
             surely_to: Nanos::MAX,
             possibly_to: Nanos::MAX,
-            admissions: 0,
-        });
+        };
+        let (span, admissions) = spans.entry(call).or_insert((unknown, 0));
         span.possibly_from = span.possibly_from.min(from);
         if let Answer::Admitted { duplicate } = answer {
             span.surely_from = Some(span.surely_from.map_or(to, |known| known.min(to)));
-            span.admissions += u32::from(!duplicate);
+            *admissions += u32::from(!duplicate);
         }
     }
     for event in events {
         let Event::Release { call, from, to } = *event else {
             continue;
         };
-        if let Some(span) = spans.get_mut(&call) {
+        if let Some((span, _)) = spans.get_mut(&call) {
             span.surely_to = span.surely_to.min(from);
             span.possibly_to = span.possibly_to.min(to.unwrap_or(Nanos::MAX));
         }
@@ -197,11 +217,7 @@ struct Change {
 }
 
 /// (a): returns the most that were surely live at once.
-fn check_limits<'a>(
-    limits: &Limits,
-    spans: impl Iterator<Item = &'a Span>,
-    violations: &mut Vec<Violation>,
-) -> u32 {
+fn check_limits(limits: &Limits, spans: &[Span], violations: &mut Vec<Violation>) -> u32 {
     let mut changes = Vec::new();
     for span in spans {
         let Some(from) = span.surely_from.filter(|from| *from < span.surely_to) else {
@@ -233,10 +249,10 @@ fn check_limits<'a>(
 }
 
 /// (b)
-fn check_refusals<'a>(
+fn check_refusals(
     limits: &Limits,
-    spans: impl Iterator<Item = &'a Span>,
-    events: &[Event],
+    spans: &[Span],
+    refused: &[Refused],
     violations: &mut Vec<Violation>,
 ) {
     let mut changes = Vec::new();
@@ -266,10 +282,7 @@ fn check_refusals<'a>(
         }
         count(&live);
     }
-    for event in events.iter().filter(|event| is_refusal(event)) {
-        let Event::Admit { account, call, from, to, .. } = *event else {
-            continue;
-        };
+    for Refused { account, call, from, to } in refused.iter().copied() {
         let first = changes.partition_point(|change| change.at < from);
         let last = changes.partition_point(|change| change.at <= to);
         if full[account][last + 1] == full[account][first] {

@@ -66,6 +66,8 @@ pub struct Client {
     authorization: Option<String>,
     /// Whom it trusts; `None`: plain text.
     tls: Option<Arc<ClientConfig>>,
+    /// How long it waits for a connection, and for each part of an answer.
+    patience: Duration,
     connection: Option<BufReader<Wire>>,
 }
 
@@ -104,7 +106,13 @@ impl Client {
     /// With an empty key, no `Authorization` is sent.
     pub fn new(address: SocketAddr, key: &str) -> Self {
         let authorization = (!key.is_empty()).then(|| format!("Bearer {key}"));
-        Self { address, authorization, tls: None, connection: None }
+        Self { address, authorization, tls: None, patience: ANSWER_MAX, connection: None }
+    }
+
+    /// The same client, which gives a request up earlier.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// The same client by TLS.
@@ -183,10 +191,10 @@ impl Client {
         if let Some(trusted) = &self.tls {
             return Ok(Wire::Tls(Box::new(tls::connect(self.address, trusted)?)));
         }
-        let stream = TcpStream::connect(self.address)?;
+        let stream = TcpStream::connect_timeout(&self.address, self.patience)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_MAX))?;
-        stream.set_write_timeout(Some(ANSWER_MAX))?;
+        stream.set_read_timeout(Some(self.patience))?;
+        stream.set_write_timeout(Some(self.patience))?;
         Ok(Wire::Plain(stream))
     }
 }

@@ -7,6 +7,7 @@ pub mod history;
 pub mod http;
 pub mod process;
 pub mod redis;
+pub mod relay;
 pub mod tls;
 pub mod wait;
 

@@ -324,6 +324,21 @@ impl Running {
         self.launched.wait(STOP_MAX);
     }
 
+    /// SIGSTOP: it keeps its sockets and does nothing.
+    pub fn freeze(&self) {
+        self.launched.signal(Signal::STOP);
+    }
+
+    /// SIGCONT
+    pub fn go_on(&self) {
+        self.launched.signal(Signal::CONT);
+    }
+
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.launched.child.try_wait().expect("a child can be waited for").is_some()
+    }
+
     /// Asks the process to read its certificates again.
     pub fn hang_up(&self) {
         self.launched.signal(Signal::HUP);

@@ -7,11 +7,13 @@ mod sentinel;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use rand::Rng as _;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -25,6 +27,9 @@ const START_MAX: Duration = Duration::from_secs(20);
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// Another process may take a free port before the server does.
 const PORTS_TRIED_MAX: u32 = 5;
+const PORTS_LOOKED_AT_MAX: usize = 1_000;
+/// Below the kernel's own, with room for a cluster's bus ten thousand above.
+const LISTENED: Range<u16> = 10_000..32_000;
 /// Bytes of its log that are shown when a test fails.
 const LOG_SHOWN: usize = 2_000;
 
@@ -190,10 +195,12 @@ fn spawn(program: &str, arguments: &[String], directory: &Path) -> Child {
         .unwrap_or_else(|error| unreachable!("{program} ({error}): run `make test` once"))
 }
 
-/// A port of the loopback that nothing listens on.
+/// A port of the loopback that nothing listens on. None of those that the kernel gives to outgoing
+/// connections: a server that is started again finds it free.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("its address").port()
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let ports = std::iter::repeat_with(|| rand::rng().random_range(LISTENED));
+    ports.take(PORTS_LOOKED_AT_MAX).find(is_free).expect("a free port")
 }
 
 /// Whether a server there has started: it answers, if only that a login is missing.

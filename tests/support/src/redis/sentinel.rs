@@ -22,13 +22,19 @@ impl Watched {
     /// half a second. `password` is that of the sentinels themselves.
     #[track_caller]
     pub fn start(password: &str) -> Self {
+        Self::patient(password, 500)
+    }
+
+    /// The same, whose sentinels take a master for dead after so many milliseconds.
+    #[track_caller]
+    pub fn patient(password: &str, down_after_ms: u32) -> Self {
         let master = Redis::start(&[("repl-diskless-sync-delay", "0")]);
         let of = format!("127.0.0.1 {}", master.port());
         let replica = Redis::start(&[("replicaof", &of)]);
         let text = format!(
             "requirepass {password}\n\
              sentinel monitor {NAME} {of} {QUORUM}\n\
-             sentinel down-after-milliseconds {NAME} 500\n\
+             sentinel down-after-milliseconds {NAME} {down_after_ms}\n\
              sentinel failover-timeout {NAME} 3000\n\
              sentinel sentinel-pass {password}\n"
         );
@@ -55,6 +61,35 @@ impl Watched {
             })
         });
         Self { master, replica, sentinels }
+    }
+
+    /// The master and its replica, as they are now; `None` while no replica follows a master.
+    pub fn roles(&mut self) -> Option<(&mut Redis, &mut Redis)> {
+        let is = |server: &Redis, role| server.command(&["ROLE"]).starts_with(role);
+        let (one, other) = (&mut self.master, &mut self.replica);
+        if is(one, "master") && is(other, "slave") {
+            Some((one, other))
+        } else if is(other, "master") && is(one, "slave") {
+            Some((other, one))
+        } else {
+            None
+        }
+    }
+
+    /// Whether the replica has what the master has, but for the last instants.
+    pub fn is_in_step(&mut self) -> bool {
+        self.roles().is_some_and(|(_, replica)| {
+            replica.command(&["INFO", "replication"]).contains("master_link_status:up")
+        })
+    }
+
+    /// Nothing reaches the replica of a master any more, which the sentinels go on counting on for some
+    /// seconds: it cannot log in again.
+    #[track_caller]
+    pub fn stall_replication(&mut self) {
+        let (master, replica) = self.roles().expect("a replica follows");
+        assert_eq!(replica.command(&["CONFIG", "SET", "masterauth", "wrong"]), "OK");
+        assert_eq!(master.command(&["CLIENT", "KILL", "TYPE", "replica"]), "1");
     }
 
     /// `redis+sentinel://…/hub`

@@ -1,0 +1,137 @@
+//! The installation under test: hub servers, a control plane, gateways, and the accounts that stacks
+//! call for. Starts, waits and asks; breaks nothing.
+
+use std::time::Duration;
+
+use serde_json::json;
+use support::process::ORGANIZATION_KEY;
+use support::{Account, Client, Nanos, now, wait_until};
+
+use crate::Settings;
+use crate::hub::Hub;
+use crate::node::{Node, Role};
+use crate::tariff::TARIFF;
+use crate::wire::{Said, ask};
+
+/// Of an account whose every admit needs the hub's grant: under eight slots nothing is leased ahead.
+const PROBES: u32 = 4;
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Longer than learning may take.
+const GRANT_MAX: Duration = Duration::from_mins(4);
+pub const MONEY: &str = "1000000.00";
+
+pub struct World {
+    pub hub: Hub,
+    pub control_plane: Node,
+    pub gateways: Vec<Node>,
+    /// The account of the stacks.
+    pub account: Account,
+    probe: Account,
+    probes: u64,
+    /// The hub's master as it was last seen.
+    master: Option<u16>,
+}
+
+impl World {
+    pub fn start(settings: &Settings) -> Self {
+        let hub = Hub::start(settings.hub);
+        let lease_s = settings.call_lease_s.to_string();
+        let total = (settings.limit + PROBES).to_string();
+        let lease = ("RINGFENCE_CALL_LEASE_S", lease_s.as_str());
+        let bought = [lease, ("RINGFENCE_CONCURRENCY_TOTAL", &total)];
+        let binary = settings.binary.as_str();
+        let name = "control plane".to_owned();
+        let mut control_plane = Node::new(Role::ControlPlane, name, binary, &hub, &bought);
+        control_plane.start();
+        let mut gateways: Vec<Node> = (0..settings.gateways)
+            .map(|number| {
+                Node::new(Role::Gateway, format!("gateway {number}"), binary, &hub, &[lease])
+            })
+            .collect();
+        gateways.iter_mut().for_each(Node::start);
+        let plane = control_plane.running();
+        let rate = (TARIFF.per_minute, TARIFF.initial_s, TARIFF.increment_s);
+        let account = Account::billed(plane, "stacks", settings.limit, rate);
+        account.recharge(plane, MONEY).success();
+        let probe = Account::limited(plane, "probe", PROBES);
+        let mut world =
+            Self { hub, control_plane, gateways, account, probe, probes: 0, master: None };
+        world.wait_until_granting();
+        world
+    }
+
+    /// The client of a gateway, for the account of the stacks.
+    pub fn client(&self, gateway: usize) -> Client {
+        Client::new(self.gateways[gateway].address, &self.account.key).with_patience(PATIENCE)
+    }
+
+    pub fn administrator(&self) -> Client {
+        Client::new(self.control_plane.address, ORGANIZATION_KEY)
+    }
+
+    /// Waits until every process is ready and the hub grants something to each gateway; when it did so
+    /// first.
+    pub fn wait_until_granting(&mut self) -> Nanos {
+        self.control_plane.wait_until_ready();
+        self.gateways.iter().for_each(Node::wait_until_ready);
+        let mut first = Nanos::MAX;
+        for gateway in 0..self.gateways.len() {
+            first = first.min(self.wait_until_granting_to(gateway));
+        }
+        first
+    }
+
+    /// Waits for the hub's next grant to one gateway.
+    pub fn wait_until_granting_to(&mut self, gateway: usize) -> Nanos {
+        let address = self.gateways[gateway].address;
+        let mut client = Client::new(address, &self.probe.key).with_patience(PATIENCE);
+        let mut granted = 0;
+        let mut probes = self.probes;
+        wait_until("the hub grants something", GRANT_MAX, || {
+            probes += 1;
+            let call = json!({"call_id": format!("probe-{probes}")});
+            let asked = ask(&mut client, "POST", "/v1/calls/admit", &call);
+            // Also what may have been granted is given back.
+            let released = ask(&mut client, "POST", "/v1/calls/release", &call);
+            granted = asked.heard;
+            matches!((asked.said, released.said), (Said::Done(_), Said::Done(_)))
+        });
+        self.probes = probes;
+        granted
+    }
+
+    /// Whether the hub's master is another one than when this was asked last.
+    pub fn has_other_master(&mut self) -> bool {
+        let before = self.master;
+        self.master = self.hub.master();
+        before.is_some() && before != self.master
+    }
+
+    /// Processes that have ended though nobody ended them, with what they said last.
+    pub fn died(&mut self) -> Vec<String> {
+        let nodes = self.gateways.iter_mut().chain([&mut self.control_plane]);
+        nodes.filter_map(|node| node.died().map(|said| format!("{}: {said}", node.name))).collect()
+    }
+
+    /// Ends everything; each process must end well.
+    pub fn stop(mut self) {
+        self.gateways.iter_mut().for_each(Node::stop);
+        self.control_plane.stop();
+    }
+
+    /// Waits until nothing is held for calls any more.
+    pub fn wait_until_nothing_is_held(&self, deadline: Duration) {
+        let running = self.control_plane.running();
+        wait_until("no money is held", deadline, || self.account.wallet(running).held == 0);
+    }
+}
+
+/// So long from one instant to another.
+pub fn between(from: Nanos, to: Nanos) -> Duration {
+    Duration::from_nanos(to.saturating_sub(from))
+}
+
+/// How long it has been.
+pub fn since(from: Nanos) -> Duration {
+    between(from, now())
+}
