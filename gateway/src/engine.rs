@@ -64,9 +64,6 @@ impl Default for Settings {
     }
 }
 
-/// A call's token ends so long after its deadline, and its tombstone with it.
-pub const TOKEN_LIFE_S: u32 = 600;
-
 /// The gateway without its sockets.
 pub struct Engine {
     settings: Settings,

@@ -45,6 +45,8 @@ pub(crate) enum After {
     Credit { account: Arc<Account>, generation: u32 },
     /// Somebody waits to be told of a call until the hub has it, and with it its replicas.
     Told { call: Call, told: Sender<Verdict>, durable: bool },
+    /// Somebody waits until the hub has heard more of a call that it has, or has another of the name.
+    Heard { call: Call, told: Sender<Verdict> },
     /// What the end of a call gives back.
     Ended { record: triomphe::Arc<Record>, freed: Freed, generation: u32, told: Sender<Verdict> },
 }
@@ -201,6 +203,17 @@ impl Sharing {
         self.shard(shard).change(|state, now| {
             state.link.record(Event::Renewed { call, lease }, None, now);
         });
+    }
+
+    /// A call was answered; it is told when the hub has that.
+    pub(crate) fn answered(&self, shard: u8, call: Call, lease: Lease) -> Receiver<Verdict> {
+        let (told, receiver) = oneshot::channel();
+        let after = After::Heard { call: call.clone(), told };
+        self.shard(shard).change(|state, now| {
+            state.link.record(Event::Renewed { call, lease }, Some(after), now);
+            state.link.is_awaited(now);
+        });
+        receiver
     }
 
     /// A call without a holder goes on here.

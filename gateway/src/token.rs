@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use hub::call::{Call, TEXT_MAX, Texts};
+use hub::clock::SECOND_US;
 use hub::codec::{Fixed, Malformed, Reader, Writer};
 use hub::id::{AccountId, HolderId};
 use hub::state::record_codec::{read_call, read_lease, write_call, write_lease};
@@ -21,6 +22,8 @@ const MAC: usize = 16;
 const PROOF_VERSION: u8 = 1;
 /// Layout of a whole token: version 2, lease, call without its `call_id`; then the MAC.
 const WHOLE_VERSION: u8 = 2;
+/// A call's token ends so long after its deadline, and its tombstone with it.
+pub const LIFE_S: u32 = 600;
 /// Bytes of a call's other texts that go along; of longer ones none do. All of it stays below
 /// [`TEXT_MAX`] characters.
 const TEXTS_MAX: usize = 60;
@@ -98,17 +101,21 @@ impl Tokens {
         Token::Whole(text)
     }
 
-    /// Whether `text` is a token of this very admission, of this or an earlier renew.
+    /// Whether `text` is a token of this call, of this or an earlier renew. A `call_id` that two gateways
+    /// admitted at once is one call: the stack may have the token of the admission that was undone (rule
+    /// 10). So close to each other two admissions are of one call, for its tombstone outlives it by as
+    /// much.
     pub fn proves(&self, text: &str, call: &Call) -> bool {
         let Some(body) = self.verified(text, call.account(), call.call_id()) else {
             return false;
         };
-        let admission = call.facts().admission;
+        let facts = call.facts();
         match body.first() {
-            Some(&PROOF_VERSION) => body.get(17..25) == Some(&admission.to_le_bytes()),
-            Some(&WHOLE_VERSION) => {
-                read_whole(&body).is_ok_and(|(call, _)| call.facts().admission == admission)
-            }
+            Some(&PROOF_VERSION) => body.get(17..25) == Some(&facts.admission.to_le_bytes()),
+            Some(&WHOLE_VERSION) => read_whole(&body).is_ok_and(|(told, _)| {
+                let apart_us = told.facts().admitted_us.abs_diff(facts.admitted_us);
+                apart_us < u64::from(LIFE_S) * SECOND_US.unsigned_abs()
+            }),
             _ => false,
         }
     }
@@ -176,6 +183,7 @@ mod tests {
         AccountId::from_bytes(&[0; AccountId::LEN]).expect("an id")
     }
 
+    /// Admitted at so many seconds.
     fn call(admission: u64, texts: Texts<'_>) -> Call {
         let rate = Rate::new(Amount::from_micros(7), 60, 6, Amount::ZERO, Amount::ZERO);
         let pins = Pins {
@@ -184,7 +192,7 @@ mod tests {
             rate: rate.expect("a rate"),
         };
         let facts = Facts {
-            admitted_us: 123,
+            admitted_us: i64::try_from(admission).expect("few") * SECOND_US,
             admission,
             pins: Some(Arc::new(pins)),
             account: account(),
@@ -217,12 +225,19 @@ mod tests {
         ] {
             let token = tokens.issue(&named(1, "a"), &lease());
             assert!(tokens.proves(token.as_str(), &named(1, "a")));
-            assert!(!tokens.proves(token.as_str(), &named(2, "a")));
+            assert!(!tokens.proves(token.as_str(), &named(601, "a")), "a later call");
             assert!(!tokens.proves(token.as_str(), &named(1, "b")));
             assert!(!others.proves(token.as_str(), &named(1, "a")));
             assert!(!tokens.proves("", &named(1, "a")));
             assert!(!tokens.proves(&token.as_str()[1..], &named(1, "a")));
         }
+    }
+
+    #[test]
+    fn the_token_of_an_admission_that_was_undone_is_one_of_its_call() {
+        let tokens = Tokens::whole(&[1; 32]);
+        let token = tokens.issue(&named(1, "a"), &lease());
+        assert!(tokens.proves(token.as_str(), &named(2, "a")));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use hub::state::request::{Event, Granted, Lease};
 use tokio::sync::oneshot::Receiver;
 
 use super::hold::Short;
-use super::{Engine, Hub, TOKEN_LIFE_S};
+use super::{Engine, Hub};
 use crate::accounts::{Account, Wallet};
 use crate::admission::calls::{Entry, Live, Place, Standing};
 use crate::admission::grant::{Ending, billable};
@@ -20,6 +20,7 @@ use crate::answer::CallView;
 use crate::node::Freed;
 use crate::request::Release;
 use crate::sharing::Verdict;
+use crate::token;
 
 /// A live call that was just turned into its record.
 pub(super) struct Ended {
@@ -234,7 +235,7 @@ pub(super) fn end_entry(entry: &mut Entry, ending: Ending, costs: Option<&str>) 
         debt,
         revision: 0,
         granted_s: lease.granted_s(),
-        forget_at: lease.deadline.saturating_add(TOKEN_LIFE_S),
+        forget_at: lease.deadline.saturating_add(token::LIFE_S),
         costs: costs.map(Into::into),
     });
     match std::mem::replace(entry, Entry::Ended(triomphe::Arc::clone(&record))) {
@@ -258,7 +259,7 @@ pub(super) fn price(call: &Call, lease: &Lease, ending: Ending) -> Amount {
 /// The lease of a call as its record tells it.
 fn lease_of(record: &Record) -> Lease {
     Lease {
-        deadline: record.forget_at.saturating_sub(TOKEN_LIFE_S),
+        deadline: record.forget_at.saturating_sub(token::LIFE_S),
         granted: Granted::new(record.granted_s, false),
         hold: Amount::ZERO,
         answered: record.answered,

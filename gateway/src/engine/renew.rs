@@ -91,7 +91,7 @@ impl Engine {
     }
 
     /// Tells the hub how a live call stands.
-    pub(super) fn tell_renew(&self, account: &Account, live: &Live) {
+    fn tell_renew(&self, account: &Account, live: &Live) {
         let shard = account.organization.shard;
         let (call, lease) = (live.call.clone(), live.lease);
         match &self.hub {

@@ -21,12 +21,14 @@ use crate::admission::calls::{Entry, Live, Standing};
 use crate::admission::grant::Ending;
 use crate::answer::{CallView, Grant};
 use crate::engine::admit::Stop;
+use crate::engine::answer_call::Answered;
 use crate::engine::look_up::view;
 use crate::engine::release::{Released, end_entry, price};
-use crate::engine::{Engine, Refusal, TOKEN_LIFE_S};
+use crate::engine::{Engine, Refusal};
 use crate::node::Freed;
 use crate::request::{Admit, Release, Renew};
 use crate::sharing::{Patience, Sharing, Verdict};
+use crate::token;
 
 /// An admission that another gateway has answered is at the hub so long after, at the latest.
 const UNFLUSHED_MAX: Duration = Duration::from_millis(60);
@@ -110,13 +112,19 @@ impl Engine {
         account: &Arc<Account>,
         call_id: &str,
         answered_us: i64,
-        mut stop: Stop,
+        mut answered: Result<Answered, Stop>,
     ) -> Result<CallView, Refusal> {
         let mut patience = Patience::new();
         loop {
-            match stop {
-                Stop::Refused(refusal) => return Err(refusal),
-                Stop::Elsewhere => {
+            match answered {
+                Ok(Answered { view, told: None }) => return Ok(view),
+                Ok(Answered { view, told: Some(told) }) => match patience.wait(told).await {
+                    Ok(Verdict::Rejected) => {}
+                    // Out of reach: it is kept, and told as soon as that is possible.
+                    Ok(_) | Err(_) => return Ok(view),
+                },
+                Err(Stop::Refused(refusal)) => return Err(refusal),
+                Err(Stop::Elsewhere) => {
                     let question = Question::Answer { answered_us };
                     let asked = (call_id, None);
                     let reply =
@@ -132,12 +140,9 @@ impl Engine {
                         None => {}
                     }
                 }
-                _ => patience.pause().await?,
+                Err(_) => patience.pause().await?,
             }
-            stop = match self.answer_here(account, call_id, answered_us) {
-                Ok(view) => return Ok(view),
-                Err(stop) => stop,
-            };
+            answered = self.answer_here(account, call_id, answered_us);
         }
     }
 
@@ -197,7 +202,7 @@ impl Engine {
         let found = self.whereabouts(sharing, account, call.call_id, patience).await?;
         // A call that is over can still be paid for.
         let released =
-            match self.or_by_token(found, account, call.call_id, call.token, TOKEN_LIFE_S) {
+            match self.or_by_token(found, account, call.call_id, call.token, token::LIFE_S) {
                 Whereabouts::Here => return Ok(None),
                 Whereabouts::Nowhere => return Ok(Some(Reply::Refused(Reason::UnknownCall))),
                 Whereabouts::At(holder, live) => {

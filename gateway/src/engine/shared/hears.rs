@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hub::call::{Call, Cause, Record};
+use hub::call_table::same_admission;
 use hub::clock;
 use hub::id::AccountId;
 use hub::money::Amount;
@@ -115,6 +116,11 @@ impl Engine {
             }
             After::Told { call, told, durable } => {
                 self.told(sharing, heard, (&call, durable), told);
+            }
+            After::Heard { call, told } => {
+                let is_here = (self.calls.place(call.account(), call.call_id()).find())
+                    .is_some_and(|entry| same_admission(entry.call(), &call));
+                say(told, if is_here { Verdict::Told } else { Verdict::Rejected });
             }
             After::Ended { record, freed, generation, told } => {
                 self.free_ended(sharing, (&record, freed), generation);

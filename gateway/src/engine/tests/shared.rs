@@ -202,8 +202,24 @@ impl Gateway {
         within(Duration::from_secs(5), || self.engine.admits(organization().shard()).is_ok()).await;
     }
 
+    /// Begins two calls, and has slots, money and credit for others then, whether the hub is there or not.
+    async fn leases_ahead(&self, name: &str) {
+        for number in 0..2 {
+            self.admit(&format!("{name} {number}")).await.expect("there is room");
+        }
+        within(Duration::from_secs(2), || {
+            let slots = self.account().slots.now();
+            self.account().credit.max() > 1 && slots.lease > slots.used + 1
+        })
+        .await;
+    }
+
     fn account(&self) -> Arc<Account> {
         self.engine.directory().account(sub_account(0)).expect("published")
+    }
+
+    fn has(&self, call_id: &str) -> bool {
+        self.engine.calls.place(sub_account(0), call_id.as_bytes()).find().is_some()
     }
 
     async fn admit(&self, call_id: &str) -> Result<Grant, Refusal> {

@@ -84,6 +84,32 @@ fn one_name_is_one_call_wherever_it_is_admitted() {
 }
 
 #[test]
+fn a_name_admitted_at_two_gateways_at_once_is_one_call_and_either_token_proves_it() {
+    installation(account(0, 0, Some(1_000)), None, async |hub| {
+        let (one, two) = (Gateway::start(&hub).await, Gateway::start(&hub).await);
+        one.leases_ahead("first").await;
+        two.leases_ahead("second").await;
+        let live = || hub.shard.lock().counters().live(sub_account(0));
+        for (name, at) in [("a", &one), ("b", &two)] {
+            let (first, second) = tokio::join!(one.admit(name), two.admit(name));
+            let (first, second) = (first.expect("from memory"), second.expect("from memory"));
+            assert!(!first.duplicate && !second.duplicate, "neither knows of the other");
+            at.engine.answer(&at.account(), name, clock::now_us()).await.expect("it is live");
+            within(Duration::from_secs(5), || live() == 5 && !(one.has(name) && two.has(name)))
+                .await;
+            for (gateway, grant) in [(&one, &second), (&two, &first)] {
+                let token = gateway.engine.token(grant);
+                let renewed = gateway.renew_by(name, Some(token.as_str())).await;
+                assert!(renewed.expect("it is its call").lease.answered.is_some(), "{name}");
+            }
+            let token = two.engine.token(&second);
+            two.release_by(name, Some(token.as_str()), 0).await.expect("it is its call");
+            within(Duration::from_secs(5), || live() == 4).await;
+        }
+    });
+}
+
+#[test]
 fn a_rate_of_calls_is_divided_among_the_gateways_that_there_are() {
     let config = AccountConfig { cps_limit: Some(2), ..account(0, 0, Some(100)) };
     installation(config, None, async |hub| {
@@ -206,14 +232,7 @@ fn a_call_that_its_gateway_told_nobody_of_goes_on_or_is_paid_by_its_token() {
     installation(config, Some("10000"), async |hub| {
         let (one, two) = (Gateway::start(&hub).await, Gateway::start(&hub).await);
         // Slots, money and credit are here before the hub is out of reach.
-        for call_id in ["first", "second", "third"] {
-            one.admit(call_id).await.expect("there is room");
-        }
-        within(Duration::from_secs(2), || {
-            let slots = one.account().slots.now();
-            one.account().credit.max() > 1 && slots.lease > slots.used + 1
-        })
-        .await;
+        one.leases_ahead("first").await;
         hub.is_down.store(true, Ordering::Relaxed);
         let mut tokens = Vec::new();
         for call_id in ["goes on", "is paid"] {
