@@ -139,9 +139,9 @@ impl Shard {
             at_least_until_ms: clock_ms + begin.learn_min_ms,
             at_most_until_ms: clock_ms + begin.learn_max_ms.max(begin.learn_min_ms),
         });
-        let gone: Vec<HolderId> =
-            self.holders.ids().filter(|id| !begin.holders.contains(id)).collect();
-        self.reap_all_of(gone);
+        for index in self.holders_that(|holder| !begin.holders.contains(&holder.id)) {
+            self.reap(index);
+        }
         for id in &begin.holders {
             let index = self.holders.index(*id);
             if let Some(holder) = self.holders.at_mut(index) {
@@ -374,12 +374,9 @@ impl Shard {
         orphans
     }
 
-    fn reap_all_of(&mut self, holders: Vec<HolderId>) {
-        for id in holders {
-            if let Some(index) = self.holders.find(id) {
-                self.reap(index);
-            }
-        }
+    fn holders_that(&self, are_so: impl Fn(&Holder) -> bool) -> Vec<HolderIndex> {
+        let ids = self.holders.iter().filter(|holder| are_so(holder)).map(|holder| holder.id);
+        ids.filter_map(|id| self.holders.find(id)).collect()
     }
 
     /// A graceful end: everything is recorded, so nothing is kept without a name.
@@ -389,7 +386,9 @@ impl Shard {
         self.reap(index);
     }
 
-    /// Learning ends when all who stand in the database have reported, or can have nothing any more.
+    /// Learning ends when all who stand in the database have reported, or can have no live calls any more.
+    /// What the others had is free when they are struck out: until then each may come back with it in
+    /// another incarnation.
     fn end_learning(&mut self) {
         let Some(learning) = self.membership.learning else {
             return;
@@ -399,9 +398,9 @@ impl Shard {
         let over = clock_ms >= learning.at_most_until_ms;
         if over || (all && clock_ms >= learning.at_least_until_ms) {
             self.membership.learning = None;
-            let missing = self.holders.iter().filter(|holder| !holder.reported);
-            let missing: Vec<HolderId> = missing.map(|holder| holder.id).collect();
-            self.reap_all_of(missing);
+            for index in self.holders_that(|holder| !holder.reported) {
+                self.give_up(index);
+            }
         }
     }
 }

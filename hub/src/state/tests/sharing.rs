@@ -290,8 +290,25 @@ fn learning_ends_without_those_who_do_not_report_when_their_time_is_over() {
     assert!(hub.tell(ONE, complete).learning);
     assert_eq!(hub.want(ONE, 3), Wanted::Learning);
     hub.pass(ONE, 4);
-    assert_eq!(hub.want(ONE, 3), Wanted::Granted(3));
+    assert_eq!(hub.want(ONE, 1), Wanted::Granted(1));
     assert_eq!(hub.sync(TWO, Sync::default()).standing, Standing::Gone);
+    hub.shard.bury(TWO);
+    assert_eq!(hub.want(ONE, 2), Wanted::Granted(2));
+}
+
+#[test]
+fn who_was_not_waited_for_and_still_stands_in_the_database_comes_back_with_what_it_had() {
+    let mut hub = Hub::new();
+    assert_eq!(hub.want(TWO, 2), Wanted::Granted(2));
+    hub.holding(TWO, 2, 0, 100);
+    hub.begin(&[ONE, TWO], 0);
+    hub.begin(&[ONE, TWO], 3_000);
+    let holdings =
+        vec![Holding { counter: account(1), granted: 2, returned: 0, unflushed_max: 100 }];
+    let sync = Sync { holdings, ..Sync::default() };
+    let incarnation = hub.incarnation;
+    hub.tell(TWO, Exchange { incarnation, complete: true, sync, ..Exchange::default() });
+    assert_eq!(hub.leased(), 2, "nothing of it was kept without a name as well");
 }
 
 #[test]

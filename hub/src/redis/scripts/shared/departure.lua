@@ -43,7 +43,9 @@ local function is_learning()
   return shard.learning_at_most_until_ms ~= nil
 end
 
--- Learning ends when all who stand in the database have reported, or can have nothing any more.
+-- Learning ends when all who stand in the database have reported, or can have no live calls any more.
+-- What the others had is free when they are struck out: until then each may come back with it in another
+-- incarnation.
 local function end_learning()
   if not is_learning() then
     return
@@ -58,7 +60,7 @@ local function end_learning()
     or (#missing == 0 and shard.clock_ms >= shard.learning_at_least_until_ms) then
     shard.learning_at_least_until_ms, shard.learning_at_most_until_ms = nil, nil
     for _, id in ipairs(missing) do
-      reap(id, false)
+      give_up(id)
     end
   end
 end
