@@ -171,6 +171,13 @@ impl Settings {
             ),
             _ => {}
         }
+        if !role.shares_hub() && self.database_url.as_ref().is_some_and(DatabaseUrl::is_server) {
+            refuse(
+                "database_url is a PostgreSQL server, and ringfence serve keeps all of an installation \
+                 in data_dir: start ringfence gateway and ringfence control-plane, or unset it"
+                    .to_owned(),
+            );
+        }
         let (lease_s, renew_s) = (self.call_lease_s, self.renew_every_s);
         if lease_s < 2 * renew_s {
             refuse(format!(
@@ -311,6 +318,9 @@ mod tests {
         }
         let problems = read(&shared).expect_err("two hubs");
         assert!(problems[0].contains("ringfence gateway"), "{problems:?}");
+        let server = [("DATABASE_URL", "postgres://database/ringfence")];
+        let problems = read(&server).expect_err("a database that others may use");
+        assert!(problems[0].contains("database_url is a PostgreSQL server"), "{problems:?}");
     }
 
     #[test]

@@ -8,6 +8,8 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::store::backend;
+
 /// Every kind of problem: wire name, status and title.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -137,11 +139,12 @@ impl Problem {
 
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
-        match error {
-            sqlx::Error::PoolTimedOut => Self::new(Kind::Busy, "the database is busy; try again")
-                .with_header(header::RETRY_AFTER, HeaderValue::from_static("1")),
-            other => Self::internal(other),
+        if !backend::is_passing(&error) {
+            return Self::internal(error);
         }
+        tracing::warn!(%error, "the database does not serve a request now");
+        Self::new(Kind::Busy, "the database is busy or away; try again")
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 }
 

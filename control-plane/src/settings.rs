@@ -13,7 +13,8 @@ const REGION_CHARACTERS_MAX: usize = 32;
 /// Everything the binary decides about the control plane.
 #[derive(Clone)]
 pub struct Settings {
-    /// `sqlite:///var/lib/ringfence/ringfence.db`; created when missing.
+    /// `sqlite:///var/lib/ringfence/ringfence.db`, created when missing, for one process; or
+    /// `postgres://user:password@host:5432/ringfence`, for any number.
     pub database_url: String,
     /// Regions that accounts may be put in.
     pub regions: Vec<String>,

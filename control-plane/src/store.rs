@@ -1,5 +1,5 @@
 //! The database: one connection that writes, a pool that reads, and the schema's migrations.
-//! Knows no table; hands out transactions that exclude each other.
+//! Knows no table; hands out transactions that exclude each other, also those of other processes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,18 +12,17 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::settings::OpenError;
 
+pub(crate) mod backend;
 pub(crate) mod rows;
+
+use backend::Backend;
 
 /// Readers at the same time.
 const READERS_MAX: u32 = 8;
 /// How long a request waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Money is only taken as posted once it is on disk: `synchronous = FULL`.
-const WRITER_PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-     PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000; PRAGMA cache_size = -65536;";
-const READER_PRAGMAS: &str = "PRAGMA query_only = ON; PRAGMA busy_timeout = 5000;";
-
 pub(crate) struct Store {
+    backend: Backend,
     writer: AnyPool,
     readers: AnyPool,
     turn: Arc<Mutex<()>>,
@@ -43,17 +42,19 @@ impl Store {
     /// Opens the database, creates it when missing, and brings its schema up to date.
     pub(crate) async fn open(database_url: &str) -> Result<Self, OpenError> {
         sqlx::any::install_default_drivers();
-        let writer = pool(1, WRITER_PRAGMAS).connect(&with_mode(database_url, "rwc")).await?;
+        let backend = Backend::of_url(database_url);
+        let writer = pool(backend, 1, backend.writer_settings());
+        let writer = writer.connect(&backend.creating(database_url)).await?;
         migrator().run(&writer).await?;
-        let readers =
-            pool(READERS_MAX, READER_PRAGMAS).connect(&with_mode(database_url, "rw")).await?;
-        Ok(Self { writer, readers, turn: Arc::default() })
+        let readers = pool(backend, READERS_MAX, backend.reader_settings());
+        let readers = readers.connect(database_url).await?;
+        Ok(Self { backend, writer, readers, turn: Arc::default() })
     }
 
     /// Waits for its turn (first come, first served) and begins a transaction that may write.
     pub(crate) async fn write(&self) -> Result<Writing, sqlx::Error> {
         let turn = Arc::clone(&self.turn).lock_owned().await;
-        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let transaction = self.backend.begin(&self.writer).await?;
         Ok(Writing { transaction, turn })
     }
 
@@ -86,31 +87,18 @@ impl Writing {
     }
 }
 
-fn pool(connections_max: u32, pragmas: &'static str) -> AnyPoolOptions {
+fn pool(backend: Backend, connections_max: u32, settings: &'static str) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections_max)
         .min_connections(1)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .idle_timeout(None)
         .max_lifetime(None)
-        .test_before_acquire(false)
+        // A server may have been restarted since.
+        .test_before_acquire(backend == Backend::Postgres)
         .after_connect(move |connection, _| {
-            Box::pin(async move {
-                if connection.backend_name() == "SQLite" {
-                    connection.execute(pragmas).await?;
-                }
-                Ok(())
-            })
+            Box::pin(async move { connection.execute(settings).await.map(drop) })
         })
-}
-
-/// SQLite is told by the URL whether it may create the file.
-fn with_mode(database_url: &str, mode: &str) -> String {
-    if database_url.starts_with("sqlite:") && !database_url.contains('?') {
-        format!("{database_url}?mode={mode}")
-    } else {
-        database_url.to_owned()
-    }
 }
 
 fn migrator() -> Migrator {

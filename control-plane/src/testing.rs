@@ -1,5 +1,5 @@
-//! What tests of operations work with: a control plane over a real SQLite file and a real embedded
-//! hub, asked through its router.
+//! What tests of operations work with: a control plane over a real SQLite file, or a database of the
+//! PostgreSQL server that `with-postgres` started, and a real embedded hub, asked through its router.
 
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use hub::directory::Change;
 use hub::embedded::{EmbeddedHub, Options};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
+use support::postgres::create_database;
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -112,8 +113,17 @@ impl Harness {
     }
 }
 
+/// The same database for the same directory.
+#[expect(clippy::disallowed_methods, reason = "`with-postgres` says so where its server is")]
 pub(crate) fn settings(directory: &TempDir) -> Settings {
-    Settings::new(format!("sqlite://{}", directory.path().join("ringfence.db").display()))
+    Settings::new(match std::env::var("RINGFENCE_TEST_POSTGRES") {
+        Ok(server) => {
+            let name = directory.path().file_name().expect("it has one").as_encoded_bytes();
+            let hexadecimal = name.iter().map(|byte| format!("{byte:02x}"));
+            create_database(&server, &format!("of_{}", hexadecimal.collect::<String>()))
+        }
+        Err(_) => format!("sqlite://{}", directory.path().join("ringfence.db").display()),
+    })
 }
 
 pub(crate) fn open_hub(directory: &TempDir) -> Arc<EmbeddedHub> {

@@ -33,6 +33,11 @@ impl std::fmt::Debug for Secret {
 pub struct DatabaseUrl(Secret);
 
 impl DatabaseUrl {
+    /// Whether several processes may use it at once.
+    pub fn is_server(&self) -> bool {
+        !self.reveal().starts_with("sqlite:")
+    }
+
     pub fn reveal(&self) -> &str {
         self.0.reveal()
     }
@@ -43,7 +48,9 @@ impl FromStr for DatabaseUrl {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once("://") {
-            Some(("sqlite", rest)) if !rest.is_empty() => Ok(Self(Secret(text.to_owned()))),
+            Some(("sqlite" | "postgres" | "postgresql", rest)) if !rest.is_empty() => {
+                Ok(Self(Secret(text.to_owned())))
+            }
             _ => Err("no database that is known"),
         }
     }

@@ -79,7 +79,7 @@ pub const SECTIONS: &[Section] = &[
         unset("hub_sentinel_login", Kind::Login, "the login of the sentinels themselves, where they have one"),
         unset("hub_authorities", Kind::PemFile, "the authorities whose certificates the hub's servers have; the machine's own unless set"),
         row("hub_replicas", number(0, 16), "0", "replicas that must have a call with a long lease before its stack is told: all that a failover may promote"),
-        unset("database_url", Kind::DatabaseUrl, "the control plane's database; a file in data_dir unless set"),
+        unset("database_url", Kind::DatabaseUrl, "the control plane's database, PostgreSQL where there is more than one control plane; a SQLite file in data_dir unless set"),
     ]},
     Section { heading: "TLS of each listener; new files are noticed within seconds, and at once on SIGHUP", settings: &[
         unset("gateway_tls_cert", Kind::PemFile, "the certificate chain that stacks are shown, the server's own first; plain text unless set"),
@@ -180,7 +180,9 @@ impl Kind {
                              redis+sentinel://user:password@host:26379,host:26379/service or \
                              redis+cluster://user:password@host:6379,host:6379"
                 .to_owned(),
-            Self::DatabaseUrl => "sqlite:///path/of/a/file".to_owned(),
+            Self::DatabaseUrl => {
+                "sqlite:///path/of/a/file or postgres://user:password@host:5432/database".to_owned()
+            }
             Self::Login => "user:password or :password".to_owned(),
         }
     }

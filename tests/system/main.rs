@@ -15,6 +15,7 @@ mod seeds;
 mod shared_hub;
 mod start_up;
 mod tls;
+mod two_control_planes;
 
 use support::Installation;
 

@@ -2,6 +2,8 @@
 
 use sqlx::{AnyConnection, AssertSqlSafe};
 
+use super::backend::Backend;
+
 /// Rows per statement, largest first. The largest stays below SQLite's 32,766 parameters at
 /// [`COLUMNS_MAX`] columns.
 const SIZES: [usize; 5] = [256, 64, 16, 4, 1];
@@ -29,7 +31,7 @@ pub(crate) async fn write(
     while let Some(first) = rest.first() {
         let size = SIZES.into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
         let (now, later) = rest.split_at(size);
-        let values = placeholders(connection.backend_name(), now.len(), first.len());
+        let values = placeholders(Backend::of(connection), now.len(), first.len());
         let sql = format!("{before} VALUES {values}{after}");
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for value in now.iter().flatten() {
@@ -49,15 +51,15 @@ pub(crate) async fn write(
 
 /// `$1,$2` for a list of two; on SQLite `?,?`.
 pub(crate) fn list(connection: &AnyConnection, length: usize) -> String {
-    let row = placeholders(connection.backend_name(), 1, length);
+    let row = placeholders(Backend::of(connection), 1, length);
     row.trim_matches(['(', ')']).to_owned()
 }
 
 /// `($1,$2),($3,$4)` for two rows of two columns; on SQLite `(?,?),(?,?)`, because there a `$1` is a
 /// name, and looking names up takes time in the square of their number.
-fn placeholders(backend: &str, rows: usize, columns: usize) -> String {
+fn placeholders(backend: Backend, rows: usize, columns: usize) -> String {
     let one = |index: usize| {
-        if backend == "SQLite" { "?".to_owned() } else { format!("${index}") }
+        if backend == Backend::Sqlite { "?".to_owned() } else { format!("${index}") }
     };
     let row = |row: usize| {
         let places: Vec<String> = (1..=columns).map(|column| one(row * columns + column)).collect();
@@ -72,7 +74,7 @@ mod tests {
 
     #[test]
     fn placeholders_stand_for_every_value() {
-        assert_eq!(placeholders("PostgreSQL", 2, 2), "($1,$2),($3,$4)");
-        assert_eq!(placeholders("SQLite", 2, 1), "(?),(?)");
+        assert_eq!(placeholders(Backend::Postgres, 2, 2), "($1,$2),($3,$4)");
+        assert_eq!(placeholders(Backend::Sqlite, 2, 1), "(?),(?)");
     }
 }

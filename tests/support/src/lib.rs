@@ -5,6 +5,7 @@ pub mod account;
 pub mod command;
 pub mod history;
 pub mod http;
+pub mod postgres;
 pub mod process;
 pub mod redis;
 pub mod relay;
