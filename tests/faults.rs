@@ -1,4 +1,4 @@
-//! Gateways, a control plane and a watched pair of Redis servers as processes, while they are killed,
+//! Gateways, control planes, PostgreSQL and a watched pair of Redis servers as processes, while they are killed,
 //! stopped, cut off and lose their memory: the short run of `make chaos`, and the stories that have a
 //! bound in time.
 
@@ -30,7 +30,7 @@ fn settings(gateways: usize) -> Settings {
         call_lease_s: LEASE_S,
         seed: 20_261_123,
         lasts: Duration::ZERO,
-        grants_after_max: SOON,
+        pace: 2,
     }
 }
 
@@ -100,16 +100,15 @@ impl Calls {
 
 #[test]
 fn under_faults_no_limit_is_passed_no_refusal_is_false_and_every_call_is_charged_once() {
-    let settings = Settings { lasts: Duration::from_secs(52), ..settings(3) };
+    let settings = Settings { lasts: Duration::from_secs(64), ..settings(3) };
     say(&format!("seed {}", settings.seed));
     let plan = [
         (2, Fault::Flush),
-        (7, Fault::Failover),
-        (13, Fault::Restore),
+        (9, Fault::Failover),
         (18, Fault::CutOff { gateway: 1, for_s: 6 }),
-        (32, Fault::Kill { gateway: 0 }),
-        (40, Fault::KillControlPlane),
-        (43, Fault::Freeze { gateway: 2, for_s: 2 }),
+        (40, Fault::KillControlPlane { which: 0 }),
+        (45, Fault::CrashDatabase { for_s: 1 }),
+        (50, Fault::Kill { gateway: 0 }),
     ];
     let plan = plan.map(|(at_s, fault)| Planned { at_s, fault });
     let report = run(&settings, &plan, &say);

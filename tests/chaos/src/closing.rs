@@ -54,7 +54,7 @@ pub fn close(world: &mut World, report: &mut Report, notes: &Notes, tell: &dyn F
 
 /// What is gone from the wallet.
 fn spent(world: &World, account: &Account) -> i64 {
-    let running = world.control_plane.running();
+    let running = world.control_plane();
     let paid = support::account::micros(crate::world::MONEY);
     paid - account.wallet(running).balance
 }

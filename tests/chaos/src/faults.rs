@@ -30,7 +30,7 @@ pub struct Outcome {
     pub is_after_unasked: bool,
 }
 
-pub fn carry_out(world: &mut World, health: &Health, fault: Fault) -> Outcome {
+pub fn carry_out(world: &mut World, health: &Health, fault: Fault, pace: u32) -> Outcome {
     world.hub.wait_until_whole();
     let is_after_unasked = world.has_other_master();
     health.breaks();
@@ -40,7 +40,7 @@ pub fn carry_out(world: &mut World, health: &Health, fault: Fault) -> Outcome {
     let granted = world.wait_until_granting();
     health.is_whole();
     // Nothing settles before what a lost holder had is given up, which begins with its last beat.
-    let settle = if fault.silences_holder() { SETTLE_HOLDER } else { SETTLE };
+    let settle = pace * if fault.silences_holder() { SETTLE_HOLDER } else { SETTLE };
     let from = if matches!(fault, Fault::Kill { .. }) { at } else { repaired };
     pause(settle.saturating_sub(between(from, now())));
     health.settles();
@@ -80,14 +80,19 @@ fn break_and_repair(world: &mut World, fault: Fault) -> Option<Nanos> {
             return Some(now());
         }
         Fault::Restore => return Some(world.hub.restore_backup()),
-        Fault::KillControlPlane => {
-            world.control_plane.kill();
-            world.control_plane.start();
+        Fault::KillControlPlane { which } => {
+            world.control_planes[which].kill();
+            world.control_planes[which].start();
         }
-        Fault::FreezeControlPlane { for_s } => {
-            world.control_plane.freeze();
+        Fault::FreezeControlPlane { which, for_s } => {
+            world.control_planes[which].freeze();
             pause(seconds(for_s));
-            world.control_plane.go_on();
+            world.control_planes[which].go_on();
+        }
+        Fault::CrashDatabase { for_s } => {
+            world.database.crash();
+            pause(seconds(for_s));
+            world.database.start_again();
         }
         Fault::KillReplica => world.hub.restart_replica(),
     }

@@ -43,8 +43,8 @@ pub struct Settings {
     pub call_lease_s: u32,
     pub seed: u64,
     pub lasts: Duration,
-    /// New grants come so soon after the first answer of the hub's new memory, all gateways being up.
-    pub grants_after_max: Duration,
+    /// How many times longer than promised everything may take: 1 on a machine that does nothing else.
+    pub pace: u32,
 }
 
 /// The pause from the start of the stacks to what is checked first.
@@ -62,7 +62,7 @@ pub fn run(settings: &Settings, plan: &[Planned], tell: &dyn Fn(&str)) -> Report
     world.hub.keep_backup();
     health.is_whole();
     health.settles();
-    let outcomes = follow(&mut world, plan, &health, settings.lasts, tell);
+    let outcomes = follow(&mut world, plan, &health, settings, tell);
     let to = now();
     let healthy = {
         health.breaks();
@@ -103,7 +103,7 @@ fn follow(
     world: &mut World,
     plan: &[Planned],
     health: &Health,
-    lasts: Duration,
+    Settings { lasts, pace, .. }: &Settings,
     tell: &dyn Fn(&str),
 ) -> Vec<Outcome> {
     let from = now();
@@ -111,7 +111,7 @@ fn follow(
     for planned in plan {
         let due = Duration::from_secs(u64::from(planned.at_s));
         pause(due.saturating_sub(since(from)));
-        let outcome = carry_out(world, health, planned.fault);
+        let outcome = carry_out(world, health, planned.fault, *pace);
         let (broken, healed) =
             (between(outcome.at, outcome.repaired), between(outcome.at, outcome.settled));
         tell(&format!(

@@ -11,9 +11,6 @@ use chaos::plan::{Frame, draw};
 use chaos::{Settings, hub, run};
 use clap::{Parser, ValueEnum};
 
-/// As promised; a machine that does nothing else keeps it.
-const GRANTS_AFTER_MAX: Duration = Duration::from_secs(2);
-
 #[derive(Clone, Copy, ValueEnum)]
 enum Hub {
     Single,
@@ -21,7 +18,7 @@ enum Hub {
     Cluster,
 }
 
-/// Runs gateways, a control plane and a hub as processes, breaks one after the other, and checks what
+/// Runs gateways, control planes, their database and a hub as processes, breaks one after the other, and checks what
 /// stacks were told.
 #[derive(Parser)]
 struct Arguments {
@@ -41,6 +38,9 @@ struct Arguments {
     gateways: usize,
     #[arg(long, default_value_t = 90)]
     call_lease_s: u32,
+    /// How many times longer than promised everything may take, on a machine that is busy otherwise.
+    #[arg(long, default_value_t = 1)]
+    pace: u32,
     /// Of the faults and of the stacks; one is drawn unless given.
     #[arg(long)]
     seed: Option<u64>,
@@ -74,7 +74,7 @@ fn main() -> ExitCode {
         call_lease_s: arguments.call_lease_s,
         seed,
         lasts: Duration::from_secs(u64::from(lasts_s)),
-        grants_after_max: GRANTS_AFTER_MAX,
+        pace: arguments.pace,
     };
     say(&format!("seed {seed}"));
     let report = run(&settings, &draw(&frame, seed), &say);

@@ -10,6 +10,7 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
 
 use crate::hub;
+use crate::world::CONTROL_PLANES;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -37,9 +38,16 @@ pub enum Fault {
     Flush,
     /// An old backup of the hub's memory is restored.
     Restore,
-    /// kill -9 of the control plane with its database, and started again.
-    KillControlPlane,
+    /// kill -9 of a control plane, and started again.
+    KillControlPlane {
+        which: usize,
+    },
     FreezeControlPlane {
+        which: usize,
+        for_s: u32,
+    },
+    /// Every process of the database server ends at once; it is started again.
+    CrashDatabase {
         for_s: u32,
     },
     /// kill -9 of a replica, and started again.
@@ -75,8 +83,9 @@ impl Fault {
             Self::Failover => "hub master killed",
             Self::Flush => "hub flushed",
             Self::Restore => "old backup of the hub restored",
-            Self::KillControlPlane => "control plane killed",
+            Self::KillControlPlane { .. } => "control plane killed",
             Self::FreezeControlPlane { .. } => "control plane frozen",
+            Self::CrashDatabase { .. } => "database crashed",
             Self::KillReplica => "hub replica killed",
         }
     }
@@ -90,7 +99,9 @@ impl fmt::Display for Fault {
             Self::Freeze { gateway, for_s } | Self::CutOff { gateway, for_s } => {
                 write!(f, " ({gateway}, {for_s} s)")
             }
-            Self::FreezeControlPlane { for_s } => write!(f, " ({for_s} s)"),
+            Self::KillControlPlane { which } => write!(f, " ({which})"),
+            Self::FreezeControlPlane { which, for_s } => write!(f, " ({which}, {for_s} s)"),
+            Self::CrashDatabase { for_s } => write!(f, " ({for_s} s)"),
             _ => Ok(()),
         }
     }
@@ -155,16 +166,19 @@ fn holders(frame: &Frame, random: &mut StdRng) -> Vec<Fault> {
 
 fn harmless(frame: &Frame, random: &mut StdRng) -> Fault {
     let gateway = random.random_range(0..frame.gateways);
+    let which = random.random_range(0..CONTROL_PLANES);
     let for_s = random.random_range(1..SHORT_S);
     let all = [
         Fault::Freeze { gateway, for_s },
         Fault::CutOff { gateway, for_s },
-        Fault::KillControlPlane,
-        Fault::FreezeControlPlane { for_s: 2 * for_s },
+        Fault::KillControlPlane { which },
+        Fault::FreezeControlPlane { which, for_s: 5 * for_s },
+        Fault::CrashDatabase { for_s: 2 * for_s },
         Fault::KillReplica,
     ];
-    let of = if frame.hub == hub::Kind::Single { &all[..4] } else { &all[..] };
-    of.choose(random).copied().unwrap_or(Fault::KillControlPlane)
+    let has_replica = frame.hub != hub::Kind::Single;
+    let of = &all[..all.len() - usize::from(!has_replica)];
+    of.choose(random).copied().unwrap_or(Fault::KillControlPlane { which })
 }
 
 #[cfg(test)]

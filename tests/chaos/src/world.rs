@@ -1,11 +1,12 @@
-//! The installation under test: hub servers, a control plane, gateways, and the accounts that stacks
-//! call for. Starts, waits and asks; breaks nothing.
+//! The installation under test: hub servers, a database, control planes, gateways, and the accounts that
+//! stacks call for. Starts, waits and asks; breaks nothing.
 
 use std::time::Duration;
 
 use serde_json::json;
+use support::postgres::Postgres;
 use support::process::ORGANIZATION_KEY;
-use support::{Account, Client, Nanos, now, wait_until};
+use support::{Account, Client, Nanos, Running, now, wait_until};
 
 use crate::Settings;
 use crate::hub::Hub;
@@ -19,10 +20,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Longer than learning may take.
 const GRANT_MAX: Duration = Duration::from_mins(4);
 pub const MONEY: &str = "1000000.00";
+/// They share the work.
+pub const CONTROL_PLANES: usize = 2;
 
 pub struct World {
     pub hub: Hub,
-    pub control_plane: Node,
+    pub database: Postgres,
+    pub control_planes: Vec<Node>,
     pub gateways: Vec<Node>,
     /// The account of the stacks.
     pub account: Account,
@@ -38,26 +42,46 @@ impl World {
         let lease_s = settings.call_lease_s.to_string();
         let total = (settings.limit + PROBES).to_string();
         let lease = ("RINGFENCE_CALL_LEASE_S", lease_s.as_str());
-        let bought = [lease, ("RINGFENCE_CONCURRENCY_TOTAL", &total)];
+        let database = Postgres::start();
+        let url = database.database("ringfence");
+        let bought =
+            [lease, ("RINGFENCE_CONCURRENCY_TOTAL", &total), ("RINGFENCE_DATABASE_URL", &url)];
         let binary = settings.binary.as_str();
-        let name = "control plane".to_owned();
-        let mut control_plane = Node::new(Role::ControlPlane, name, binary, &hub, &bought);
-        control_plane.start();
+        let mut control_planes: Vec<Node> = (0..CONTROL_PLANES)
+            .map(|number| {
+                let name = format!("control plane {number}");
+                Node::new(Role::ControlPlane, name, binary, &hub, &bought)
+            })
+            .collect();
+        control_planes.iter_mut().for_each(Node::start);
         let mut gateways: Vec<Node> = (0..settings.gateways)
             .map(|number| {
                 Node::new(Role::Gateway, format!("gateway {number}"), binary, &hub, &[lease])
             })
             .collect();
         gateways.iter_mut().for_each(Node::start);
-        let plane = control_plane.running();
+        let plane = control_planes[0].running();
         let rate = (TARIFF.per_minute, TARIFF.initial_s, TARIFF.increment_s);
         let account = Account::billed(plane, "stacks", settings.limit, rate);
         account.recharge(plane, MONEY).success();
         let probe = Account::limited(plane, "probe", PROBES);
-        let mut world =
-            Self { hub, control_plane, gateways, account, probe, probes: 0, master: None };
+        let mut world = Self {
+            hub,
+            database,
+            control_planes,
+            gateways,
+            account,
+            probe,
+            probes: 0,
+            master: None,
+        };
         world.wait_until_granting();
         world
+    }
+
+    /// One of them; all know the same.
+    pub fn control_plane(&self) -> &Running {
+        self.control_planes[0].running()
     }
 
     /// The client of a gateway, for the account of the stacks.
@@ -66,13 +90,13 @@ impl World {
     }
 
     pub fn administrator(&self) -> Client {
-        Client::new(self.control_plane.address, ORGANIZATION_KEY)
+        Client::new(self.control_planes[0].address, ORGANIZATION_KEY)
     }
 
     /// Waits until every process is ready and the hub grants something to each gateway; when it did so
     /// first.
     pub fn wait_until_granting(&mut self) -> Nanos {
-        self.control_plane.wait_until_ready();
+        self.control_planes.iter().for_each(Node::wait_until_ready);
         self.gateways.iter().for_each(Node::wait_until_ready);
         let mut first = Nanos::MAX;
         for gateway in 0..self.gateways.len() {
@@ -109,19 +133,19 @@ impl World {
 
     /// Processes that have ended though nobody ended them, with what they said last.
     pub fn died(&mut self) -> Vec<String> {
-        let nodes = self.gateways.iter_mut().chain([&mut self.control_plane]);
+        let nodes = self.gateways.iter_mut().chain(&mut self.control_planes);
         nodes.filter_map(|node| node.died().map(|said| format!("{}: {said}", node.name))).collect()
     }
 
     /// Ends everything; each process must end well.
     pub fn stop(mut self) {
         self.gateways.iter_mut().for_each(Node::stop);
-        self.control_plane.stop();
+        self.control_planes.iter_mut().for_each(Node::stop);
     }
 
     /// Waits until nothing is held for calls any more.
     pub fn wait_until_nothing_is_held(&self, deadline: Duration) {
-        let running = self.control_plane.running();
+        let running = self.control_plane();
         wait_until("no money is held", deadline, || self.account.wallet(running).held == 0);
     }
 }
