@@ -42,8 +42,9 @@ mod members;
 
 use conditions::{Condition, Conditions};
 
-/// How often every shard is looked at, news or none.
+/// How often every shard is looked at, news or none; and how often those that are not in force.
 const EVERY: Duration = Duration::from_secs(1);
+const EVERY_IN_TROUBLE: Duration = Duration::from_millis(250);
 
 /// Why a shard could not be seen to.
 #[derive(Debug, thiserror::Error)]
@@ -73,13 +74,16 @@ pub(crate) async fn run(app: &Arc<App>, shutdown: impl Future) {
         return;
     };
     let mut steward = Steward::new(app);
-    let mut tick = interval(EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let [mut all, mut troubled] = [EVERY, EVERY_IN_TROUBLE].map(interval);
+    for tick in [&mut all, &mut troubled] {
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    }
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
             _ = &mut shutdown => return,
-            _ = tick.tick() => steward.look_at_all().await,
+            _ = all.tick() => steward.look_at_all().await,
+            _ = troubled.tick() => steward.look_at_troubled(),
             shards = hub.redis().news() => steward.has_news(&shards),
             () = hub.wanted.notified() => steward.owes(&hub.take_due()),
             Some(ended) = steward.tending.join_next() => match ended {
@@ -123,6 +127,10 @@ impl Steward {
             Err(error) => tracing::debug!(?error, "the shards in use could not be read"),
         }
         self.due = self.used;
+    }
+
+    fn look_at_troubled(&mut self) {
+        self.conditions.shards().for_each(|shard| self.due.insert(shard));
     }
 
     /// Others have done something there; a lost connection may have hidden what.

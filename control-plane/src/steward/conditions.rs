@@ -45,6 +45,11 @@ impl Conditions {
         self.measure();
     }
 
+    /// Those that are not in force.
+    pub(super) fn shards(&self) -> impl Iterator<Item = u8> {
+        self.0.keys().copied()
+    }
+
     fn count(&self, is: impl Fn(&Condition) -> bool) -> u32 {
         u32::try_from(self.0.values().filter(|condition| is(condition)).count()).unwrap_or(u32::MAX)
     }

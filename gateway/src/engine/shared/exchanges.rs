@@ -23,7 +23,7 @@ use crate::sharing::{After, Shard, Sharing, Stock, Till, now};
 
 /// Between two attempts while the hub does not answer; it doubles.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 /// Between two looks for shards with organizations that nobody told of.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The wall clock against the clock since boot: more is a jump (rule 5).

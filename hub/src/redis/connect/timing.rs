@@ -30,7 +30,7 @@ impl Default for Timing {
             wait: Duration::from_millis(100),
             heartbeat: Duration::from_secs(1),
             pause_min: Duration::from_millis(10),
-            pause_max: Duration::from_secs(1),
+            pause_max: Duration::from_millis(250),
             failures_max: 3,
             poll: Duration::from_secs(1),
         }
