@@ -291,10 +291,19 @@ impl Engine {
         account: &Arc<Account>,
         call: &Admit<'_>,
     ) -> Result<Option<Grant>, Refusal> {
-        match self.whereabouts(sharing, account, call.call_id, &Patience::new()).await? {
-            Whereabouts::At(_, live) => {
-                let now_us = clock::now_us();
-                Ok(Some(self.grant(account, live.call, live.lease, true, now_us)))
+        let patience = Patience::new();
+        match self.whereabouts(sharing, account, call.call_id, &patience).await? {
+            Whereabouts::At(holder, _) => {
+                let of = (holder, call.call_id);
+                match self.ask(sharing, account, of, Question::Stands, &patience).await? {
+                    Reply::Live(call, lease) => {
+                        Ok(Some(self.grant(account, call, lease, true, clock::now_us())))
+                    }
+                    Reply::Ended(record) => Err(Refusal::ended(record)),
+                    // It is undone, as nobody was told of it.
+                    Reply::Refused(Reason::HubUnavailable) => Ok(None),
+                    Reply::Refused(reason) => Err(reason.into()),
+                }
             }
             Whereabouts::Ended(record) => Err(Refusal::ended(record)),
             Whereabouts::Orphaned(live) => {

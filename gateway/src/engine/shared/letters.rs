@@ -16,7 +16,7 @@ use hub::state::request::Lease;
 use tokio::sync::oneshot;
 
 use crate::accounts::Account;
-use crate::admission::calls::Entry;
+use crate::admission::calls::{Entry, Standing};
 use crate::answer::CallView;
 use crate::engine::{Engine, Hub, Refusal};
 use crate::request::{Release, Renew};
@@ -29,9 +29,19 @@ const REPLY: u8 = 2;
 /// What is asked of the gateway that has a call.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Question {
-    Answer { answered_us: i64 },
-    Renew { requested_s: Option<u32> },
-    Release { outcome: Option<Outcome>, billable_s: Option<u32>, costs: Option<Box<str>> },
+    /// Whether its stack was told of it: who admitted it may be about to undo it.
+    Stands,
+    Answer {
+        answered_us: i64,
+    },
+    Renew {
+        requested_s: Option<u32>,
+    },
+    Release {
+        outcome: Option<Outcome>,
+        billable_s: Option<u32>,
+        costs: Option<Box<str>>,
+    },
 }
 
 /// What it says.
@@ -116,6 +126,10 @@ impl Engine {
         }
         let now_us = clock::now_us();
         match question {
+            Question::Stands => {
+                let stands = self.until_owned(&account, &call_id).await;
+                self.as_it_stands(&account, &call_id, stands.map_err(Refusal::from))
+            }
             Question::Answer { answered_us } => {
                 let answered = self.answer(&account, &call_id, answered_us).await;
                 self.as_it_stands(&account, &call_id, answered.map(drop))
@@ -136,6 +150,19 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Waits until it is certain whether a call is this gateway's.
+    async fn until_owned(&self, account: &Account, call_id: &str) -> Result<(), Reason> {
+        let is_open = || match self.calls.place(account.id, call_id.as_bytes()).find() {
+            Some(Entry::Live(live)) => live.standing != Standing::Owned,
+            _ => false,
+        };
+        let mut patience = Patience::new();
+        while is_open() {
+            patience.pause().await?;
+        }
+        Ok(())
     }
 
     /// The call after what was done to it.
@@ -161,6 +188,7 @@ impl Asked {
         writer.fixed(self.account.to_bytes());
         writer.bytes(self.call_id.as_bytes());
         match &self.question {
+            Question::Stands => writer.byte(3),
             Question::Answer { answered_us } => {
                 writer.byte(0);
                 writer.signed(*answered_us);
@@ -191,6 +219,7 @@ impl Asked {
                 billable_s: reader.optional(Reader::small)?,
                 costs: reader.optional(|reader| reader.text().map(Into::into))?,
             },
+            3 => Question::Stands,
             _ => return Err(Malformed("a question")),
         };
         Ok(Self { account, call_id, question })
@@ -245,6 +274,7 @@ mod tests {
     #[test]
     fn questions_read_back_as_written_and_cut_ones_are_refused() {
         for question in [
+            Question::Stands,
             Question::Answer { answered_us: -7 },
             Question::Renew { requested_s: Some(60) },
             Question::Renew { requested_s: None },

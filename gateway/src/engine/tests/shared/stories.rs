@@ -110,6 +110,25 @@ fn a_name_admitted_at_two_gateways_at_once_is_one_call_and_either_token_proves_i
 }
 
 #[test]
+fn a_call_that_one_gateway_is_about_to_undo_is_not_told_by_another() {
+    // So few that the hub decides each.
+    installation(account(0, 0, Some(4)), None, async |hub| {
+        let (one, two) = (Gateway::start(&hub).await, Gateway::start(&hub).await);
+        for attempt in 0..60_u64 {
+            let name = format!("c{attempt}");
+            let (engine, call_id) = (Arc::clone(&one.engine), name.clone());
+            let first = tokio::task::spawn_local(async move { admit(&engine, &call_id).await });
+            sleep(Duration::from_micros(attempt * 20)).await;
+            // Its stack has gone elsewhere.
+            first.abort();
+            two.admit(&name).await.expect("there is room");
+            sleep(Duration::from_millis(8)).await;
+            two.release(&name, 0).await.expect("it is live");
+        }
+    });
+}
+
+#[test]
 fn a_rate_of_calls_is_divided_among_the_gateways_that_there_are() {
     let config = AccountConfig { cps_limit: Some(2), ..account(0, 0, Some(100)) };
     installation(config, None, async |hub| {
