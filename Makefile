@@ -11,7 +11,9 @@ run: ## Build for release and start gateway and control plane in one process
 
 test: tools check ## Install what the tests need, then lints and every test
 	cargo nextest run --workspace --locked
-	cargo run --locked --quiet --package ringfence-test-support --bin with-postgres -- cargo nextest run --locked --package ringfence-control-plane
+	cargo build --workspace --locked --bin with-postgres
+	$${CARGO_TARGET_DIR:-target}/debug/with-postgres \
+		cargo nextest run --workspace --locked --filterset 'package(ringfence-control-plane)'
 
 check: ## Formatting, lints and the house rules
 	cargo fmt --all --check
