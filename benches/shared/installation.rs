@@ -117,7 +117,7 @@ impl Installation {
         for gateway in &self.gateways {
             let mut client = Client::open(gateway.address, &account.key)?;
             wait::until("a gateway knows the account", SOON, || {
-                Ok(client.send("GET", "/v1/concurrency", None)?.status == 200)
+                Ok(client.send("GET", "/v1/metrics", None)?.status == 200)
             })?;
         }
         Ok(())

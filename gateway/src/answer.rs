@@ -1,6 +1,6 @@
 //! What a stack is told, before it is written as JSON, form or text.
 
-use hub::call::{Call, Record};
+use hub::call::{Call, CallPlace, Record};
 use hub::id::AccountId;
 use hub::state::request::Lease;
 use triomphe::Arc;
@@ -42,7 +42,7 @@ pub struct Grant {
     pub duplicate: bool,
     pub renew_every_s: u32,
     pub expires_in_s: u32,
-    /// Live calls of the account, this one included.
+    /// Live calls of the account at this gateway, this one included.
     pub in_use: u32,
     /// `None`: elastic.
     pub limit: Option<u32>,
@@ -87,7 +87,7 @@ pub enum CallView {
 pub struct LivePage {
     pub calls: Vec<LiveCall>,
     /// `ListLive::after` of the next page; `None`: this was the last.
-    pub next: Option<u64>,
+    pub next: Option<CallPlace>,
 }
 
 /// `GET /v1/concurrency`

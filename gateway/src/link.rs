@@ -56,6 +56,8 @@ pub struct Now {
 pub const EVENTS_MAX: usize = 512;
 /// Shorter times are not claimed: each claim loses a round trip, so the hub's clock would lag.
 const CLAIM_MIN_US: i64 = 250_000;
+/// Who has not been acknowledged for so many beats says nothing of the beats of others.
+const BEATS_MISSED_MAX: i64 = 3;
 
 /// What this holder is to the shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -359,8 +361,17 @@ impl<F> Link<F> {
         (since_us >= CLAIM_MIN_US).then_some(Claim { saw_ms: clock.ms, elapsed_ms })
     }
 
+    /// Whether the hub has acknowledged an exchange that was sent shortly before `now`.
+    fn keeps_up(&self, now: Now) -> bool {
+        let within_us = BEATS_MISSED_MAX * self.rhythm.idle_us;
+        self.acknowledged.is_some_and(|last| now.boot_us - last.boot_us <= within_us)
+    }
+
     /// Holders whose beat stood still for long enough, while this one kept up itself.
     fn standing_still(&self, now: Now) -> Vec<Standstill> {
+        if !self.keeps_up(now) {
+            return Vec::new();
+        }
         let still = |beat: &&Beat| now.boot_us - beat.since_us >= self.rhythm.reclaim_us;
         let others = self.beats.iter().filter(|beat| beat.holder != self.holder);
         others

@@ -1,6 +1,6 @@
 //! What a stack asks, parsed: every field is within its limits.
 
-use hub::call::{Direction, Outcome};
+use hub::call::{CallPlace, Direction, Outcome};
 
 /// `POST /v1/calls/admit`
 #[derive(Clone, Debug, Default)]
@@ -52,8 +52,8 @@ pub struct Reconcile<'a> {
 #[derive(Clone, Debug)]
 pub struct ListLive<'a> {
     pub source: Option<&'a str>,
-    /// The admission number after which the page begins.
-    pub after: u64,
+    /// The last call of the page before; `None`: from the first.
+    pub after: Option<CallPlace>,
     /// 1 to 1,000.
     pub limit: usize,
 }

@@ -3,6 +3,7 @@
 
 mod books;
 mod fence;
+mod readers;
 mod waiting;
 
 use std::num::NonZeroU32;
@@ -29,6 +30,7 @@ use crate::link::{Link, Now, Rhythm};
 use crate::node::Freed;
 pub(crate) use books::{Stock, Till};
 use fence::Fence;
+pub(crate) use readers::Readers;
 pub(crate) use waiting::{Patience, Verdict, Waiting};
 
 /// Records that the ledger does not have and this process keeps, over all shards; with more no call
@@ -90,6 +92,7 @@ pub struct Sharing {
     remembered: AtomicU64,
     /// How long exchanges took.
     pub(crate) exchanges: Durations,
+    pub(crate) readers: Readers,
 }
 
 impl Sharing {
@@ -120,6 +123,7 @@ impl Sharing {
             unposted: AtomicU64::new(0),
             remembered: AtomicU64::new(0),
             exchanges: Durations::default(),
+            readers: Readers::default(),
         }
     }
 

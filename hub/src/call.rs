@@ -130,6 +130,37 @@ pub struct Facts {
     pub lease_s: u32,
 }
 
+/// Where a call stands in the order of admission, whoever admitted it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallPlace {
+    /// Microseconds since 1970, never negative.
+    pub admitted_us: u64,
+    pub admission: u64,
+}
+
+impl CallPlace {
+    pub const LEN: usize = 16;
+
+    pub fn of(call: &Call) -> Self {
+        let Facts { admitted_us, admission, .. } = *call.facts();
+        Self { admitted_us: admitted_us.unsigned_abs(), admission }
+    }
+
+    /// Bytes in the same order.
+    pub fn to_bytes(self) -> [u8; Self::LEN] {
+        ((u128::from(self.admitted_us) << 64) | u128::from(self.admission)).to_be_bytes()
+    }
+
+    pub fn from_bytes(bytes: [u8; Self::LEN]) -> Self {
+        let [admitted_us, admission] = [0, 8].map(|at| {
+            let mut half = [0; 8];
+            half.copy_from_slice(&bytes[at..at + 8]);
+            u64::from_be_bytes(half)
+        });
+        Self { admitted_us, admission }
+    }
+}
+
 /// Texts of a call. Each is at most 255 bytes, `call_id` at most 128.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Texts<'a> {

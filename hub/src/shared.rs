@@ -1,13 +1,17 @@
 //! A hub that several holders share, as a gateway reaches it: one exchange per shard at a time, the
-//! shard's directory, and word that a shard has news. What an exchange does is defined by
+//! shard's directory, word that a shard has news, and what is asked about calls of all holders. What an exchange does is defined by
 //! [`crate::state`].
 
 use std::future::Future;
 use std::pin::Pin;
 
+use crate::call::{Call, CallPlace};
 use crate::directory::Change;
+use crate::embedded::AccountUse;
+use crate::id::{AccountId, HolderId};
 use crate::redis::connect::Shards;
 use crate::state::exchange::{Exchange, Reply};
+use crate::state::request::Lease;
 
 /// Why there is no answer that counts.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +48,24 @@ pub struct Published {
     pub changes: Vec<Change>,
 }
 
+/// What the calls of one account use at all holders, as far as the hub knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CallsInUse {
+    pub account: AccountUse,
+    /// Live calls of the account that are the holder's who asks.
+    pub own: u32,
+    /// Live calls of the account's organization, but those of test keys.
+    pub organization: u32,
+}
+
+/// A live call, and who has it; `None`: nobody now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeldCall {
+    pub holder: Option<HolderId>,
+    pub call: Call,
+    pub lease: Lease,
+}
+
 /// An answer that comes later.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -60,6 +82,24 @@ pub trait SharedHub: Send + Sync {
 
     /// Reads what was published in the shard after the publication numbered `after`; 0: everything.
     fn directory(&self, shard: u8, after: u64) -> Later<'_, Result<Published, NoAnswer>>;
+
+    /// What the calls of an account use; `holder` asks.
+    fn calls_in_use(
+        &self,
+        organization: AccountId,
+        account: AccountId,
+        holder: HolderId,
+    ) -> Later<'_, Result<CallsInUse, NoAnswer>>;
+
+    /// Live calls of an account in the order of their admission, at most `most` (and 1,000) that follow
+    /// the place `after`.
+    fn live_calls(
+        &self,
+        organization: AccountId,
+        account: AccountId,
+        after: Option<CallPlace>,
+        most: usize,
+    ) -> Later<'_, Result<Vec<HeldCall>, NoAnswer>>;
 
     /// Waits for shards in which others have done something; all of them after a lost connection. For
     /// one caller at a time.

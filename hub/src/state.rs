@@ -371,6 +371,11 @@ impl Shard {
         self.counters.is_empty() && self.calls.entries().next().is_none()
     }
 
+    /// Who has a live call; `None`: nobody now.
+    pub fn holder_of(&self, live: &calls::Live) -> Option<HolderId> {
+        self.holders.at(live.holder).map(|holder| holder.id)
+    }
+
     pub fn calls(&self) -> &Calls {
         &self.calls
     }

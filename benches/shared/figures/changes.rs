@@ -67,8 +67,8 @@ pub fn limit(installation: &Installation, account: &Account, limit: u32) -> io::
     let body = json!({"concurrency_limit": limit});
     let path = format!("/v1/sub-accounts/{}", account.id);
     let known = |client: &mut Client| {
-        let answer = client.send("GET", "/v1/concurrency", None)?.json()?;
-        Ok(answer["limit"] == limit)
+        let own = client.send("GET", "/v1/metrics", None)?;
+        Ok(has_limit(&String::from_utf8_lossy(&own.body), limit))
     };
     change(installation, account, ("PATCH", &path, &body), known)
 }
@@ -88,6 +88,14 @@ fn suspension(installation: &Installation, account: &Account) -> io::Result<Dela
     let delay = change(installation, account, (suspend.0, &suspend.1, &none), suspend.2)?;
     change(installation, account, (reactivate.0, &reactivate.1, &none), reactivate.2)?;
     Ok(delay)
+}
+
+fn has_limit(own_series: &str, limit: u32) -> bool {
+    let of_account = |line: &str| line.starts_with("ringfence_account_limit{");
+    let value = own_series.lines().find(|line| of_account(line));
+    value
+        .and_then(|line| line.rsplit_once(' '))
+        .is_some_and(|(_, value)| value == limit.to_string())
 }
 
 fn is_refused(answer: &Whole, reason: &str) -> bool {

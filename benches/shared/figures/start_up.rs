@@ -108,6 +108,7 @@ async fn publish(redis: &Redis, accounts: u64) -> io::Result<()> {
             learn_max_ms: 0,
             call_lease_s: 90,
             clock_ms: u64::try_from(now_us() / 1_000).unwrap_or(0),
+            clock_seen_ms: 0,
         };
         let beginning = Beginning { begin, configuration: Vec::new() };
         hub.begin(shard, &beginning).await.map_err(io::Error::other)?;

@@ -48,6 +48,8 @@ struct Seen {
     owed: u64,
     /// A publication that was not in the directory, and since when that is known.
     behind: Option<(u64, i64)>,
+    /// The latest of the shard's clock: what it said before it lost its memory counts.
+    clock_ms: u64,
 }
 
 impl Shared {
@@ -73,6 +75,11 @@ impl Shared {
         self.seen(shard).position
     }
 
+    /// The latest that was seen of the shard's clock; 0: nothing.
+    pub(crate) fn clock_seen_ms(&self, shard: u8) -> u64 {
+        self.seen(shard).clock_ms
+    }
+
     /// Asks how a shard stands, and remembers it.
     pub(crate) async fn look(&self, shard: u8) -> Result<ShardStanding, NoAnswer> {
         let standing = self.redis.standing(shard).await;
@@ -83,6 +90,8 @@ impl Shared {
             acknowledged: standing.acknowledged,
         });
         seen.directory = standing.as_ref().map_or(0, |standing| standing.directory);
+        seen.clock_ms =
+            seen.clock_ms.max(standing.as_ref().map_or(0, |standing| standing.clock_ms));
         drop(seen);
         self.advanced.send_replace(());
         standing

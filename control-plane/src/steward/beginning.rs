@@ -56,6 +56,7 @@ pub(super) async fn begin(app: &App, hub: &Shared, shard: u8) -> Result<(), Trou
             learn_max_ms,
             call_lease_s: app.call_lease_s,
             clock_ms: u64::try_from(now_us / 1_000).unwrap_or(0),
+            clock_seen_ms: hub.clock_seen_ms(shard),
         },
         configuration: changes.iter().filter_map(Request::of).collect(),
     };

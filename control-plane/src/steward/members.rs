@@ -107,6 +107,7 @@ mod tests {
             directory: 0,
             last_record: 0,
             acknowledged: 0,
+            clock_ms: 1,
         }
     }
 

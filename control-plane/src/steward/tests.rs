@@ -311,6 +311,7 @@ async fn a_beginning_that_another_control_plane_has_overtaken_changes_nothing() 
         learn_max_ms: 0,
         call_lease_s: 90,
         clock_ms: 1,
+        clock_seen_ms: 0,
     };
     let beginning = hub::redis::encode::Beginning { begin, configuration: Vec::new() };
     assert_eq!(sharing.hub.begin(shard, &beginning).await, Ok::<_, NoAnswer>(false));

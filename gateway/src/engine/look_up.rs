@@ -4,8 +4,10 @@ use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use hub::call::{Call, CallPlace};
 use hub::clock::{self, SECOND_US, second_of};
 use hub::denial::{Denial, Reason};
+use hub::state::request::Lease;
 
 use super::{Engine, Hub};
 use crate::accounts::Account;
@@ -15,23 +17,29 @@ use crate::answer::{CallView, Concurrency, LiveCall, LivePage};
 use crate::request::ListLive;
 
 /// A live call in the order of admission.
-struct Numbered(u64, LiveCall);
+pub(super) struct Placed(pub(super) CallPlace, pub(super) LiveCall);
 
-impl PartialEq for Numbered {
+impl Placed {
+    pub(super) fn new(live: LiveCall) -> Self {
+        Self(CallPlace::of(&live.call), live)
+    }
+}
+
+impl PartialEq for Placed {
     fn eq(&self, other: &Self) -> bool {
         self.0 == other.0
     }
 }
 
-impl Eq for Numbered {}
+impl Eq for Placed {}
 
-impl PartialOrd for Numbered {
+impl PartialOrd for Placed {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Numbered {
+impl Ord for Placed {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.0.cmp(&other.0)
     }
@@ -57,26 +65,43 @@ impl Engine {
         self.ended(account, &mut place, now).map(CallView::Ended)
     }
 
-    /// A page of the account's live calls. Walks all tables, one lock at a time, and lets others run
-    /// between them.
+    /// A page of the account's live calls, at whatever gateway.
     pub async fn list_live(
         &self,
         account: &Arc<Account>,
         page: &ListLive<'_>,
     ) -> Result<LivePage, Denial> {
-        let mut first: BinaryHeap<Numbered> = BinaryHeap::with_capacity(page.limit + 2);
+        let mut calls = self.live_here(account, page).await;
+        let mut next = None;
+        if let Hub::Shared(sharing) = &self.hub {
+            let others = self.live_elsewhere(sharing, account, page).await?;
+            calls.retain(|call| others.known_until.is_none_or(|until| call.0 <= until));
+            calls.extend(others.calls);
+            calls.sort_unstable();
+            next = others.known_until;
+        }
+        if calls.len() > page.limit {
+            calls.truncate(page.limit);
+            next = calls.last().map(|last| last.0);
+        }
+        Ok(LivePage { calls: calls.into_iter().map(|placed| placed.1).collect(), next })
+    }
+
+    /// The first of the page's calls that are here, and one more than it takes. Walks all tables, one
+    /// lock at a time, and lets others run between them.
+    async fn live_here(&self, account: &Arc<Account>, page: &ListLive<'_>) -> Vec<Placed> {
+        let mut first: BinaryHeap<Placed> = BinaryHeap::with_capacity(page.limit + 2);
         if account.slots.now().used == 0 {
-            return Ok(LivePage { calls: Vec::new(), next: None });
+            return Vec::new();
         }
         for index in 0..TABLES {
             self.calls.visit_live(index, |live| {
-                let admission = live.call.facts().admission;
                 if Arc::ptr_eq(&live.account, account)
                     && live.standing != Standing::Undecided
-                    && admission > page.after
+                    && page.after.is_none_or(|after| CallPlace::of(&live.call) > after)
                     && page.source.is_none_or(|source| live.call.texts().source == source)
                 {
-                    first.push(Numbered(admission, live_call(live)));
+                    first.push(Placed::new(live_call(&live.call, &live.lease)));
                     if first.len() > page.limit + 1 {
                         first.pop();
                     }
@@ -84,18 +109,19 @@ impl Engine {
             });
             tokio::task::yield_now().await;
         }
-        let mut calls = first.into_sorted_vec();
-        let more = calls.len() > page.limit;
-        calls.truncate(page.limit);
-        let next = calls.last().filter(|_| more).map(|last| last.0);
-        Ok(LivePage { calls: calls.into_iter().map(|numbered| numbered.1).collect(), next })
+        first.into_sorted_vec()
     }
 
-    pub fn concurrency(&self, account: &Arc<Account>) -> Concurrency {
+    /// What the account's calls use of its limits, at all gateways.
+    pub async fn concurrency(&self, account: &Arc<Account>) -> Result<Concurrency, Denial> {
         let terms = account.terms();
         let organization = account.organization.terms();
-        let in_use = account.slots.now().used;
-        let organization_in_use = account.organization.in_use.load(Ordering::Acquire);
+        let (in_use, organization_in_use) = match &self.hub {
+            Hub::Embedded { .. } => {
+                (account.slots.now().used, account.organization.in_use.load(Ordering::Acquire))
+            }
+            Hub::Shared(sharing) => self.in_use_everywhere(sharing, account).await?,
+        };
         let spare = organization.total.saturating_sub(organization_in_use);
         let remaining = match terms.cap {
             Some(cap) => {
@@ -103,7 +129,7 @@ impl Engine {
             }
             None => spare,
         };
-        Concurrency {
+        Ok(Concurrency {
             account: account.id,
             limit: terms.cap,
             floor: terms.floor,
@@ -111,20 +137,20 @@ impl Engine {
             remaining,
             organization_total: organization.total,
             organization_in_use,
-        }
+        })
     }
 }
 
-fn live_call(live: &Live) -> LiveCall {
+pub(super) fn live_call(call: &Call, lease: &Lease) -> LiveCall {
     LiveCall {
-        call: live.call.clone(),
-        answered_us: live.lease.answered_us(),
-        renewed_us: live.lease.renewed_us,
-        granted_until_us: granted_until_us(&live.lease),
-        expires_at_us: i64::from(live.lease.deadline) * SECOND_US,
+        call: call.clone(),
+        answered_us: lease.answered_us(),
+        renewed_us: lease.renewed_us,
+        granted_until_us: granted_until_us(lease),
+        expires_at_us: i64::from(lease.deadline) * SECOND_US,
     }
 }
 
 pub(super) fn view(live: &Live) -> CallView {
-    CallView::Live(live_call(live))
+    CallView::Live(live_call(&live.call, &live.lease))
 }

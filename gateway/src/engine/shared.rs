@@ -2,6 +2,7 @@
 //! says is carried out in [`hears`], told to it in [`exchanges`].
 
 mod elsewhere;
+mod everywhere;
 mod exchanges;
 mod follows;
 mod hears;

@@ -90,7 +90,7 @@ impl<'w> Desk<'w> {
             }
             Operation::Concurrency => {
                 let (named, ()) = operation::concurrency(parameters)?;
-                let concurrency = engine.concurrency(self.account(named)?);
+                let concurrency = engine.concurrency(self.account(named)?).await?;
                 answer::concurrency(writer, &concurrency, scope);
             }
             Operation::Metrics => {

@@ -3,6 +3,7 @@
 
 use std::ops::RangeInclusive;
 
+use hub::call::CallPlace;
 use hub::denial::Denial;
 use hub::id::AccountId;
 use hub::money::Rate;
@@ -138,28 +139,26 @@ pub fn list_live<'p>(parameters: &'p Parameters<'_>) -> Asked<ListLive<'p>> {
         _ => {}
     }
     let after = match parameters.given(Field::Cursor) {
-        Given::Text(cursor) => u64::from_str_radix(cursor, CURSOR_RADIX).ok(),
-        _ => Some(0),
+        Given::Text(cursor) => place_at(cursor),
+        _ => None,
     };
-    if after.is_none() {
+    if after.is_none() && matches!(parameters.given(Field::Cursor), Given::Text(_)) {
         check.wrong(Field::Cursor, "is no cursor", "expected next_cursor of the page before");
     }
     check.done()?;
     let limit = limit.map_or(PAGE_DEFAULT, |limit| limit as usize);
-    let page = ListLive {
-        source: (!source.is_empty()).then_some(source),
-        after: after.unwrap_or(0),
-        limit,
-    };
+    let page = ListLive { source: (!source.is_empty()).then_some(source), after, limit };
     Ok((account, page))
 }
 
-/// A cursor is the admission number in this radix, opaque to those who use it.
-const CURSOR_RADIX: u32 = 16;
+/// The `next_cursor` that [`list_live`] reads, opaque to those who use it.
+pub fn cursor(after: CallPlace) -> String {
+    format!("{:032x}", u128::from_be_bytes(after.to_bytes()))
+}
 
-/// The `next_cursor` that [`list_live`] reads.
-pub fn cursor(after: u64) -> String {
-    format!("{after:x}")
+fn place_at(cursor: &str) -> Option<CallPlace> {
+    let number = u128::from_str_radix(cursor, 16).ok()?;
+    Some(CallPlace::from_bytes(number.to_be_bytes()))
 }
 
 pub fn concurrency(parameters: &Parameters<'_>) -> Asked<()> {

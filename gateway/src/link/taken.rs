@@ -100,9 +100,10 @@ impl<F> Link<F> {
         };
         self.bond = Bond::Member;
         self.learning = reply.learning;
+        let kept_up = self.keeps_up(sent.at);
         self.acknowledged = Some(sent.at);
         self.sees_clock(reply.clock_ms, now);
-        self.sees_beats(&reply, now);
+        self.sees_beats(&reply, kept_up, now);
         let ahead_s = self.ahead_s();
         let Sent { inventory, told, records_before, .. } = sent;
         self.records = records_before;
@@ -198,8 +199,13 @@ impl<F> Link<F> {
         effects.extend(freed.map(Effect::Freed));
     }
 
-    fn sees_beats(&mut self, reply: &Reply, now: Now) {
-        let known = std::mem::take(&mut self.beats);
+    /// `kept_up`: what was seen before tells how long a beat stands still. While the hub was away from this
+    /// holder it was away from others as well.
+    fn sees_beats(&mut self, reply: &Reply, kept_up: bool, now: Now) {
+        let mut known = std::mem::take(&mut self.beats);
+        if !kept_up {
+            known.clear();
+        }
         let since = |holder, beat| {
             let same = known.iter().find(|old| (old.holder, old.count) == (holder, beat));
             same.map_or(now.boot_us, |old| old.since_us)

@@ -12,6 +12,7 @@ use crate::id::{AccountId, HolderId};
 use crate::money::Amount;
 use crate::redis::encode::letter;
 use crate::redis::hub::{Member, ShardStanding};
+use crate::shared::{CallsInUse, HeldCall};
 use crate::state::calls::Live;
 use crate::state::exchange::{Found, Funding, Mail, Message, Reply, Standing, Terms};
 use crate::state::record_codec::{read_call, read_lease, read_record};
@@ -175,13 +176,34 @@ pub fn standing(value: Value) -> Result<ShardStanding, Refusal> {
     })?;
     members.sort_unstable();
     let (directory, last_record) = (values.number()?, values.number()?);
-    let acknowledged = values.number()?;
-    Ok(ShardStanding { incarnation, is_learning, members, directory, last_record, acknowledged })
+    let (acknowledged, clock_ms) = (values.number()?, values.number()?);
+    Ok(ShardStanding {
+        incarnation,
+        is_learning,
+        members,
+        directory,
+        last_record,
+        acknowledged,
+        clock_ms,
+    })
 }
 
-pub fn account_use(value: Value) -> Result<AccountUse, Refusal> {
+pub fn account_use(value: Value) -> Result<CallsInUse, Refusal> {
     let mut values = applied(value)?;
-    Ok(AccountUse { leased: values.small()?, live: values.small()? })
+    Ok(CallsInUse {
+        account: AccountUse { leased: values.small()?, live: values.small()? },
+        own: values.small()?,
+        organization: values.small()?,
+    })
+}
+
+/// Live calls in the order of their admission.
+pub fn live_calls(value: Value) -> Result<Vec<HeldCall>, Refusal> {
+    let calls = applied(value)?.lists(|call| {
+        let (holder, Live { call, lease, .. }) = live(call)?;
+        Ok(HeldCall { holder, call, lease })
+    })?;
+    Ok(calls)
 }
 
 pub fn wallet_use(value: Value) -> Result<WalletUse, Refusal> {

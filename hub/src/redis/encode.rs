@@ -1,7 +1,7 @@
 //! Requests as the arguments of the scripts. The bytes of calls, leases and records travel as they are;
 //! beside them what the scripts look into. A number that Redis could not keep exactly is an error here.
 
-use crate::call::{Call, Record};
+use crate::call::{Call, CallPlace, Record};
 use crate::directory::{Billing, WalletConfig};
 use crate::id::{AccountId, HolderId};
 pub use crate::redis::pack::OutOfRange;
@@ -64,7 +64,7 @@ pub fn exchange(exchange: &Exchange) -> Argument {
 pub fn begin(beginning: &Beginning) -> Argument {
     let Beginning { begin, configuration } = beginning;
     let mut packer = Packer::default();
-    packer.list(7);
+    packer.list(8);
     packer.number(begin.incarnation);
     packer.list(begin.holders.len());
     begin.holders.iter().for_each(|id| pack_holder(&mut packer, *id));
@@ -72,6 +72,7 @@ pub fn begin(beginning: &Beginning) -> Argument {
     packer.number(begin.learn_max_ms);
     packer.number(begin.call_lease_s.into());
     packer.number(begin.clock_ms);
+    packer.number(begin.clock_seen_ms);
     pack_configuration(&mut packer, configuration);
     packer.finish()
 }
@@ -149,6 +150,26 @@ pub fn account(id: AccountId) -> Argument {
     let mut packer = Packer::default();
     packer.list(1);
     pack_account(&mut packer, id);
+    packer.finish()
+}
+
+pub fn account_use(id: AccountId, holder: Option<HolderId>) -> Argument {
+    let mut packer = Packer::default();
+    packer.list(2);
+    pack_account(&mut packer, id);
+    match holder {
+        Some(holder) => pack_holder(&mut packer, holder),
+        None => packer.bytes(b""),
+    }
+    packer.finish()
+}
+
+pub fn live_calls(id: AccountId, after: Option<CallPlace>, most: u32) -> Argument {
+    let mut packer = Packer::default();
+    packer.list(3);
+    pack_account(&mut packer, id);
+    packer.bytes(after.map(CallPlace::to_bytes).as_ref().map_or(&[], <[u8; _]>::as_slice));
+    packer.number(most.into());
     packer.finish()
 }
 

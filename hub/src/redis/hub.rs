@@ -10,6 +10,7 @@ use redis::Value;
 use tokio::time::Instant;
 use triomphe::Arc;
 
+use crate::call::CallPlace;
 use crate::embedded::{AccountUse, StreamedRecord, WalletUse};
 use crate::id::{AccountId, HolderId};
 use crate::redis::connect::{
@@ -18,7 +19,7 @@ use crate::redis::connect::{
 use crate::redis::decode::{self, Malformed, Refusal};
 use crate::redis::encode::{self, Beginning, OutOfRange};
 use crate::redis::scripts::{COMMANDS, SCRIPTS};
-use crate::shared::{Exchanged, Later, NoAnswer, Published, SharedHub};
+use crate::shared::{CallsInUse, Exchanged, HeldCall, Later, NoAnswer, Published, SharedHub};
 use crate::state::exchange::Exchange;
 
 /// How a shard stands, as its control planes see it.
@@ -33,6 +34,8 @@ pub struct ShardStanding {
     /// The number of the last record in the stream, and of the last one that was acknowledged.
     pub last_record: u64,
     pub acknowledged: u64,
+    /// The hub's clock, in milliseconds since 1970.
+    pub clock_ms: u64,
 }
 
 /// A holder that takes part.
@@ -118,9 +121,31 @@ impl RedisHub {
         organization: AccountId,
         account: AccountId,
     ) -> Result<AccountUse, NoAnswer> {
-        let argument = encode::account(account);
+        Ok(self.calls_in_use(organization, account, None).await?.account)
+    }
+
+    async fn calls_in_use(
+        &self,
+        organization: AccountId,
+        account: AccountId,
+        holder: Option<HolderId>,
+    ) -> Result<CallsInUse, NoAnswer> {
+        let argument = encode::account_use(account, holder);
         let value = self.ask(organization.shard(), &SCRIPTS.account_use, argument).await?;
         Ok(decode::account_use(value)?)
+    }
+
+    async fn live_calls(
+        &self,
+        organization: AccountId,
+        account: AccountId,
+        after: Option<CallPlace>,
+        most: usize,
+    ) -> Result<Vec<HeldCall>, NoAnswer> {
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        let argument = encode::live_calls(account, after, most);
+        let value = self.ask(organization.shard(), &SCRIPTS.live_calls, argument).await?;
+        Ok(decode::live_calls(value)?)
     }
 
     pub async fn wallet_use(
@@ -193,6 +218,25 @@ impl SharedHub for RedisHub {
 
     fn directory(&self, shard: u8, after: u64) -> Later<'_, Result<Published, NoAnswer>> {
         Box::pin(self.published(shard, after))
+    }
+
+    fn calls_in_use(
+        &self,
+        organization: AccountId,
+        account: AccountId,
+        holder: HolderId,
+    ) -> Later<'_, Result<CallsInUse, NoAnswer>> {
+        Box::pin(self.calls_in_use(organization, account, Some(holder)))
+    }
+
+    fn live_calls(
+        &self,
+        organization: AccountId,
+        account: AccountId,
+        after: Option<CallPlace>,
+        most: usize,
+    ) -> Later<'_, Result<Vec<HeldCall>, NoAnswer>> {
+        Box::pin(self.live_calls(organization, account, after, most))
     }
 
     fn news(&self) -> Later<'_, Shards> {

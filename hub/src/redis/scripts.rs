@@ -43,6 +43,7 @@ pub const RECORDS: &str = script!(" flags=no-writes", "records");
 pub const RECENT: &str = script!(" flags=no-writes", "recent");
 pub const PAGE: &str = script!(" flags=no-writes", "page");
 pub const STANDING: &str = script!(" flags=no-writes"; all; "standing");
+pub const LIVE_CALLS: &str = script!(" flags=no-writes"; all; "live-calls");
 pub const ACCOUNT_USE: &str = script!(" flags=no-writes"; all; "account-use");
 pub const WALLET_USE: &str = script!(" flags=no-writes"; all; "wallet-use");
 
@@ -84,6 +85,7 @@ pub struct Scripts {
     pub recent: Script,
     pub page: Script,
     pub standing: Script,
+    pub live_calls: Script,
     pub account_use: Script,
     pub wallet_use: Script,
 }
@@ -102,6 +104,7 @@ pub static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     recent: Script::new("recent", RECENT),
     page: Script::new("page", PAGE),
     standing: Script::new("standing", STANDING),
+    live_calls: Script::new("live-calls", LIVE_CALLS),
     account_use: Script::new("account-use", ACCOUNT_USE),
     wallet_use: Script::new("wallet-use", WALLET_USE),
 });
@@ -127,6 +130,7 @@ mod tests {
             RECENT,
             PAGE,
             STANDING,
+            LIVE_CALLS,
             ACCOUNT_USE,
             WALLET_USE,
         ];
@@ -134,7 +138,7 @@ mod tests {
         let is_command =
             |word: &&str| word.len() > 2 && word.bytes().all(|byte| byte.is_ascii_uppercase());
         // Words of commands, and commands without a key.
-        let others = ["COUNT", "LIMIT", "INFO", "SPUBLISH"];
+        let others = ["BYLEX", "COUNT", "LIMIT", "INFO", "SPUBLISH"];
         let used: BTreeSet<_> =
             words.filter(is_command).filter(|word| !others.contains(word)).collect();
         assert_eq!(used, COMMANDS.iter().copied().collect());

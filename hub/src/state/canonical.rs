@@ -12,6 +12,7 @@ use crate::id::{AccountId, HolderId};
 use crate::money::Amount;
 use crate::state::Shard;
 use crate::state::calls::Entry;
+use crate::state::counters::Counter;
 use crate::state::exchange::Mail;
 use crate::state::holders::HolderIndex;
 use crate::state::request::Lease;
@@ -57,8 +58,8 @@ pub(crate) struct OfHolder {
 
 #[derive(Debug, PartialEq)]
 pub(crate) struct OfOrganization {
-    /// Version, total, leased, committed.
-    pub(crate) numbers: [u64; 4],
+    /// Version, total, leased, committed, live calls.
+    pub(crate) numbers: [u64; 5],
     pub(crate) above_floor: BTreeSet<AccountId>,
 }
 
@@ -142,7 +143,11 @@ impl Shard {
     fn add_counters(&self, canonical: &mut Canonical) {
         for (id, one) in &self.counters.organizations {
             let (leased, committed) = (one.sums.leased, one.sums.committed);
-            let numbers = [one.version, one.total.into(), leased, committed];
+            let of_it = |(counter, one): (&AccountId, &Counter)| {
+                (one.organization == *id && !counter.is_shadow()).then(|| u64::from(one.live()))
+            };
+            let live = self.counters.by_id.iter().filter_map(of_it).sum();
+            let numbers = [one.version, one.total.into(), leased, committed, live];
             let above_floor = one.above_floor.clone();
             canonical.organizations.insert(*id, OfOrganization { numbers, above_floor });
         }

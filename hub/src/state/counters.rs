@@ -70,7 +70,7 @@ impl Counter {
         }
     }
 
-    fn live(&self) -> u32 {
+    pub(super) fn live(&self) -> u32 {
         self.leases.iter().map(|lease| lease.live).sum::<u32>() + self.named
     }
 

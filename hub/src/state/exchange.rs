@@ -82,6 +82,9 @@ pub struct Begin {
     pub call_lease_s: u32,
     /// Where the hub's clock begins if it has not begun yet, in milliseconds since 1970.
     pub clock_ms: u64,
+    /// The latest that anybody saw of the hub's clock; 0: nobody did. Older memory is set to it, so that
+    /// calls are over that were long ago.
+    pub clock_seen_ms: u64,
 }
 
 /// Who takes part, and since when.
@@ -134,6 +137,7 @@ impl Shard {
         if self.membership.clock_ms == 0 {
             self.membership.clock_ms = begin.clock_ms;
         }
+        self.membership.clock_ms = self.membership.clock_ms.max(begin.clock_seen_ms);
         let clock_ms = self.membership.clock_ms;
         self.membership.learning = Some(Learning {
             at_least_until_ms: clock_ms + begin.learn_min_ms,
@@ -152,6 +156,11 @@ impl Shard {
         }
         self.end_learning();
         true
+    }
+
+    /// The hub's clock.
+    pub fn clock_ms(&self) -> u64 {
+        self.membership.clock_ms
     }
 
     /// The holder stands in the database now: it may be granted something.

@@ -73,6 +73,7 @@ impl Process {
             learn_max_ms: 5_000,
             call_lease_s: 90,
             clock_ms: u64::from(START_S) * 1_000,
+            clock_seen_ms: 0,
         };
         let changes = [organization_change(1), account_change(0, 1), wallet_change(1_000)];
         let configuration = changes.iter().filter_map(Request::of).collect();

@@ -39,6 +39,8 @@ pub struct Control {
     /// When a holder was struck out last: its calls may outlive it, and a hub that loses its memory
     /// must know that there may be some.
     struck_out_us: Option<i64>,
+    /// The latest of the hub's clock.
+    clock_seen_ms: u64,
     ledger: BTreeMap<Posting, Amount>,
     read: u64,
 }
@@ -59,6 +61,7 @@ impl Control {
             incarnation: 0,
             holders: BTreeSet::new(),
             struck_out_us: None,
+            clock_seen_ms: 0,
             ledger: BTreeMap::new(),
             read: 0,
         }
@@ -130,12 +133,14 @@ impl Control {
                 learn_max_ms: LEARN_MS,
                 call_lease_s: 90,
                 clock_ms: wall_ms,
+                clock_seen_ms: control.clock_seen_ms,
             });
             hub.is_unsealed = false;
             let incarnation = control.incarnation;
             world.tell(|| format!("incarnation {incarnation} begins"));
         }
         let (control, hub) = (&mut world.control, &mut world.hub);
+        control.clock_seen_ms = control.clock_seen_ms.max(hub.shard.clock_ms());
         for id in hub.shard.unconfirmed() {
             control.holders.insert(id);
             hub.shard.confirm(id);

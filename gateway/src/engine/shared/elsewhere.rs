@@ -22,7 +22,7 @@ use crate::admission::grant::Ending;
 use crate::answer::{CallView, Grant};
 use crate::engine::admit::Stop;
 use crate::engine::answer_call::Answered;
-use crate::engine::look_up::view;
+use crate::engine::look_up::live_call;
 use crate::engine::release::{Released, end_entry, price};
 use crate::engine::{Engine, Refusal};
 use crate::node::Freed;
@@ -56,10 +56,7 @@ impl Engine {
     ) -> Result<CallView, Denial> {
         match self.whereabouts(sharing, account, call_id, &Patience::new()).await? {
             Whereabouts::At(_, live) | Whereabouts::Orphaned(live) => {
-                let standing = Standing::Owned;
-                let (account, wallet) = (Arc::clone(account), None);
-                let (call, lease) = (live.call, live.lease);
-                Ok(view(&Live { call, account, wallet, lease, standing }))
+                Ok(CallView::Live(live_call(&live.call, &live.lease)))
             }
             Whereabouts::Ended(record) => Ok(CallView::Ended(record)),
             Whereabouts::Here | Whereabouts::Nowhere => Err(Reason::UnknownCall.into()),
@@ -131,9 +128,7 @@ impl Engine {
                         self.ask_elsewhere(sharing, account, asked, question, &patience).await?;
                     match reply {
                         Some(Reply::Live(call, lease)) => {
-                            let (account, wallet) = (Arc::clone(account), None);
-                            let standing = Standing::Owned;
-                            return Ok(view(&Live { call, account, wallet, lease, standing }));
+                            return Ok(CallView::Live(live_call(&call, &lease)));
                         }
                         Some(Reply::Ended(record)) => return Err(Refusal::ended(record)),
                         Some(Reply::Refused(reason)) => return Err(reason.into()),

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hub::call::{Call, Outcome, Record};
+use hub::call::{Call, CallPlace, Outcome, Record};
 use hub::clock;
 use hub::codec::{Malformed, Reader, Writer};
 use hub::denial::Reason;
@@ -41,6 +41,10 @@ pub(super) enum Question {
         outcome: Option<Outcome>,
         billable_s: Option<u32>,
         costs: Option<Box<str>>,
+    },
+    /// The call's stack does not have it any more.
+    Lost {
+        place: CallPlace,
     },
 }
 
@@ -139,6 +143,10 @@ impl Engine {
                 let renewed = self.renew(&account, &renew, now_us).await;
                 self.as_it_stands(&account, &call_id, renewed.map(drop))
             }
+            Question::Lost { place } => {
+                self.end_lost(&account, &call_id, place);
+                self.as_it_stands(&account, &call_id, Ok(()))
+            }
             Question::Release { outcome, billable_s, costs } => {
                 let costs = costs.as_deref();
                 let release =
@@ -189,6 +197,10 @@ impl Asked {
         writer.bytes(self.call_id.as_bytes());
         match &self.question {
             Question::Stands => writer.byte(3),
+            Question::Lost { place } => {
+                writer.byte(4);
+                writer.fixed(place.to_bytes());
+            }
             Question::Answer { answered_us } => {
                 writer.byte(0);
                 writer.signed(*answered_us);
@@ -220,6 +232,7 @@ impl Asked {
                 costs: reader.optional(|reader| reader.text().map(Into::into))?,
             },
             3 => Question::Stands,
+            4 => Question::Lost { place: CallPlace::from_bytes(reader.fixed()?) },
             _ => return Err(Malformed("a question")),
         };
         Ok(Self { account, call_id, question })
@@ -275,6 +288,7 @@ mod tests {
     fn questions_read_back_as_written_and_cut_ones_are_refused() {
         for question in [
             Question::Stands,
+            Question::Lost { place: CallPlace { admitted_us: 1 << 50, admission: 7 } },
             Question::Answer { answered_us: -7 },
             Question::Renew { requested_s: Some(60) },
             Question::Renew { requested_s: None },

@@ -4,11 +4,14 @@
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
+use hub::call::CallPlace;
 use hub::directory::TokenKey;
+use hub::embedded::AccountUse;
 use hub::id::HolderId;
 use hub::redis::connect::Shards;
-use hub::shared::{Exchanged, Later, NoAnswer, Published, SharedHub};
+use hub::shared::{CallsInUse, Exchanged, HeldCall, Later, NoAnswer, Published, SharedHub};
 use hub::state::Shard;
+use hub::state::calls::Entry;
 use hub::state::exchange::{Begin, Exchange};
 use hub::state::request::{Request, Wanted};
 use parking_lot::Mutex;
@@ -19,6 +22,7 @@ use tokio::time::{Instant, sleep};
 use super::*;
 use crate::link::Rhythm;
 
+mod oversight;
 mod stories;
 
 const RHYTHM: Rhythm = Rhythm {
@@ -76,6 +80,7 @@ impl LocalHub {
             learn_max_ms: 4_000,
             call_lease_s: RHYTHM.call_lease_s,
             clock_ms: clock::now_us().unsigned_abs() / 1_000,
+            clock_seen_ms: 0,
         });
     }
 
@@ -103,6 +108,25 @@ impl LocalHub {
 
     fn wake(&self) {
         self.clients.lock().iter().for_each(|client| client.notify_one());
+    }
+}
+
+impl Client {
+    /// All live calls.
+    fn live(&self) -> Result<Vec<HeldCall>, NoAnswer> {
+        if self.hub.is_down.load(Ordering::Relaxed) {
+            return Err(NoAnswer::Lost("it is down".to_owned()));
+        }
+        let shard = self.hub.shard.lock();
+        let live = shard.calls().entries().filter_map(|entry| match entry {
+            Entry::Live(live) => Some(HeldCall {
+                holder: shard.holder_of(live),
+                call: live.call.clone(),
+                lease: live.lease,
+            }),
+            Entry::Ended(_) => None,
+        });
+        Ok(live.collect())
     }
 }
 
@@ -159,6 +183,50 @@ impl SharedHub for Client {
         })
     }
 
+    fn calls_in_use(
+        &self,
+        organization: AccountId,
+        account: AccountId,
+        holder: HolderId,
+    ) -> Later<'_, Result<CallsInUse, NoAnswer>> {
+        Box::pin(async move {
+            let live = self.live()?;
+            let count = |counts: &dyn Fn(&HeldCall) -> bool| {
+                u32::try_from(live.iter().filter(|held| counts(held)).count()).expect("few")
+            };
+            let of_account = |held: &HeldCall| held.call.account() == account;
+            let directory = self.hub.published.lock();
+            let of_organization = |held: &HeldCall| {
+                directory.iter().any(|change| {
+                    matches!(change, Change::Account(config) if config.id == held.call.account()
+                        && config.organization == organization)
+                })
+            };
+            Ok(CallsInUse {
+                account: AccountUse { leased: 0, live: count(&of_account) },
+                own: count(&|held| of_account(held) && held.holder == Some(holder)),
+                organization: count(&of_organization),
+            })
+        })
+    }
+
+    fn live_calls(
+        &self,
+        _organization: AccountId,
+        account: AccountId,
+        after: Option<CallPlace>,
+        most: usize,
+    ) -> Later<'_, Result<Vec<HeldCall>, NoAnswer>> {
+        Box::pin(async move {
+            let mut live = self.live()?;
+            let follows = |held: &HeldCall| after.is_none_or(|at| CallPlace::of(&held.call) > at);
+            live.retain(|held| held.call.account() == account && follows(held));
+            live.sort_by_key(|held| CallPlace::of(&held.call));
+            live.truncate(most);
+            Ok(live)
+        })
+    }
+
     fn news(&self) -> Later<'_, Shards> {
         Box::pin(async {
             self.news.notified().await;
@@ -183,7 +251,8 @@ impl Gateway {
         let news = Arc::new(Notify::new());
         hub.clients.lock().push(Arc::clone(&news));
         let client = Client { hub: Arc::clone(hub), news };
-        let settings = Settings { call_lease_s: RHYTHM.call_lease_s, ..Settings::default() };
+        let call_lease_s = RHYTHM.call_lease_s;
+        let settings = Settings { call_lease_s, reconcile_gap_s: 0, ..Settings::default() };
         let engine = Engine::with_shared_hub(settings, Arc::new(client), RHYTHM);
         let (stop, stopped) = oneshot::channel();
         let exchanges = Exchanges::new(Arc::clone(&engine));

@@ -112,7 +112,7 @@ fn parties(writer: &mut Writer, call: &Call) {
 
 #[cfg(test)]
 mod tests {
-    use hub::call::{Cause, Direction, Facts, Outcome, Pins, Texts};
+    use hub::call::{CallPlace, Cause, Direction, Facts, Outcome, Pins, Texts};
     use hub::clock::Moment;
     use hub::directory::Billing;
     use hub::id::{AccountId, AccountKind};
@@ -192,11 +192,14 @@ mod tests {
             granted_until_us: None,
             expires_at_us: ADMITTED_US + 90 * SECOND_US,
         };
-        let page = LivePage { calls: vec![live.clone(), live], next: Some(255) };
+        let page = LivePage {
+            calls: vec![live.clone(), live],
+            next: Some(CallPlace { admitted_us: 1, admission: 255 }),
+        };
         let mut writer = Writer::new(Format::Json);
         live_page(&mut writer, &page, ADMITTED_US + 31 * SECOND_US);
         let page: serde_json::Value = serde_json::from_slice(&writer.into_bytes()).expect("JSON");
-        assert_eq!(page["next_cursor"], "ff");
+        assert_eq!(page["next_cursor"], "000000000000000100000000000000ff");
         assert_eq!(page["calls"][1]["renewal_age_s"], 31);
         assert_eq!(page["calls"][1]["state"], "live");
         assert_eq!(page["calls"][1]["expires_at"], "2000-02-29T00:01:30.000Z");

@@ -3,12 +3,12 @@
 -- configuration are one step. The directory counts again when it was published anew. An incarnation that
 -- is not newer changes nothing.
 --
--- Argument: incarnation, holders, learn_min_ms, learn_max_ms, call_lease_s, clock_ms, changes of
--- configuration.
+-- Argument: incarnation, holders, learn_min_ms, learn_max_ms, call_lease_s, clock_ms, clock_seen_ms,
+-- changes of configuration.
 -- Answer: whether it began.
 
-local incarnation, standing, learn_min_ms, learn_max_ms, call_lease_s, clock_ms, changes =
-  unpack(checked(argument(), 'nlnnnnl', 'begin'))
+local incarnation, standing, learn_min_ms, learn_max_ms, call_lease_s, clock_ms, clock_seen_ms, changes =
+  unpack(checked(argument(), 'nlnnnnnl', 'begin'))
 for _, id in ipairs(standing) do
   sized(id, HOLDER_BYTES, 'holder')
 end
@@ -25,6 +25,7 @@ shard.incarnation, shard.call_lease_s = incarnation, call_lease_s
 if shard.clock_ms == 0 then
   shard.clock_ms = clock_ms
 end
+shard.clock_ms = math.max(shard.clock_ms, clock_seen_ms)
 shard.learning_at_least_until_ms = shard.clock_ms + learn_min_ms
 shard.learning_at_most_until_ms = shard.clock_ms + math.max(learn_max_ms, learn_min_ms)
 

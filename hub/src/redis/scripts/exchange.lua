@@ -381,15 +381,17 @@ for id, other in pairs(holders.all()) do
   end
 end
 local mail = holders.mailbox(holder_id).letters
-local learning = is_learning() and 1 or 0
+local learning = is_learning()
 if exchange.leaving then
   reap(holder_id, true)
 end
 finish()
 
-answer[5] = learning
+answer[5] = learning and 1 or 0
+-- While the hub learns, somebody may yet report that a call which is due is its own.
+local due = learning and {} or calls.due(now)
 for _, part in ipairs({
-  wanted, decided, funded, rejected, deferred, terms, funding, found, mail, calls.due(now), beats,
+  wanted, decided, funded, rejected, deferred, terms, funding, found, mail, due, beats,
   holder.records_acknowledged,
 }) do
   answer[#answer + 1] = part

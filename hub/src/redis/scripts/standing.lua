@@ -2,8 +2,8 @@
 -- and of those that are dying. Writes nothing.
 --
 -- Argument: an empty list. Answer: incarnation, whether it learns, of each holder whether it is
--- confirmed and whether it is dying, the last publication, the last record, and the last record that
--- was acknowledged.
+-- confirmed and whether it is dying, the last publication, the last record, the last record that was
+-- acknowledged, and the shard's clock.
 
 checked(argument(), '', 'standing')
 local refusal = open(false)
@@ -17,5 +17,5 @@ for id, holder in pairs(holders.all()) do
 end
 return {
   APPLIED, shard.incarnation, is_learning() and 1 or 0, members, directory.publication(),
-  shard.last_record, stream.acknowledged(),
+  shard.last_record, stream.acknowledged(), shard.clock_ms,
 }

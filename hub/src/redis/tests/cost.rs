@@ -61,6 +61,7 @@ fn begun(connection: &mut Connection) {
         learn_max_ms: 9_000,
         call_lease_s,
         clock_ms,
+        clock_seen_ms: 0,
     };
     let organization = super::world::organization(0);
     let configuration = vec![

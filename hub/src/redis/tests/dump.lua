@@ -19,10 +19,15 @@ local organizations, above_floor = read('HGETALL', 'organizations'), {}
 for position = 1, #organizations, 2 do
   above_floor[#above_floor + 1] = read('ZRANGE', 'above-floor:' .. organizations[position], 0, -1)
 end
+local live_of, start = {}, #prefix + #'live-of:' + 1
+for _, key in ipairs(redis.call('KEYS', prefix .. 'live-of:*')) do
+  live_of[#live_of + 1] = string.sub(key, start)
+  live_of[#live_of + 1] = redis.call('ZRANGE', key, 0, -1)
+end
 return {
   read('HGETALL', 'shard'), holders, holder_parts, organizations, above_floor,
   read('HGETALL', 'counters'), read('HGETALL', 'wallets'),
-  read('ZRANGE', 'anonymous', 0, -1, 'WITHSCORES'), read('HGETALL', 'calls'),
+  read('ZRANGE', 'anonymous', 0, -1, 'WITHSCORES'), read('HGETALL', 'calls'), live_of,
   read('ZRANGE', 'orphans', 0, -1, 'WITHSCORES'), read('LRANGE', 'tombstones', 0, -1),
   read('LRANGE', 'records', 0, -1), redis.call('KEYS', '*'),
 }

@@ -43,6 +43,8 @@ pub(super) struct History {
     version: u64,
     incarnation: u64,
     learn_min_ms: u64,
+    /// The latest of the hub's clock that memory was lost with.
+    clock_seen_ms: u64,
     /// Accounts that are gone for good.
     removed: BTreeSet<AccountId>,
     /// Limits hold: nothing lowered them, and every gateway keeps to the protocol.
@@ -64,6 +66,7 @@ impl History {
             version: 1,
             incarnation: 0,
             learn_min_ms: 0,
+            clock_seen_ms: 0,
             removed: BTreeSet::new(),
             is_bounded: true,
             seen: Seen::default(),
@@ -239,6 +242,7 @@ impl History {
     }
 
     fn forget_memory(&mut self) {
+        self.clock_seen_ms = self.clock_seen_ms.max(self.shard.clock_ms());
         self.shard = Shard::default();
         self.memory.clear();
         self.steps.push((Deed::Flush, None));
@@ -254,6 +258,7 @@ impl History {
             learn_max_ms: learn_ms,
             call_lease_s: CALL_LEASE_S,
             clock_ms: START_MS,
+            clock_seen_ms: self.clock_seen_ms,
         };
         let mut configuration = configuration(1, TOTAL, ESCROW);
         configuration.retain(

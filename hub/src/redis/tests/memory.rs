@@ -6,13 +6,13 @@ use redis::Value;
 use triomphe::Arc;
 
 use super::unpack::Packed;
-use crate::call::Call;
+use crate::call::{Call, CallPlace};
 use crate::codec::Reader;
 use crate::id::{AccountId, HolderId};
 use crate::money::Amount;
 use crate::redis::decode;
 use crate::state::canonical::{
-    Canonical, OfCall, OfCounter, OfHolder, OfOrganization, OfWallet, name,
+    Canonical, Name, OfCall, OfCounter, OfHolder, OfOrganization, OfWallet, name,
 };
 use crate::state::record_codec::{read_call, read_lease, read_record};
 use crate::state::request_codec::read_wallet;
@@ -74,6 +74,9 @@ pub(super) fn canonical(dump: Value) -> Canonical {
     for (name, packed) in pairs(next(&mut dump)) {
         canonical.calls.insert(name.clone(), call(&name, &Packed::of(&packed)));
     }
+    let live_of = next(&mut dump);
+    keys += live_of.len() / 2;
+    assert_eq!(places(live_of), places_of(&canonical.calls), "live calls by account");
     let orphans = pairs(next(&mut dump));
     canonical.orphans =
         orphans.map(|(name, deadline)| (number(&deadline).expect("a second"), name)).collect();
@@ -99,6 +102,26 @@ pub(super) fn canonical(dump: Value) -> Canonical {
     let found: Vec<_> = next(&mut dump).map(|key| bytes(key).escape_ascii().to_string()).collect();
     assert_eq!(keys, found.len(), "keys that nothing here knows: {found:#?}");
     canonical
+}
+
+/// What lists the live calls of an account: account, then place of an admission and `call_id`.
+fn places(mut lists: Items) -> BTreeSet<Vec<u8>> {
+    let mut places = BTreeSet::new();
+    while let Some(account) = lists.next().map(bytes) {
+        places.extend(next(&mut lists).map(|place| [account.clone(), bytes(place)].concat()));
+    }
+    places
+}
+
+/// The same, as the calls themselves say it.
+fn places_of(calls: &BTreeMap<Name, OfCall>) -> BTreeSet<Vec<u8>> {
+    let live = calls.iter().filter_map(|(name, call)| match call {
+        OfCall::Live { call, .. } => Some((name, CallPlace::of(call))),
+        OfCall::Ended(_) => None,
+    });
+    let (account, call_id) = (..AccountId::LEN, AccountId::LEN..);
+    live.map(|(name, place)| [&name[account], &place.to_bytes(), &name[call_id.clone()]].concat())
+        .collect()
 }
 
 fn add_shard(canonical: &mut Canonical, fields: Items, keys: &mut usize) {
@@ -161,7 +184,8 @@ fn add_organizations(
 ) {
     *keys += usize::from(organizations.len() > 0);
     for ((id, packed), above_floor) in pairs(organizations).zip(above_floor) {
-        let numbers = Packed::of(&packed).numbers(["version", "total", "leased", "committed"]);
+        let numbers = ["version", "total", "leased", "committed", "live"];
+        let numbers = Packed::of(&packed).numbers(numbers);
         let above_floor = accounts(items(above_floor));
         *keys += usize::from(!above_floor.is_empty());
         canonical.organizations.insert(account(&id), OfOrganization { numbers, above_floor });

@@ -30,6 +30,7 @@ fn begin(incarnation: u64) -> Deed {
         learn_max_ms: 5_000,
         call_lease_s,
         clock_ms,
+        clock_seen_ms: 0,
     };
     Deed::Begin(Beginning { begin, configuration: configuration(1, 20, 500) })
 }

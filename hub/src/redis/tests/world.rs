@@ -250,6 +250,7 @@ fn standing(shard: &Shard) -> ShardStanding {
         directory: 0,
         last_record,
         acknowledged: last_record - shard.backlog() as u64,
+        clock_ms: shard.clock_ms(),
     }
 }
 

@@ -162,7 +162,11 @@ impl Shard {
             reply.mail.extend(holder.mail.iter().cloned());
             reply.records_acknowledged = holder.records_acknowledged;
         }
-        reply.due = self.calls.due(self.membership.now(), DUE_MAX);
+        reply.learning = self.membership.learning.is_some();
+        if !reply.learning {
+            // Before, somebody may yet report that the call is its own.
+            reply.due = self.calls.due(self.membership.now(), DUE_MAX);
+        }
         let holders = self.holders.confirmed();
         for counter in &asked.counters {
             let unflushed_max = self.counters.unflushed_max(*counter, index, holders);
@@ -175,13 +179,12 @@ impl Shard {
         }
         reply.beats = self.holders.iter().map(|holder| (holder.id, holder.beat)).collect();
         reply.beats.sort_unstable();
-        reply.learning = self.membership.learning.is_some();
     }
 
     pub(super) fn find(&self, key: &CallKey) -> Found {
         match self.calls.find_named(key.account, &key.call_id) {
             Some(Entry::Live(live)) => {
-                let holder = self.holders.at(live.holder).map(|holder| holder.id);
+                let holder = self.holder_of(live);
                 Found::Live(holder, Live { holder: HolderIndex::NONE, ..(**live).clone() })
             }
             Some(Entry::Ended(record)) => Found::Ended(Arc::clone(record)),

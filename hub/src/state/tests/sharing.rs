@@ -21,12 +21,13 @@ struct Hub {
     shard: Shard,
     incarnation: u64,
     numbers: HashMap<HolderId, u64>,
+    clock_seen_ms: u64,
 }
 
 impl Hub {
     fn new() -> Self {
         let (shard, numbers) = (configured_shard(), HashMap::new());
-        let mut hub = Self { shard, incarnation: 0, numbers };
+        let mut hub = Self { shard, incarnation: 0, numbers, clock_seen_ms: 0 };
         hub.begin(&[], 0);
         for id in [ONE, TWO] {
             hub.tell(id, Exchange { incarnation: 0, ..Exchange::default() });
@@ -46,6 +47,7 @@ impl Hub {
             learn_max_ms: learn_ms,
             call_lease_s,
             clock_ms,
+            clock_seen_ms: self.clock_seen_ms,
         };
         assert!(self.shard.begin(&begin));
     }
@@ -357,6 +359,27 @@ fn an_overdue_call_of_nobody_is_named_again_until_somebody_ends_or_adopts_it() {
     let adopted = Event::Adopted { call: named(4), lease: lease(20) };
     let left = hub.report(TWO, vec![Event::Ended(record(named(1), 0, 0)), adopted]).due;
     assert_eq!(left, []);
+}
+
+#[test]
+fn calls_of_an_old_memory_are_over_as_soon_as_it_has_learned_what_there_is() {
+    let mut hub = Hub::new();
+    assert_eq!(hub.want(TWO, CAP), Wanted::Granted(CAP));
+    hub.report(TWO, vec![admitted(1, 1), admitted(2, 2)]);
+    let backup = hub.shard.clone();
+    hub.report(TWO, vec![Event::Withdrawn(named(1)), Event::Withdrawn(named(2))]);
+    hub.pass(ONE, 2 * CALL_LEASE_S);
+    hub.clock_seen_ms = hub.clock_ms();
+    hub.shard = backup;
+    let another = HolderId(3);
+    hub.begin(&[ONE, another], 10_000);
+    assert_eq!(hub.clock_ms(), hub.clock_seen_ms);
+    let complete = Exchange { incarnation: hub.incarnation, complete: true, ..Exchange::default() };
+    let told = hub.tell(ONE, complete.clone());
+    assert!(told.learning, "the other one may report them as its own");
+    assert_eq!((told.due, hub.leased()), (Vec::new(), 2));
+    let told = hub.tell(another, complete);
+    assert_eq!((told.learning, told.due.len()), (false, 2));
 }
 
 #[test]

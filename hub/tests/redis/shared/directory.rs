@@ -210,6 +210,7 @@ fn the_token_key_is_read_by_gateways_and_shown_to_nobody() {
         learn_max_ms: 0,
         call_lease_s: 90,
         clock_ms: 1,
+        clock_seen_ms: 0,
     };
     let beginning = Beginning { begin, configuration: vec![] };
     assert!(process.wait(process.hub.begin(change.shard(), &beginning)).unwrap());

@@ -1,9 +1,11 @@
 //! Two holders share one limit and one wallet, and what becomes of their calls is told and posted once.
 
+use hub::call::CallPlace;
 use hub::denial::Scope;
 use hub::embedded::{AccountUse, WalletUse};
 use hub::money::Amount;
 use hub::redis::hub::Member;
+use hub::shared::CallsInUse;
 use hub::state::exchange::{Exchange, Mail};
 use hub::state::request::{Event, Fund, Funded, Holding, Sync, Want, Wanted};
 use support::redis::Redis;
@@ -55,6 +57,45 @@ fn two_holders_share_a_limit_and_a_refusal_comes_when_nothing_is_idle() {
     assert_eq!(used, AccountUse { leased: CAP, live: CAP });
     let of_nobody = control.wait(control.hub.account_use(organization(), account(9))).unwrap();
     assert_eq!(of_nobody, AccountUse::default());
+    let asked = control.hub.calls_in_use(organization(), account(0), other.id);
+    let (account_use, own) = (AccountUse { leased: CAP, live: CAP }, 1);
+    let in_use = CallsInUse { account: account_use, own, organization: CAP };
+    assert_eq!(control.wait(asked).unwrap(), in_use);
+}
+
+#[test]
+fn live_calls_of_an_account_are_read_page_by_page_whoever_has_them() {
+    let redis = Redis::start(&[]);
+    let control = Process::at(&redis.url());
+    assert!(control.begin(1, &[]));
+    let [mut one, mut other] = [7, 8].map(|id| Gateway::new(&redis.url(), id));
+    for gateway in [&mut one, &mut other] {
+        gateway.join();
+        gateway.sync(Sync::default());
+        control.wait(control.hub.confirm(shard(), gateway.id)).unwrap();
+    }
+    let admitted = |name| Event::Admitted { call: call(name), lease: lease(0) };
+    let live = |names: &[u32]| names.iter().map(|name| admitted(*name)).collect();
+    one.sync(Sync { events: live(&[1, 3, 5, 6]), holdings: holding(4, 0), ..Sync::default() });
+    other.sync(Sync { events: live(&[2, 4]), holdings: holding(2, 0), ..Sync::default() });
+    one.sync(Sync { events: vec![Event::Withdrawn(call(5))], ..Sync::default() });
+    let read = |of, after, most| {
+        let read = control.hub.live_calls(organization(), account(of), after, most);
+        let calls = control.wait(read).unwrap();
+        calls.into_iter().map(|held| (held.holder.unwrap(), held.call)).collect::<Vec<_>>()
+    };
+    let all = [(1, one.id), (2, other.id), (3, one.id), (4, other.id), (6, one.id)];
+    let all = all.map(|(name, id)| (id, call(name)));
+    assert_eq!(read(0, None, 100), all);
+    assert_eq!(read(0, None, 2), all[..2]);
+    for (position, (_, last)) in all.iter().enumerate() {
+        assert_eq!(
+            read(0, Some(CallPlace::of(last)), 2),
+            all[position + 1..].iter().take(2).cloned().collect::<Vec<_>>()
+        );
+    }
+    assert_eq!(read(0, None, 0), []);
+    assert_eq!(read(9, None, 100), []);
 }
 
 #[test]

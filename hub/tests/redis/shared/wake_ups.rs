@@ -132,6 +132,7 @@ fn a_cluster_serves_the_directory_and_wake_ups_of_each_shard_where_it_lies() {
             learn_max_ms: 0,
             call_lease_s: 90,
             clock_ms: 1,
+            clock_seen_ms: 0,
         };
         let beginning = Beginning { begin, configuration: vec![] };
         assert!(process.wait(process.hub.begin(id.shard(), &beginning)).unwrap());

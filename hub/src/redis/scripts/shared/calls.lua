@@ -19,9 +19,16 @@ local function account_of(name)
   return string.sub(name, 1, ACCOUNT_BYTES)
 end
 
--- Puts a live call where its holder's calls are found, or those of nobody.
+-- Where a live call stands among those of its account: by the time of its admission.
+local function put_live(name, entry, score)
+  local place = string.reverse(entry[IDENTITY]) .. string.sub(name, ACCOUNT_BYTES + 1)
+  sorted.put('live-of:' .. account_of(name), place, score)
+end
+
+-- Puts a live call where its account's and its holder's calls are found, or those of nobody.
 local function enter(name, entry)
   calls_of.put(name, entry)
+  put_live(name, entry, 0)
   if entry[HOLDER] == NOBODY then
     sorted.put('orphans', name, entry[DEADLINE])
   else
@@ -31,6 +38,7 @@ end
 
 -- Takes a live call from there.
 local function leave(name, entry)
+  put_live(name, entry, false)
   if entry[HOLDER] == NOBODY then
     sorted.put('orphans', name, false)
   else
@@ -210,6 +218,24 @@ end
 -- What the outside is told of a live call. Its deadline and holder count, not those in the bytes.
 local function told(entry)
   return { entry[CALL], entry[LEASE], entry[DEADLINE], entry[HOLDER] }
+end
+
+-- Live calls of an account in the order of their admission, at most `most` that follow the place `after`.
+-- It reads what is stored.
+function calls.live(account, after, most)
+  -- No call_id has this byte: whatever stands at the place is passed over.
+  local from = after == '' and '-' or '(' .. after .. '\255'
+  local key = prefix .. 'live-of:' .. account
+  local names = redis.call('ZRANGE', key, from, '+', 'BYLEX', 'LIMIT', '0', text(most))
+  for position, place in ipairs(names) do
+    names[position] = account .. string.sub(place, IDENTITY_BYTES + 1)
+  end
+  calls_of.load(names)
+  local live = {}
+  for position, name in ipairs(names) do
+    live[position] = told(calls_of.get(name))
+  end
+  return live
 end
 
 function calls.find(name)

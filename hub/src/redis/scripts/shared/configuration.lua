@@ -27,7 +27,8 @@ end
 local function remove(id)
   local counter = counters_of.get(id)
   if counter then
-    counters.account_for(id, counter.organization, counters.share(counter), { floor = 0, leased = 0 })
+    local nothing = { floor = 0, leased = 0, live = 0 }
+    counters.account_for(id, counter.organization, counters.share(counter), nothing)
     for holder in pairs(counter.leases) do
       sets.put('counters-of:' .. holder, id, false)
     end

@@ -60,7 +60,7 @@ end
 function counters.organization(id)
   local organization = organizations_of.get(id)
   if not organization then
-    organization = { version = 0, total = 0, leased = 0, committed = 0 }
+    organization = { version = 0, total = 0, leased = 0, committed = 0, live = 0 }
     organizations_of.put(id, organization)
   end
   return organization
@@ -69,6 +69,7 @@ end
 -- Keeps the organization's sums in step with one counter's change. Shadows are outside the total.
 function counters.account_for(id, organization_id, before, after)
   local is_same = before.leased == after.leased and before.floor == after.floor
+    and before.live == after.live
   if is_shadow(id) or is_same then
     return
   end
@@ -76,6 +77,7 @@ function counters.account_for(id, organization_id, before, after)
   organization.leased = organization.leased + after.leased - before.leased
   organization.committed = organization.committed
     + math.max(after.leased, after.floor) - math.max(before.leased, before.floor)
+  organization.live = organization.live + after.live - before.live
   organizations_of.put(organization_id, organization)
   local was_above, is_above = before.leased > before.floor, after.leased > after.floor
   if was_above ~= is_above then
@@ -83,8 +85,19 @@ function counters.account_for(id, organization_id, before, after)
   end
 end
 
+-- As `account_for`, of calls that began or ended on units which were leased before and after.
+local function count_live(id, counter, more)
+  if not is_shadow(id) then
+    local organization = counters.organization(counter.organization)
+    organization.live = organization.live + more
+    organizations_of.put(counter.organization, organization)
+  end
+end
+
 function counters.share(counter)
-  return { floor = counter.floor, leased = counters.leased(counter) }
+  return {
+    floor = counter.floor, leased = counters.leased(counter), live = counters.live(counter),
+  }
 end
 
 -- Changes one counter and keeps the sums in step.
@@ -143,6 +156,7 @@ function counters.goes_live(id, holder)
     local lease = counters.lease_of(id, counter, holder)
     lease.live = lease.live + 1
     counters_of.put(id, counter)
+    count_live(id, counter, 1)
   end
 end
 
@@ -157,6 +171,7 @@ function counters.ends(id, holder)
     end)
   else
     local lease = counters.lease_of(id, counter, holder)
+    count_live(id, counter, -math.min(lease.live, 1))
     lease.live = math.max(lease.live - 1, 0)
     counters_of.put(id, counter)
   end

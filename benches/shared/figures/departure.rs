@@ -1,0 +1,114 @@
+//! How long what a gateway had is away from the others: its idle slots and its calls after it was killed,
+//! and all of it after it was told to stop.
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use benches::client::Client;
+use benches::clock::monotonic_ns;
+use benches::wait;
+use serde_json::{Value, json};
+
+use super::changes::milliseconds;
+use crate::arguments::Arguments;
+use crate::figure::{Figure, Row};
+use crate::installation::{Account, Installation, SERVED_REGION, metric};
+
+const LIMIT: u32 = 200;
+/// Calls that the gateway has when it goes, which nobody renews.
+const LIVE: u32 = 40;
+/// Calls admitted before at a gateway, all at once: it keeps some slots for more of them.
+const PRIMING: u32 = 120;
+const IDLE_BACK_S: f64 = 6.0;
+const CALLS_OVER_S: f64 = 96.0;
+const AT_ONCE_S: f64 = 1.0;
+const BACK_MAX: Duration = Duration::from_mins(3);
+const ASK_EVERY: Duration = Duration::from_millis(5);
+const IDLE: &str = "ringfence_slots{state=\"idle\"}";
+
+/// Seconds since the gateway went.
+struct Departure {
+    /// Slots that it had without a call on them.
+    idle: f64,
+    idle_back_s: f64,
+    calls_over_s: f64,
+}
+
+pub fn measure(arguments: &Arguments, name: &'static str) -> io::Result<Figure> {
+    let killed =
+        (0..arguments.runs).map(|_| one(arguments, true)).collect::<io::Result<Vec<_>>>()?;
+    let told =
+        (0..arguments.runs).map(|_| one(arguments, false)).collect::<io::Result<Vec<_>>>()?;
+    let row = |what: &str, unit, of: &[Departure], value: fn(&Departure) -> f64| {
+        Row::new(what, unit, of.iter().map(value).collect())
+    };
+    let rows = vec![
+        row("killed: idle slots it had", "", &killed, |it| it.idle),
+        row("killed: all of them used elsewhere after", "s", &killed, |it| it.idle_back_s)
+            .at_most(IDLE_BACK_S),
+        row("killed: its unrenewed calls over after", "s", &killed, |it| it.calls_over_s)
+            .at_most(CALLS_OVER_S),
+        row("told to stop: idle slots it had", "", &told, |it| it.idle),
+        row("told to stop: all of them used elsewhere after", "s", &told, |it| it.idle_back_s)
+            .at_most(AT_ONCE_S),
+        row("told to stop: its unrenewed calls over after", "s", &told, |it| it.calls_over_s)
+            .at_most(CALLS_OVER_S),
+    ];
+    let asked = "a killed gateway's idle slots are back in 6 s or less, its unrenewed calls in 96 s or \
+                 less; one that is told to stop gives everything back at once";
+    Ok(Figure::new(name, asked, rows))
+}
+
+/// The first gateway goes.
+fn one(arguments: &Arguments, is_killed: bool) -> io::Result<Departure> {
+    let mut installation = Installation::start(arguments)?;
+    let account = installation.unbilled(LIMIT, SERVED_REGION)?;
+    let leaving = installation.gateways.remove(0);
+    let mut stack = Client::open(leaving.address, &account.key)?;
+    for number in 0..PRIMING {
+        ask(&mut stack, "admit", &format!("before-{number}"))?;
+    }
+    for number in LIVE..PRIMING {
+        ask(&mut stack, "release", &format!("before-{number}"))?;
+    }
+    let idle = metric(leaving.ops, IDLE)?;
+    let from_ns = monotonic_ns();
+    if is_killed {
+        leaving.server.kill()?;
+    } else {
+        leaving.server.stop()?;
+    }
+    let since = || milliseconds(monotonic_ns() - from_ns) / 1e3;
+    let idle_back_s = fill(&installation, &account).map(|()| since())?;
+    let mut client = Client::open(installation.gateways[0].address, &account.key)?;
+    wait::until("the calls of the gateway are over", BACK_MAX, || {
+        thread::sleep(ASK_EVERY);
+        let concurrency = client.send("GET", "/v1/concurrency", None)?;
+        let known: Value = serde_json::from_slice(&concurrency.body)?;
+        Ok(known["in_use"] == 0)
+    })?;
+    Ok(Departure { idle, idle_back_s, calls_over_s: since() })
+}
+
+/// Admits at another gateway until every slot has a call that is free of one, and releases these calls.
+fn fill(installation: &Installation, account: &Account) -> io::Result<()> {
+    let mut stack = Client::open(installation.gateways[0].address, &account.key)?;
+    let calls: Vec<String> = (LIVE..LIMIT).map(|number| format!("after-{number}")).collect();
+    for call_id in &calls {
+        wait::until("a slot is free", BACK_MAX, || {
+            let is_admitted = ask(&mut stack, "admit", call_id)? == 200;
+            if !is_admitted {
+                thread::sleep(ASK_EVERY);
+            }
+            Ok(is_admitted)
+        })?;
+    }
+    calls.iter().try_for_each(|call_id| ask(&mut stack, "release", call_id).map(drop))
+}
+
+/// The status of the answer.
+fn ask(stack: &mut Client, what: &str, call_id: &str) -> io::Result<u16> {
+    let body = json!({"call_id": call_id});
+    Ok(stack.send("POST", &format!("/v1/calls/{what}"), Some(&body))?.status)
+}
