@@ -365,9 +365,9 @@ fn an_overdue_call_of_nobody_is_named_again_until_somebody_ends_or_adopts_it() {
 fn calls_of_an_old_memory_are_over_as_soon_as_it_has_learned_what_there_is() {
     let mut hub = Hub::new();
     assert_eq!(hub.want(TWO, CAP), Wanted::Granted(CAP));
-    hub.report(TWO, vec![admitted(1, 1), admitted(2, 2)]);
+    hub.report(TWO, vec![admitted(1, 1), admitted(4, 1)]);
     let backup = hub.shard.clone();
-    hub.report(TWO, vec![Event::Withdrawn(named(1)), Event::Withdrawn(named(2))]);
+    hub.report(TWO, vec![Event::Withdrawn(named(1)), Event::Withdrawn(named(4))]);
     hub.pass(ONE, 2 * CALL_LEASE_S);
     hub.clock_seen_ms = hub.clock_ms();
     hub.shard = backup;
