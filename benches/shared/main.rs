@@ -8,7 +8,6 @@ mod figures;
 mod installation;
 mod load;
 mod redis;
-mod relay;
 
 use std::fs;
 use std::io::{self, Write};

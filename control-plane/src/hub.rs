@@ -131,6 +131,18 @@ impl Hub {
         }
     }
 
+    /// Asks gateways for what they have idle of a wallet, and what it is used for until they hear so.
+    pub(crate) async fn recall_money(
+        &self,
+        organization: AccountId,
+        owner: AccountId,
+    ) -> Option<WalletUse> {
+        match &self.0 {
+            Form::Embedded(hub) => Some(hub.wallet_use(organization, owner)),
+            Form::Shared(hub) => hub.recall_money(organization, owner).await,
+        }
+    }
+
     /// The use of many accounts of one organization, in their order.
     pub(crate) async fn uses(&self, organization: AccountId, accounts: &[AccountId]) -> Vec<Use> {
         match &self.0 {

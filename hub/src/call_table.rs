@@ -1,7 +1,7 @@
 //! A table of calls by account and `call_id`: live ones with what their keeper knows of them, ended
 //! ones with their record. The gateway and the hub's state keep their calls in such tables.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash as _, Hasher as _};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -48,7 +48,11 @@ pub struct CallName<'a> {
 
 impl CallHasher {
     pub fn name<'a>(&self, account: AccountId, call_id: &'a [u8]) -> CallName<'a> {
-        CallName { account, call_id, hash: self.0.hash_one((account, call_id)) }
+        let mut hasher = self.0.build_hasher();
+        account.hash(&mut hasher);
+        // Without its length: nothing follows.
+        hasher.write(call_id);
+        CallName { account, call_id, hash: hasher.finish() }
     }
 }
 

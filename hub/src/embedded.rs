@@ -86,6 +86,8 @@ pub struct WalletUse {
     pub held: Amount,
     /// Charges of ended calls since the wallet exists, posted to the ledger or not yet, without debt.
     pub spent: Amount,
+    /// Money at holders without a call that is known here, or kept for such calls.
+    pub idle: Amount,
 }
 
 /// A finished call on its way to the ledger. `sequence` starts at 1 and has no gap within a shard.
@@ -346,7 +348,7 @@ impl EmbeddedHub {
 
     pub fn wallet_use(&self, organization: AccountId, owner: AccountId) -> WalletUse {
         let shard = self.shards[usize::from(organization.shard())].lock();
-        WalletUse { held: shard.wallets().held(owner), spent: shard.wallets().spent(owner) }
+        shard.wallets().used(owner)
     }
 
     /// Returns when everything recorded so far has been synced to disk.

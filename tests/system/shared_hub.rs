@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use support::account::{admit, release};
+use support::account::{Organization, admit, release};
 use support::process::ORGANIZATION_KEY;
 use support::redis::Redis;
 use support::{Account, Installation, Running, wait_until};
@@ -341,4 +341,60 @@ fn serve_has_a_hub_of_its_own_and_the_others_need_one() {
     assert_eq!(status.code(), Some(2));
     assert!(said.contains("hub_url") && said.contains("port"), "{said}");
     assert!(!said.contains("secret-word"), "{said}");
+}
+
+#[test]
+fn money_that_gateways_have_idle_is_moved_once_they_have_given_it_back_and_never_spent_twice() {
+    let several = Several::start();
+    let mut administrator = several.plane.control_plane(ORGANIZATION_KEY);
+    Organization::recharge(&several.plane, "100.00").success();
+    administrator.patch("/v1/organization", &json!({"recharge_policy": "transfer"})).success();
+    let consolidated = Account::create(
+        &mut administrator,
+        &json!({
+            "name": "on the organization's wallet", "billing_mode": "consolidated",
+            "region": "india", "concurrency_limit": 100,
+            "rate": {"per_minute": "1.00", "initial_s": 60, "increment_s": 60},
+        }),
+    );
+    several.know(&consolidated);
+    for (call, gateway) in several.gateways.iter().enumerate() {
+        let call_id = format!("c{call}");
+        assert_eq!(ask(gateway, &consolidated, &call_id).0, 200);
+        let nothing = json!({"call_id": call_id, "billable_s": 0});
+        gateway.gateway(&consolidated.key).post("/v1/calls/release", &nothing).expect(200);
+    }
+    let isolated = Account::billed(&several.plane, "takes it all", 10, ("1.00", 60, 60));
+    isolated.recharge(&several.plane, "100.00").success();
+    for (call, gateway) in several.gateways.iter().enumerate() {
+        let (status, refused) = ask(gateway, &consolidated, &format!("later-{call}"));
+        assert_eq!((status, &refused["reason"]), (402, &"insufficient_balance".into()));
+    }
+    assert_eq!(Organization::wallet(&several.plane).available, 0);
+    several.stop();
+}
+
+#[test]
+fn whoever_oversees_calls_sees_those_of_every_gateway_at_any_of_them() {
+    let several = Several::start();
+    let account = several.limited(10);
+    let [one, two] = &several.gateways[..] else { unreachable!("two were started") };
+    for (call, at) in [one, two, one, two].into_iter().enumerate() {
+        let body = json!({"call_id": format!("c{call}"), "source": "pbx"});
+        at.gateway(&account.key).post("/v1/calls/admit", &body).expect(200);
+    }
+    for at in [one, two] {
+        wait_until("all calls are known", SOON, || account.in_use(at) == 4);
+        let page = at.gateway(&account.key).get("/v1/calls?source=pbx&limit=3").expect(200);
+        let next = page["next_cursor"].as_str().expect("there is more");
+        let path = format!("/v1/calls?limit=3&cursor={next}");
+        let rest = at.gateway(&account.key).get(&path).expect(200);
+        let names = [&page, &rest].map(|page| page["calls"].as_array().expect("a list").len());
+        assert_eq!((names, &rest["calls"][0]["call_id"]), ([3, 1], &"c3".into()));
+        assert!(rest["next_cursor"].is_null());
+    }
+    let list = json!({"source": "pbx", "live": ["c0", "c1"], "complete": true});
+    let reconciled = one.gateway(&account.key).post("/v1/calls/reconcile", &list).expect(200);
+    assert_eq!((&reconciled["renewed"], &reconciled["missing"]), (&2.into(), &2.into()));
+    several.stop();
 }

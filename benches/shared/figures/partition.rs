@@ -2,18 +2,19 @@
 //! admit nothing once the fence time has passed, and the others must hear of changes as ever.
 
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::thread;
 use std::time::Duration;
 
 use benches::client::Client;
 use benches::clock::{SECOND_NS, monotonic_ns};
 use serde_json::{Value, json};
+use support::relay::Relay;
 
 use super::changes::{self, milliseconds};
 use crate::arguments::Arguments;
 use crate::figure::{Figure, Row};
 use crate::installation::{Account, Installation, SERVED_REGION};
-use crate::relay::Relay;
 
 /// What the gateways were started with.
 const FENCE_S: f64 = 15.0;
@@ -26,8 +27,8 @@ const WATCHED_NS: u64 = 25 * SECOND_NS;
 
 pub fn measure(arguments: &Arguments, name: &'static str) -> io::Result<Figure> {
     let mut installation = Installation::without_gateways(arguments)?;
-    let relay = Relay::to(installation.redis.address())?;
-    installation.add_gateway(relay.address())?;
+    let relay = Relay::start(installation.redis.address().port());
+    installation.add_gateway(SocketAddr::from((Ipv4Addr::LOCALHOST, relay.port())))?;
     installation.add_gateway(installation.redis.address())?;
     installation.add_gateway(installation.redis.address())?;
     let cases = (0..arguments.runs)
@@ -85,7 +86,7 @@ fn one(installation: &mut Installation, relay: &Relay) -> io::Result<Case> {
     let Watched { last_ns, admitted } = watched?;
     let delays: io::Result<_> = delays.map_err(|_| io::Error::other("the changes panicked"))?;
     installation.gateways.insert(0, cut_off);
-    relay.heal();
+    relay.mend();
     let healed_ns = monotonic_ns();
     while admit(&mut stack, "healed")? != "suspended" {
         if monotonic_ns() - healed_ns > WATCHED_NS {

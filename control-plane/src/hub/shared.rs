@@ -238,6 +238,14 @@ impl Shared {
         timeout(USE_PATIENCE, self.redis.wallet_use(organization, owner)).await.ok()?.ok()
     }
 
+    pub(crate) async fn recall_money(
+        &self,
+        organization: AccountId,
+        owner: AccountId,
+    ) -> Option<WalletUse> {
+        timeout(USE_PATIENCE, self.redis.recall_money(organization, owner)).await.ok()?.ok()
+    }
+
     /// All within one patience: what is not known by then is not waited for.
     pub(crate) async fn uses(&self, organization: AccountId, accounts: &[AccountId]) -> Vec<Use> {
         let mut uses = vec![Use::default(); accounts.len()];
@@ -286,8 +294,8 @@ impl Shared {
         }
     }
 
-    /// Numbers may have stepped back since the records were read, if the hub has lost its memory:
-    /// then nothing is acknowledged, and the records that are there are read again.
+    /// Numbers mean nothing to another incarnation than the one in which the records were read: then
+    /// nothing is acknowledged, and the records that are there are read again.
     pub(crate) async fn acknowledge(
         &self,
         shard: u8,
@@ -298,7 +306,7 @@ impl Shared {
         if standing.incarnation != incarnation || standing.acknowledged >= through {
             return Ok(());
         }
-        self.redis.acknowledge(shard, through).await.map_err(|_| HubUnavailable)?;
+        self.redis.acknowledge(shard, incarnation, through).await.map_err(|_| HubUnavailable)?;
         if let Some(position) = &mut self.shards[usize::from(shard)].lock().position
             && position.incarnation == incarnation
         {

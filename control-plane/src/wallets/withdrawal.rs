@@ -1,12 +1,19 @@
 //! Taking money back from the hub before the ledger moves it elsewhere: what calls hold or have spent
-//! cannot be withdrawn.
+//! cannot be withdrawn, and what gateways have idle only when they have given it back.
+
+use std::time::Duration;
 
 use hub::directory::{Change, WalletConfig};
 use hub::money::Amount;
+use tokio::time::{Instant, sleep};
 
 use crate::ledger::Wallet;
 use crate::problem::{Kind, Problem};
 use crate::{App, Shared};
+
+/// How long gateways may take to give idle money back: one that is cut off does not.
+const RECALL_PATIENCE: Duration = Duration::from_millis(250);
+const RECALL_PAUSE: Duration = Duration::from_millis(20);
 
 /// Money taken out of the hub. Unless [`Withdrawal::keep`] is called it goes back there.
 pub(crate) struct Withdrawal {
@@ -46,15 +53,23 @@ impl Withdrawal {
         };
         let told = app.hub.tell(&[Change::Wallet(reduced.config())]).await;
         told.map_err(|_| unavailable())?;
-        let calls = app.hub.wallet_use(from.organization, from.owner).await;
-        let calls = calls.ok_or_else(unavailable)?;
-        let used = calls.held.saturating_add(calls.spent.max(reduced.posted));
-        if used > reduced.escrow {
-            drop(withdrawal);
-            give_back(app).await;
-            return Err(refused(from.escrow.saturating_sub(used)));
+        let until = Instant::now() + RECALL_PATIENCE;
+        loop {
+            let calls = app.hub.recall_money(from.organization, from.owner).await;
+            let calls = calls.ok_or_else(unavailable)?;
+            let used = calls.held.saturating_add(calls.spent.max(reduced.posted));
+            // What a gateway has without a call may be a call's by now.
+            let out = used.saturating_add(calls.idle);
+            if out <= reduced.escrow {
+                return Ok(withdrawal);
+            }
+            if used > reduced.escrow || Instant::now() >= until {
+                drop(withdrawal);
+                give_back(app).await;
+                return Err(refused(from.escrow.saturating_sub(out)));
+            }
+            sleep(RECALL_PAUSE).await;
         }
-        Ok(withdrawal)
     }
 
     /// The money stays out: the ledger has moved it.

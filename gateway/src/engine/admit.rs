@@ -198,7 +198,9 @@ impl Engine {
             .hold(account, &terms, call, now_us, attempt.raised)
             .inspect_err(|_| self.undo_slot(account, slot.right))?;
         // The fence, on a fresh reading: nothing is recorded that the hub cannot take.
-        if let Err(reason) = self.admits(account.organization.shard) {
+        if let Hub::Shared(_) = &self.hub
+            && let Err(reason) = self.admits(account.organization.shard)
+        {
             self.undo(account, &terms, &lease, slot.right);
             return Err(reason.into());
         }
@@ -312,8 +314,8 @@ impl Engine {
             self.wheel.add(lease.deadline, place.name().hash());
         }
         drop(place);
-        let grant = self.grant(account, entered, lease, false, now_us);
-        let grant = Grant { in_use: slot.in_use, limit: terms.cap, ..grant };
+        let counts = (slot.in_use, terms.cap);
+        let grant = self.grant_with(counts, entered, lease, false, now_us);
         match untold {
             None => Ok(grant),
             Some(verdict) => Err(Stop::Untold(Box::new((grant, verdict)))),
@@ -356,14 +358,26 @@ impl Engine {
         duplicate: bool,
         now_us: i64,
     ) -> Grant {
+        let limit = Some(account.cap()).filter(|cap| *cap < u32::MAX);
+        self.grant_with((account.slots.now().used, limit), call, lease, duplicate, now_us)
+    }
+
+    fn grant_with(
+        &self,
+        (in_use, limit): (u32, Option<u32>),
+        call: Call,
+        lease: Lease,
+        duplicate: bool,
+        now_us: i64,
+    ) -> Grant {
         Grant {
             call,
             lease,
             duplicate,
             renew_every_s: self.settings.renew_every_s,
             expires_in_s: lease.deadline.saturating_sub(second_after(now_us)),
-            in_use: account.slots.now().used,
-            limit: Some(account.cap()).filter(|cap| *cap < u32::MAX),
+            in_use,
+            limit,
         }
     }
 }

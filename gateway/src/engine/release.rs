@@ -25,7 +25,7 @@ use crate::token;
 /// A live call that was just turned into its record.
 pub(super) struct Ended {
     pub(super) record: triomphe::Arc<Record>,
-    live: Live,
+    live: Box<Live>,
     /// What of the hold comes back.
     refund: Option<Amount>,
 }
@@ -135,7 +135,8 @@ impl Engine {
 
     /// Tells the hub of an end. Slot and refund are quarantined until it is flushed.
     fn record_end(&self, place: Place<'_>, ended: Ended, waits: bool) -> Released {
-        let Ended { record, live: Live { account, wallet, .. }, refund } = ended;
+        let Ended { record, live, refund } = ended;
+        let Live { account, wallet, .. } = *live;
         let shard = account.organization.shard;
         account.slots.quarantine();
         let flushed = place.flushed(&record);
@@ -239,7 +240,7 @@ pub(super) fn end_entry(entry: &mut Entry, ending: Ending, costs: Option<&str>) 
         costs: costs.map(Into::into),
     });
     match std::mem::replace(entry, Entry::Ended(triomphe::Arc::clone(&record))) {
-        Entry::Live(live) => Some(Ended { record, live: *live, refund }),
+        Entry::Live(live) => Some(Ended { record, live, refund }),
         Entry::Ended(_) => None,
     }
 }

@@ -208,7 +208,7 @@ pub fn live_calls(value: Value) -> Result<Vec<HeldCall>, Refusal> {
 
 pub fn wallet_use(value: Value) -> Result<WalletUse, Refusal> {
     let mut values = applied(value)?;
-    Ok(WalletUse { held: values.amount()?, spent: values.amount()? })
+    Ok(WalletUse { held: values.amount()?, spent: values.amount()?, idle: values.amount()? })
 }
 
 /// What a reader is told of the directory.

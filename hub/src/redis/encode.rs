@@ -173,9 +173,10 @@ pub fn live_calls(id: AccountId, after: Option<CallPlace>, most: u32) -> Argumen
     packer.finish()
 }
 
-pub fn acknowledge(through: u64) -> Argument {
+pub fn acknowledge(incarnation: u64, through: u64) -> Argument {
     let mut packer = Packer::default();
-    packer.list(1);
+    packer.list(2);
+    packer.number(incarnation);
     packer.number(through);
     packer.finish()
 }

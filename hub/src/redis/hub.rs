@@ -106,9 +106,16 @@ impl RedisHub {
         Ok(records.map(streamed).collect())
     }
 
-    /// The ledger has all records up to and including this one.
-    pub async fn acknowledge(&self, shard: u8, through: u64) -> Result<(), NoAnswer> {
-        self.tell(shard, &SCRIPTS.acknowledge, encode::acknowledge(through)).await
+    /// The ledger has all records up to and including this one of an incarnation; of another one than
+    /// there is now the number means nothing.
+    pub async fn acknowledge(
+        &self,
+        shard: u8,
+        incarnation: u64,
+        through: u64,
+    ) -> Result<(), NoAnswer> {
+        let argument = encode::acknowledge(incarnation, through);
+        self.tell(shard, &SCRIPTS.acknowledge, argument).await
     }
 
     /// Drops the oldest tombstones.
@@ -155,6 +162,17 @@ impl RedisHub {
     ) -> Result<WalletUse, NoAnswer> {
         let argument = encode::account(owner);
         let value = self.ask(organization.shard(), &SCRIPTS.wallet_use, argument).await?;
+        Ok(decode::wallet_use(value)?)
+    }
+
+    /// Asks every gateway for the money of a wallet that it has idle: [`WalletUse::idle`] is less soon.
+    pub async fn recall_money(
+        &self,
+        organization: AccountId,
+        owner: AccountId,
+    ) -> Result<WalletUse, NoAnswer> {
+        let argument = encode::account(owner);
+        let value = self.ask(organization.shard(), &SCRIPTS.recall_money, argument).await?;
         Ok(decode::wallet_use(value)?)
     }
 

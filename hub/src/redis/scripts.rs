@@ -39,6 +39,7 @@ pub const FORGET: &str = script!(" flags=allow-oom"; all; "forget");
 /// As [`ACKNOWLEDGE`].
 pub const SWEEP: &str = script!(" flags=allow-oom", "sweep");
 pub const BURY: &str = script!(""; all; "bury");
+pub const RECALL_MONEY: &str = script!(""; all; "recall-money");
 pub const RECORDS: &str = script!(" flags=no-writes", "records");
 pub const RECENT: &str = script!(" flags=no-writes", "recent");
 pub const PAGE: &str = script!(" flags=no-writes", "page");
@@ -81,6 +82,7 @@ pub struct Scripts {
     pub forget: Script,
     pub sweep: Script,
     pub bury: Script,
+    pub recall_money: Script,
     pub records: Script,
     pub recent: Script,
     pub page: Script,
@@ -100,6 +102,7 @@ pub static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     forget: Script::new("forget", FORGET),
     sweep: Script::new("sweep", SWEEP),
     bury: Script::new("bury", BURY),
+    recall_money: Script::new("recall-money", RECALL_MONEY),
     records: Script::new("records", RECORDS),
     recent: Script::new("recent", RECENT),
     page: Script::new("page", PAGE),
@@ -126,6 +129,7 @@ mod tests {
             FORGET,
             SWEEP,
             BURY,
+            RECALL_MONEY,
             RECORDS,
             RECENT,
             PAGE,

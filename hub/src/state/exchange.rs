@@ -235,7 +235,7 @@ impl Shard {
         self.expire_anonymous();
         let asked = self.asked(&exchange.sync);
         reply.answer = self.report_and_want(index, exchange, &mut recalls);
-        self.deliver(exchange, recalls);
+        self.deliver_all(exchange, recalls);
         exchange.reap.drain(..).for_each(|standstill| self.reap_if_still(standstill, index));
         self.end_learning();
         reply.found = exchange.find.drain(..).map(|key| self.find(&key)).collect();
@@ -328,10 +328,21 @@ impl Shard {
         }
     }
 
-    fn deliver(&mut self, exchange: &mut Exchange, recalls: Letters) {
+    /// Asks every holder for the money of a wallet that it has idle.
+    pub fn recall_money(&mut self, owner: AccountId) {
+        let letters = self.wallets.recall(owner);
+        self.deliver(letters);
+    }
+
+    fn deliver_all(&mut self, exchange: &mut Exchange, recalls: Letters) {
         let named = exchange.mail.drain(..);
         let letters = named.filter_map(|(to, mail)| Some((self.holders.find(to)?, mail)));
-        for (to, mail) in recalls.into_iter().chain(letters).collect::<Letters>() {
+        let letters = recalls.into_iter().chain(letters).collect();
+        self.deliver(letters);
+    }
+
+    fn deliver(&mut self, letters: Letters) {
+        for (to, mail) in letters {
             if let Some(holder) = self.holders.at_mut(to) {
                 holder.post(mail);
             }

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use crate::call::{Call, Record};
 use crate::clock::EpochSeconds;
 use crate::directory::{Billing, WalletConfig};
+use crate::embedded::WalletUse;
 use crate::id::AccountId;
 use crate::money::Amount;
 use crate::state::calls::{Calls, Entry};
@@ -325,6 +326,23 @@ impl Wallets {
 
     pub fn spent(&self, owner: AccountId) -> Amount {
         self.wallets.get(&owner).map_or(Amount::ZERO, |wallet| wallet.spent)
+    }
+
+    /// What the wallet is used for.
+    pub fn used(&self, owner: AccountId) -> WalletUse {
+        let Some(wallet) = self.wallets.get(&owner) else {
+            return WalletUse::default();
+        };
+        let at_holders = wallet.leases.iter().map(MoneyLease::idle);
+        let idle = at_holders.fold(wallet.anonymous, Amount::saturating_add);
+        WalletUse { held: wallet.held, spent: wallet.spent, idle }
+    }
+
+    /// Letters to everybody who has idle money of a wallet.
+    pub(super) fn recall(&self, owner: AccountId) -> Letters {
+        let leases = self.wallets.get(&owner).map_or(&[][..], |wallet| &wallet.leases);
+        let idle = leases.iter().filter(|lease| lease.idle() > Amount::ZERO);
+        idle.map(|lease| (lease.holder, Mail::RecallMoney(owner))).collect()
     }
 
     /// Part of I10: what is held is the sum of the holds of live calls.

@@ -201,10 +201,13 @@ impl History {
             Operation::Recharge { own, escrow } => {
                 Deed::Configure(vec![wallet(u8::from(own), version / 2, escrow.into())])
             }
-            Operation::Acknowledge { records } => {
+            Operation::RecallMoney { own } => {
+                Deed::RecallMoney(if own { account(1) } else { organization(0) })
+            }
+            Operation::Acknowledge { records, is_late } => {
                 let waiting = self.shard.backlog() as u64;
                 let through = self.shard.last_record() - waiting + u64::from(records);
-                Deed::Acknowledge(through)
+                Deed::Acknowledge(self.incarnation.saturating_sub(is_late.into()), through)
             }
             Operation::Forget(count) => Deed::Forget(count.into()),
             Operation::Read { after, count } => Deed::Records(after.into(), count.into()),
@@ -356,6 +359,7 @@ impl Proof {
             &scripts.acknowledge,
             &scripts.forget,
             &scripts.records,
+            &scripts.recall_money,
             &scripts.bury,
             &scripts.standing,
         ] {

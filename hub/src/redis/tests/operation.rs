@@ -92,8 +92,13 @@ pub(super) enum Operation {
         own: bool,
         escrow: u16,
     },
+    RecallMoney {
+        own: bool,
+    },
     Acknowledge {
         records: u8,
+        /// Read in the incarnation before.
+        is_late: bool,
     },
     Forget(u8),
     Read {
@@ -174,7 +179,9 @@ fn other() -> impl Strategy<Value = Operation> {
             .prop_map(|(of, floor, cap, total)| Operation::Reconfigure { of, floor, cap, total }),
         1 => (0u8..5).prop_map(|of| Operation::Remove { of }),
         2 => (any::<bool>(), 0u16..400).prop_map(|(own, escrow)| Operation::Recharge { own, escrow }),
-        3 => (0u8..5).prop_map(|records| Operation::Acknowledge { records }),
+        1 => any::<bool>().prop_map(|own| Operation::RecallMoney { own }),
+        3 => (0u8..5, prop::bool::weighted(0.1))
+            .prop_map(|(records, is_late)| Operation::Acknowledge { records, is_late }),
         1 => (0u8..4).prop_map(Operation::Forget),
         1 => (0u8..5, 0u8..4).prop_map(|(after, count)| Operation::Read { after, count }),
         2 => any::<u8>().prop_map(Operation::Late),

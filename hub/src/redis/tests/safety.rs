@@ -120,8 +120,9 @@ fn all_deeds() -> Vec<Deed> {
         Deed::Confirm(ID),
         Deed::Bury(ID),
         Deed::Standing,
-        Deed::Acknowledge(1),
+        Deed::Acknowledge(1, 1),
         Deed::Forget(1),
+        Deed::RecallMoney(account(1)),
         Deed::Records(0, 9),
     ]
 }
@@ -224,8 +225,9 @@ fn a_script_that_fails_on_its_argument_has_written_nothing() {
         Deed::Publish(Part::Whole),
         Deed::Confirm(ID),
         Deed::Bury(OTHER),
-        Deed::Acknowledge(1),
+        Deed::Acknowledge(1, 1),
         Deed::Forget(1),
+        Deed::RecallMoney(account(1)),
         Deed::Records(0, 9),
     ] {
         let (script, argument) = deed.call().expect("a script");
@@ -279,8 +281,9 @@ fn after_its_first_write_a_script_only_writes_what_cannot_fail_or_reads_what_is_
         (scripts::PUBLISH, Deed::Publish(Part::LastAnew)),
         (scripts::CONFIRM, Deed::Confirm(ID)),
         (scripts::BURY, Deed::Bury(OTHER)),
-        (scripts::ACKNOWLEDGE, Deed::Acknowledge(1)),
+        (scripts::ACKNOWLEDGE, Deed::Acknowledge(1, 1)),
         (scripts::FORGET, Deed::Forget(1)),
+        (scripts::RECALL_MONEY, Deed::RecallMoney(account(1))),
         (scripts::RECORDS, Deed::Records(0, 9)),
     ] {
         let (_, argument) = deed.call().expect("a script");
@@ -329,7 +332,7 @@ fn memory_that_is_full_refuses_an_exchange_whole_and_still_takes_acknowledgement
     let refused = invoke(&exchange(everything(4)), &mut connection);
     assert!(refused.is_err_and(|error| error.code() == Some("OOM")));
     assert_eq!(memory(&mut connection), before);
-    assert_eq!(apply(&Deed::Acknowledge(9), &mut connection), Ok(Answered::Done));
+    assert_eq!(apply(&Deed::Acknowledge(1, 9), &mut connection), Ok(Answered::Done));
     assert_eq!(apply(&Deed::Forget(9), &mut connection), Ok(Answered::Done));
     assert_eq!(apply(&Deed::Records(0, 9), &mut connection), Ok(Answered::Records(vec![])));
 }

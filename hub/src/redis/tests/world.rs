@@ -8,6 +8,7 @@ use ulid::Ulid;
 use crate::call::{Call, Cause, Direction, Facts, Outcome, Pins, Record, Texts};
 use crate::clock::Moment;
 use crate::directory::{Billing, WalletConfig};
+use crate::embedded::WalletUse;
 use crate::id::{AccountId, AccountKind, HolderId};
 use crate::money::{Amount, Currency, Rate};
 use crate::redis::connect::Script;
@@ -137,9 +138,11 @@ pub(super) enum Deed {
     Confirm(HolderId),
     Bury(HolderId),
     Standing,
-    Acknowledge(u64),
+    /// Of an incarnation.
+    Acknowledge(u64, u64),
     Forget(u32),
     Records(u64, u32),
+    RecallMoney(AccountId),
     /// All memory is gone.
     Flush,
 }
@@ -150,6 +153,7 @@ pub(super) enum Answered {
     Begun(bool),
     Standing(ShardStanding),
     Records(Vec<(u64, Record)>),
+    Use(WalletUse),
     Done,
 }
 
@@ -176,8 +180,16 @@ impl Deed {
             Self::Publish(_) => {}
             Self::Confirm(id) => shard.confirm(id),
             Self::Bury(id) => shard.bury(id),
+            Self::RecallMoney(owner) => {
+                shard.recall_money(owner);
+                return Answered::Use(shard.wallets().used(owner));
+            }
             Self::Standing => return Answered::Standing(standing(shard)),
-            Self::Acknowledge(through) => drop(shard.apply(Request::Acknowledge { through }, 0)),
+            Self::Acknowledge(incarnation, through) => {
+                if incarnation == shard.incarnation() {
+                    shard.apply(Request::Acknowledge { through }, 0);
+                }
+            }
             Self::Forget(count) => drop(shard.apply(Request::Forget { count }, 0)),
             Self::Records(after, max) => {
                 let max = usize::try_from(max).expect("small");
@@ -207,8 +219,11 @@ impl Deed {
             Self::Confirm(id) => (&SCRIPTS.confirm, encode::confirm(*id)),
             Self::Bury(id) => (&SCRIPTS.bury, encode::bury(*id)),
             Self::Standing => (&SCRIPTS.standing, encode::standing()),
-            Self::Acknowledge(through) => (&SCRIPTS.acknowledge, encode::acknowledge(*through)),
+            Self::Acknowledge(incarnation, through) => {
+                (&SCRIPTS.acknowledge, encode::acknowledge(*incarnation, *through))
+            }
             Self::Forget(count) => (&SCRIPTS.forget, encode::forget(*count)),
+            Self::RecallMoney(owner) => (&SCRIPTS.recall_money, encode::account(*owner)),
             Self::Records(after, max) => (&SCRIPTS.records, encode::records(*after, *max)),
             Self::Flush => return None,
         };
@@ -227,6 +242,7 @@ impl Deed {
             Self::Exchange(_) => Answered::Reply(Box::new(decode::reply(value)?.0)),
             Self::Begin(_) => Answered::Begun(decode::begun(value)?),
             Self::Records(..) => Answered::Records(decode::records(value)?),
+            Self::RecallMoney(_) => Answered::Use(decode::wallet_use(value)?),
             Self::Standing => Answered::Standing(decode::standing(value)?),
             Self::Flush => Answered::Done,
             _ => decode::done(value).map(|()| Answered::Done)?,

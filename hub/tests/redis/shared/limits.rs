@@ -7,7 +7,7 @@ use hub::money::Amount;
 use hub::redis::hub::Member;
 use hub::shared::CallsInUse;
 use hub::state::exchange::{Exchange, Mail};
-use hub::state::request::{Event, Fund, Funded, Holding, Sync, Want, Wanted};
+use hub::state::request::{Event, Fund, Funded, Holding, Purse, Sync, Want, Wanted};
 use support::redis::Redis;
 
 use super::*;
@@ -113,11 +113,13 @@ fn money_is_held_and_spent_and_a_record_is_read_until_it_is_acknowledged() {
     let events = vec![Event::Admitted { call: call(1), lease: lease(60) }];
     gateway.sync(Sync { events, ..Sync::default() });
     let used = || control.wait(control.hub.wallet_use(organization(), organization())).unwrap();
-    assert_eq!(used(), WalletUse { held: most, spent: Amount::ZERO });
+    let none = Amount::ZERO;
+    assert_eq!(used(), WalletUse { held: most, spent: none, idle: none });
     let events = vec![Event::Ended(record(call(1), 50))];
     let sync = Sync { events, ..Sync::default() };
     gateway.exchange(Exchange { sync, first_record: 1, ..Exchange::default() }).unwrap();
-    assert_eq!(used(), WalletUse { held: Amount::ZERO, spent: Amount::from_micros(50) });
+    let [spent, idle] = [50, 10].map(Amount::from_micros);
+    assert_eq!(used(), WalletUse { held: none, spent, idle });
     let records = |after| control.wait(control.hub.records(shard(), after, 10)).unwrap();
     let read = records(0);
     assert_eq!(read.len(), 1);
@@ -128,11 +130,35 @@ fn money_is_held_and_spent_and_a_record_is_read_until_it_is_acknowledged() {
         (standing.last_record, standing.acknowledged)
     };
     assert_eq!(streamed(), (1, 0));
-    control.wait(control.hub.acknowledge(shard(), 1)).unwrap();
+    control.wait(control.hub.acknowledge(shard(), 0, 1)).unwrap();
+    assert_eq!(streamed(), (1, 0), "its number was another's");
+    control.wait(control.hub.acknowledge(shard(), 1, 1)).unwrap();
     assert_eq!(streamed(), (1, 1));
     assert!(records(0).is_empty());
     assert_eq!(gateway.sync(Sync::default()).reply.records_acknowledged, 1);
     control.wait(control.hub.forget(shard(), 9)).unwrap();
+}
+
+#[test]
+fn idle_money_of_a_wallet_is_asked_back_from_every_gateway() {
+    let redis = Redis::start(&[]);
+    let control = Process::at(&redis.url());
+    assert!(control.begin(1, &[]));
+    let mut gateway = Gateway::new(&redis.url(), 7);
+    gateway.join();
+    control.wait(control.hub.confirm(shard(), gateway.id)).unwrap();
+    let (least, most) = (Amount::from_micros(60), Amount::from_micros(60));
+    let funds = vec![Fund { owner: organization(), least, most }];
+    let told = gateway.sync(Sync { funds, ..Sync::default() }).reply;
+    let [Funded::Granted(granted)] = told.answer.funded[..] else { panic!("{told:?}") };
+    let recall = || control.wait(control.hub.recall_money(organization(), organization())).unwrap();
+    let none = WalletUse::default();
+    assert_eq!(recall(), WalletUse { idle: granted, ..none });
+    assert_eq!(gateway.sync(Sync::default()).reply.mail, [Mail::RecallMoney(organization())]);
+    let unflushed_max = Amount::ZERO;
+    let purse = Purse { owner: organization(), granted, returned: granted, unflushed_max };
+    gateway.sync(Sync { purses: vec![purse], ..Sync::default() });
+    assert_eq!(recall(), none);
 }
 
 #[test]

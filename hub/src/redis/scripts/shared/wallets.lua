@@ -35,6 +35,30 @@ local function free_money(wallet)
   return free
 end
 
+-- What the calls on it hold, what they have spent, and what is at holders without a recorded call, or kept
+-- for such calls.
+function wallets.used(owner)
+  local wallet = wallets_of.get(owner)
+  if not wallet then
+    return 0, 0, 0
+  end
+  local idle = batches.sum(wallet.anonymous)
+  for _, lease in pairs(wallet.leases) do
+    idle = idle + idle_money(lease)
+  end
+  return wallet.held, wallet.spent, idle
+end
+
+-- Asks everybody for what they have idle of it.
+function wallets.recall(owner)
+  local wallet = wallets_of.get(owner)
+  for holder, lease in pairs(wallet and wallet.leases or {}) do
+    if idle_money(lease) > 0 and holders.post(holder, 'W' .. owner) then
+      wake()
+    end
+  end
+end
+
 function wallets.lease_of(owner, wallet, holder)
   local lease = wallet.leases[holder]
   if not lease then
