@@ -7,6 +7,7 @@ mod regimes;
 mod start_up;
 mod wallet;
 
+pub use changes::milliseconds;
 use std::io;
 
 use crate::arguments::Arguments;

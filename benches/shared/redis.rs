@@ -5,12 +5,18 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
+use benches::clock::monotonic_ns;
 use benches::wait::until;
+
+use crate::figures::milliseconds;
 
 const START_MAX: Duration = Duration::from_secs(20);
 const ANSWER_MAX: Duration = Duration::from_secs(5);
+const ROUND_TRIP_EVERY: Duration = Duration::from_millis(2);
+const PONG: &[u8] = b"+PONG\r\n";
 /// The commands that run a script.
 const SCRIPTS: [&str; 6] = ["eval", "eval_ro", "evalsha", "evalsha_ro", "fcall", "fcall_ro"];
 
@@ -47,6 +53,24 @@ impl Redis {
     /// Scripts that it has run since its start, by its own count.
     pub fn script_calls(&self) -> io::Result<u64> {
         Ok(script_calls(&self.ask("INFO commandstats")?))
+    }
+
+    /// Bare round trips one after the other for so long: the milliseconds of each. What machine and load
+    /// alone take.
+    pub fn round_trips(&self, lasts: Duration) -> io::Result<Vec<f64>> {
+        let mut stream = TcpStream::connect(self.address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(ANSWER_MAX))?;
+        let (mut taken, mut pong) = (Vec::new(), [0; PONG.len()]);
+        let end_ns = monotonic_ns().saturating_add(u64::try_from(lasts.as_nanos()).unwrap_or(0));
+        while monotonic_ns() < end_ns {
+            let from_ns = monotonic_ns();
+            stream.write_all(b"PING\r\n")?;
+            stream.read_exact(&mut pong)?;
+            taken.push(milliseconds(monotonic_ns() - from_ns));
+            thread::sleep(ROUND_TRIP_EVERY);
+        }
+        Ok(taken)
     }
 
     /// The text that a command is answered with.

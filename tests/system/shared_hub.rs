@@ -353,7 +353,7 @@ fn money_that_gateways_have_idle_is_moved_once_they_have_given_it_back_and_never
         &mut administrator,
         &json!({
             "name": "on the organization's wallet", "billing_mode": "consolidated",
-            "region": "india", "concurrency_limit": 100,
+            "region": "india", "concurrency_limit": 50,
             "rate": {"per_minute": "1.00", "initial_s": 60, "increment_s": 60},
         }),
     );

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::arguments::Arguments;
-use crate::figure::{Figure, Row};
+use crate::figure::{Figure, Row, quantile};
 use crate::installation::{Installation, SERVED_REGION};
 use crate::load::{Load, WARMUP_S};
 
@@ -59,6 +59,7 @@ pub fn exact(arguments: &Arguments, name: &'static str) -> io::Result<Figure> {
     let rows = vec![
         row("p99 of an admit", "ms", &runs, |run| run.admit_ms[1]).at_most(3.0),
         row("p50 of an admit", "ms", &runs, |run| run.admit_ms[0]),
+        row("p99 of a bare round trip to Redis meanwhile", "ms", &runs, |run| run.round_trip_ms),
         row("accounts in the exact regime, over all gateways", "", &runs, |run| run.exact),
         row("accounts in the fast regime", "", &runs, |run| run.fast).at_most(0.0),
         row("script calls per admitted call", "", &runs, |run| run.calls_per_admit),
@@ -76,6 +77,8 @@ struct Run {
     exact: f64,
     /// p50, p99
     admit_ms: [f64; 2],
+    /// p99 of a bare round trip to Redis.
+    round_trip_ms: f64,
     admits_per_s: f64,
     refused: f64,
     errors: f64,
@@ -122,7 +125,7 @@ fn one(installation: &Installation, load: &Load<'_>) -> io::Result<Run> {
     };
     let counted_s = 8.0 * edge_s;
     let (calls_before, admitted_before, cpu_before) = look()?;
-    thread::sleep(Duration::from_secs_f64(counted_s));
+    let round_trips = installation.redis.round_trips(Duration::from_secs_f64(counted_s))?;
     let (fast, exact) = (installation.sum(FAST)?, installation.sum(EXACT)?);
     let (calls, admitted, cpu) = look()?;
     let figures = running.figures()?;
@@ -134,6 +137,7 @@ fn one(installation: &Installation, load: &Load<'_>) -> io::Result<Run> {
         fast,
         exact,
         admit_ms: [latency.p50 / 1e3, latency.p99 / 1e3],
+        round_trip_ms: quantile(&round_trips, 0.99),
         admits_per_s: figures.admitted as f64 / figures.measured_s,
         refused: figures.refusals.values().sum::<u64>() as f64,
         errors: figures.errors_total() as f64,

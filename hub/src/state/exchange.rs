@@ -372,6 +372,11 @@ impl Shard {
     fn reap(&mut self, index: HolderIndex) {
         let last = self.last_deadline(index);
         self.leave_calls(index, last);
+        self.remove(index, last);
+    }
+
+    /// What it may use without having recorded it is kept until `last`.
+    fn remove(&mut self, index: HolderIndex, last: EpochSeconds) {
         self.counters.reap(index, last);
         self.wallets.reap(index, last);
         self.holders.remove(index);
@@ -399,11 +404,13 @@ impl Shard {
         ids.filter_map(|id| self.holders.find(id)).collect()
     }
 
-    /// A graceful end: everything is recorded, so nothing is kept without a name.
+    /// A graceful end: everything is recorded, so nothing is kept without a name, and calls are over when
+    /// they would have been.
     fn leave(&mut self, index: HolderIndex) {
         self.counters.nothing_unflushed(index);
         self.wallets.nothing_unflushed(index);
-        self.reap(index);
+        self.leave_calls(index, 0);
+        self.remove(index, 0);
     }
 
     /// Learning ends when all who stand in the database have reported, or can have no live calls any more.

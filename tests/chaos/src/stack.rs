@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
@@ -352,7 +353,8 @@ impl Stack {
         let asked = ask(&mut self.gateways[at], "GET", &path, &Value::Null);
         match &asked.said {
             Said::Done(view) if view["state"] == "ended" => {
-                story.is_over(asked.heard, End::Receipt(receipt_of(view)));
+                let ended = ended_at(view, asked.heard);
+                story.was_seen_over(asked.heard, ended, End::Receipt(receipt_of(view)));
             }
             // The tombstone is gone with a hub's memory: the ledger says how it ended.
             Said::Unknown if self.around.was_whole(&asked) && asked.sent > story.leased_until => {
@@ -404,6 +406,13 @@ fn named(story: &Story, mut body: Value) -> Value {
         body["token"] = token.as_str().into();
     }
     body
+}
+
+/// When a call ended by the product's clock, which is this machine's.
+fn ended_at(view: &Value, heard: Nanos) -> Option<Nanos> {
+    let ended: Timestamp = view["ended_at"].as_str()?.parse().ok()?;
+    let since = Timestamp::now().duration_since(ended).as_nanos();
+    Some(heard.saturating_sub(Nanos::try_from(since).unwrap_or(0)))
 }
 
 fn receipt_of(view: &Value) -> Receipt {

@@ -12,7 +12,8 @@
 //! It holds a slot possibly from the sending of its first admit, for any try whose answer is missing
 //! may have been granted, to the answer that says that it is over: a receipt; "never seen", but only
 //! for a request sent when everything had been whole for [`SETTLED_REQUESTS`]: a frozen gateway may
-//! have had the admit in its sockets until then.
+//! have had the admit in its sockets until then. A look-up says "ended" as soon as the gateway knows that
+//! has the call: the slot is free when the hub has heard it, [`HEARD_WITHIN`] later at the most.
 
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ use support::history::Span;
 
 /// What waited in the sockets of a process that was frozen has been answered so long after.
 pub const SETTLED_REQUESTS: Duration = Duration::from_secs(2);
+
+/// What a gateway tells the hub without being waited for is there so long after.
+pub const HEARD_WITHIN: Duration = Duration::from_millis(100);
 
 /// How a call ended, as its client was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +62,8 @@ pub struct Story {
     pub token: Option<String>,
     /// The answer that says that it is over.
     pub over: Option<Nanos>,
+    /// When it ended, says the answer.
+    pub ended: Option<Nanos>,
     pub end: End,
     /// It was said to be over while its lease went on.
     pub is_cut_short: bool,
@@ -77,6 +83,7 @@ impl Story {
             hung_up: None,
             token: None,
             over: None,
+            ended: None,
             end: End::Open,
             is_cut_short: false,
             seconds: (0, 0),
@@ -96,6 +103,13 @@ impl Story {
 
     pub fn is_over(&mut self, heard: Nanos, end: End) {
         (self.over, self.end) = (Some(heard), end);
+    }
+
+    /// As [`Story::is_over`], by a look-up that says when it `ended`.
+    pub fn was_seen_over(&mut self, heard: Nanos, ended: Option<Nanos>, end: End) {
+        let within = Nanos::try_from(HEARD_WITHIN.as_nanos()).unwrap_or(0);
+        self.is_over(heard.saturating_add(within), end);
+        self.ended = ended;
     }
 
     /// As the history checker takes it; nothing when it never was.

@@ -211,11 +211,11 @@ fn charge(story: &Story, receipt: &Receipt, posted: &Posted, verdict: &mut Verdi
 
 /// How late a call ended that nobody renewed, where nothing was broken at its end.
 fn expiry(evidence: &Evidence<'_>, story: &Story, receipt: &Receipt, verdict: &mut Verdict) {
-    let Some(over) = story.over.filter(|_| receipt.cause == "expiry") else {
+    let Some(ended) = story.ended.filter(|_| receipt.cause == "expiry") else {
         return;
     };
-    if lies_within(evidence.healthy, story.leased_until, over) {
-        let late = Duration::from_nanos(over.saturating_sub(story.leased_until));
+    if lies_within(evidence.healthy, story.leased_until, ended) {
+        let late = Duration::from_nanos(ended.saturating_sub(story.leased_until));
         verdict.latest_expiry = verdict.latest_expiry.max(late);
     }
 }

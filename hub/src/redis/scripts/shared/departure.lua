@@ -9,9 +9,11 @@ local function last_deadline(holder)
   return second_after(holder.beat_ms + shard.call_lease_s * 1000 + CLAIM_MAX_MS)
 end
 
--- The holder's calls are nobody's now, with their units and holds. Returns their names.
-local function leave_calls(id, holder)
-  local names = calls.orphan(id, last_deadline(holder), second_after(CLAIM_MAX_MS))
+-- The holder's calls are nobody's now, with their units and holds, until they are over by what it has
+-- recorded, or can be over at the latest. Returns their names.
+local function leave_calls(id, holder, has_recorded_all)
+  local last = has_recorded_all and 0 or last_deadline(holder)
+  local names = calls.orphan(id, last, second_after(CLAIM_MAX_MS))
   counters.orphan(id)
   wallets.orphan(id)
   return names
@@ -34,7 +36,7 @@ end
 
 local function reap(id, has_recorded_all)
   local holder = holders.find(id)
-  leave_calls(id, holder)
+  leave_calls(id, holder, has_recorded_all)
   leave_idle(id, holder, has_recorded_all)
   holders.remove(id)
 end
