@@ -241,6 +241,8 @@ impl Shard {
         reply.found = exchange.find.drain(..).map(|key| self.find(&key)).collect();
         self.fill(&mut reply, index, &asked);
         if exchange.leaving {
+            // Who goes ends no calls of others.
+            reply.due.clear();
             self.leave(index);
         }
         reply

@@ -388,8 +388,9 @@ end
 finish()
 
 answer[5] = learning and 1 or 0
--- While the hub learns, somebody may yet report that a call which is due is its own.
-local due = learning and {} or calls.due(now)
+-- While the hub learns, somebody may yet report that a call which is due is its own. Who goes ends no
+-- calls of others.
+local due = (learning or exchange.leaving) and {} or calls.due(now)
 for _, part in ipairs({
   wanted, decided, funded, rejected, deferred, terms, funding, found, mail, due, beats,
   holder.records_acknowledged,
