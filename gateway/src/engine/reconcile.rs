@@ -25,6 +25,27 @@ const SOURCES_MAX: usize = 10_000;
 /// Calls renewed or ended before others run, and at the same time at other gateways.
 const CHUNK: usize = 256;
 
+/// A complete list as it is held against live calls.
+pub(super) struct Listed<'a> {
+    source: &'a str,
+    begun_us: i64,
+    call_ids: HashSet<&'a [u8], RandomState>,
+}
+
+impl<'a> Listed<'a> {
+    fn of(list: &'a Reconcile<'_>, begun_us: i64) -> Self {
+        let call_ids = list.live.iter().map(|call_id| call_id.as_bytes()).collect();
+        Self { source: list.source, begun_us, call_ids }
+    }
+
+    /// Whether a call of the source, admitted before the list began, is not named.
+    pub(super) fn lacks(&self, call: &Call) -> bool {
+        call.facts().admitted_us < self.begun_us
+            && call.texts().source == self.source
+            && !self.call_ids.contains(call.call_id())
+    }
+}
+
 /// What the last complete list of a source did not name.
 struct Missing {
     begun_us: i64,
@@ -112,12 +133,11 @@ impl Engine {
         begun_us: i64,
         done: &mut Reconciled,
     ) -> Result<(), Denial> {
-        let here = self.unlisted(account, list, begun_us).await;
+        let listed = Listed::of(list, begun_us);
+        let here = self.unlisted(account, &listed).await;
         let elsewhere = match &self.hub {
             Hub::Embedded { .. } => Vec::new(),
-            Hub::Shared(sharing) => {
-                self.unlisted_elsewhere(sharing, account, list, begun_us).await?
-            }
+            Hub::Shared(sharing) => self.unlisted_elsewhere(sharing, account, &listed).await?,
         };
         let all = here.iter().chain(elsewhere.iter().map(|(_, call)| call));
         let missing: Vec<CallPlace> = all.map(CallPlace::of).collect();
@@ -145,23 +165,14 @@ impl Engine {
         Ok(())
     }
 
-    /// Live calls of the source, admitted before the list began, that it does not name.
-    async fn unlisted(
-        &self,
-        account: &Arc<Account>,
-        list: &Reconcile<'_>,
-        begun_us: i64,
-    ) -> Vec<Call> {
-        let listed: HashSet<&[u8], RandomState> =
-            list.live.iter().map(|call_id| call_id.as_bytes()).collect();
+    /// Live calls here that the list lacks.
+    async fn unlisted(&self, account: &Arc<Account>, listed: &Listed<'_>) -> Vec<Call> {
         let mut missing = Vec::new();
         for index in 0..TABLES {
             self.calls.visit_live(index, |live| {
                 if Arc::ptr_eq(&live.account, account)
                     && live.standing == Standing::Owned
-                    && live.call.facts().admitted_us < begun_us
-                    && live.call.texts().source == list.source
-                    && !listed.contains(live.call.call_id())
+                    && listed.lacks(&live.call)
                 {
                     missing.push(live.call.clone());
                 }

@@ -1,9 +1,6 @@
 //! The live calls of all gateways, for those who oversee them: who holds the slots, how many there are,
 //! and which of them their stack has lost.
 
-use std::collections::HashSet;
-
-use foldhash::fast::RandomState;
 use hub::call::{Call, CallPlace, Cause};
 use hub::clock;
 use hub::denial::Denial;
@@ -15,7 +12,8 @@ use crate::accounts::Account;
 use crate::admission::calls::{Entry, Standing};
 use crate::engine::Engine;
 use crate::engine::look_up::{Placed, live_call};
-use crate::request::{ListLive, Reconcile};
+use crate::engine::reconcile::Listed;
+use crate::request::ListLive;
 use crate::sharing::{Patience, Sharing};
 
 /// Calls that one read of the hub answers.
@@ -91,27 +89,22 @@ impl Engine {
         Ok((in_use, of_others.saturating_add(in_use)))
     }
 
-    /// Live calls of the source that other gateways have, admitted before the list began, that it does
-    /// not name. One that nobody has ends by itself when nobody renews it.
+    /// Live calls at other gateways that the list lacks. One that nobody has ends by itself when nobody
+    /// renews it.
     pub(in crate::engine) async fn unlisted_elsewhere(
         &self,
         sharing: &Sharing,
         account: &Account,
-        list: &Reconcile<'_>,
-        begun_us: i64,
+        listed: &Listed<'_>,
     ) -> Result<Vec<(HolderId, Call)>, Denial> {
-        let listed: HashSet<&[u8], RandomState> =
-            list.live.iter().map(|call_id| call_id.as_bytes()).collect();
         let mut missing = Vec::new();
         let mut after = None;
         loop {
             let (calls, next) = self.read_live(sharing, account, after).await?;
             let own = own(sharing, account);
             missing.extend(calls.into_iter().filter_map(|HeldCall { holder, call, .. }| {
-                let is_missing = call.facts().admitted_us < begun_us
-                    && call.texts().source == list.source
-                    && !listed.contains(call.call_id());
-                Some((holder.filter(|holder| *holder != own && is_missing)?, call))
+                let holder = holder.filter(|holder| *holder != own && listed.lacks(&call))?;
+                Some((holder, call))
             }));
             match next {
                 Some(_) => after = next,
