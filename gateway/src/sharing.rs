@@ -270,6 +270,12 @@ impl Sharing {
         receiver
     }
 
+    /// The hub has a call live that has ended here.
+    pub(crate) fn ended_again(&self, shard: u8, record: &triomphe::Arc<Record>) {
+        let event = Event::Ended(triomphe::Arc::clone(record));
+        self.shard(shard).change(|state, now| state.link.record(event, None, now));
+    }
+
     /// The call is undone: nobody was told, or nobody is there to be told.
     pub(crate) fn withdrawn(&self, shard: u8, call: Call) {
         self.shard(shard).change(|state, now| {

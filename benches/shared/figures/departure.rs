@@ -15,11 +15,14 @@ use crate::arguments::Arguments;
 use crate::figure::{Figure, Row};
 use crate::installation::{Account, Installation, SERVED_REGION, metric};
 
-const LIMIT: u32 = 200;
+const LIMIT: u32 = 400;
+/// What the hub keeps for admits that a killed gateway may have answered and not told: with two others a
+/// thirty-second of the limit (rule 6), for a call lease.
+const KEPT: u32 = LIMIT / 32;
 /// Calls that the gateway has when it goes, which nobody renews.
 const LIVE: u32 = 40;
 /// Calls admitted before at a gateway, all at once: it keeps some slots for more of them.
-const PRIMING: u32 = 120;
+const PRIMING: u32 = 200;
 const IDLE_BACK_S: f64 = 6.0;
 const CALLS_OVER_S: f64 = 96.0;
 const AT_ONCE_S: f64 = 1.0;
@@ -46,13 +49,12 @@ pub fn measure(arguments: &Arguments, name: &'static str) -> io::Result<Figure> 
     let row = |what: &str, unit, value| Row::new(what, unit, vec![value]);
     let rows = vec![
         row("killed: idle slots it had", "", killed.idle),
-        row("killed: all of them used elsewhere after", "s", killed.idle_back_s)
+        row("killed: all but those kept used elsewhere after", "s", killed.idle_back_s)
             .at_most(IDLE_BACK_S),
         row("killed: its unrenewed calls over after", "s", killed.calls_over_s)
             .at_most(CALLS_OVER_S),
         row("told to stop: idle slots it had", "", told.idle),
-        row("told to stop: all of them used elsewhere after", "s", told.idle_back_s)
-            .at_most(AT_ONCE_S),
+        row("told to stop: as many used elsewhere after", "s", told.idle_back_s).at_most(AT_ONCE_S),
         row("told to stop: its unrenewed calls over after", "s", told.calls_over_s)
             .at_most(CALLS_OVER_S),
     ];
@@ -74,6 +76,8 @@ fn one(arguments: &Arguments, is_killed: bool) -> io::Result<Departure> {
         ask(&mut stack, "release", &format!("before-{number}"))?;
     }
     let idle = metric(leaving.ops, IDLE)?;
+    // A stack that keeps its connection open is waited for.
+    drop(stack);
     let from_ns = monotonic_ns();
     if is_killed {
         leaving.server.kill()?;
@@ -92,10 +96,11 @@ fn one(arguments: &Arguments, is_killed: bool) -> io::Result<Departure> {
     Ok(Departure { idle, idle_back_s, calls_over_s: since() })
 }
 
-/// Admits at another gateway until every slot has a call that is free of one, and releases these calls.
+/// Admits at another gateway until every slot has a call that is neither a call's nor kept, and releases
+/// these calls.
 fn fill(installation: &Installation, account: &Account) -> io::Result<()> {
     let mut stack = Client::open(installation.gateways[0].address, &account.key)?;
-    let calls: Vec<String> = (LIVE..LIMIT).map(|number| format!("after-{number}")).collect();
+    let calls: Vec<String> = (LIVE + KEPT..LIMIT).map(|number| format!("after-{number}")).collect();
     for call_id in &calls {
         wait::until("a slot is free", BACK_MAX, || {
             let is_admitted = ask(&mut stack, "admit", call_id)? == 200;

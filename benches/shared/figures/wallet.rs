@@ -26,6 +26,8 @@ const PRICE_MICROS: i64 = 1_200_000;
 /// Pays for 20,000 calls, and not for one more.
 const MONEY_MICROS: i64 = 24_000_700_000;
 const SPENDING_S: f64 = 20.0;
+const UNAVAILABLE: u16 = 503;
+const ANSWER_MAX: Duration = Duration::from_secs(5);
 const POSTED_MAX: Duration = Duration::from_mins(3);
 
 pub fn under_load(arguments: &Arguments, name: &'static str) -> io::Result<Figure> {
@@ -116,7 +118,12 @@ fn spend_the_rest(installation: &Installation, account: &Account) -> io::Result<
         for number in 0_u32.. {
             let call_id = format!("rest-{at}-{number}");
             let admit = json!({"call_id": call_id});
-            if stack.send("POST", "/v1/calls/admit", Some(&admit))?.status != 200 {
+            let mut status = 0;
+            wait::until("the hub answers", ANSWER_MAX, || {
+                status = stack.send("POST", "/v1/calls/admit", Some(&admit))?.status;
+                Ok(status != UNAVAILABLE)
+            })?;
+            if status != 200 {
                 break;
             }
             let release = json!({"call_id": call_id, "billable_s": PAID_S});

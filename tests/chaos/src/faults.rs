@@ -7,7 +7,7 @@ use support::{Nanos, now, pause};
 
 use crate::health::Health;
 use crate::plan::Fault;
-use crate::world::{World, between};
+use crate::world::{Listed, World, between};
 
 /// A killed gateway is started again so much later.
 const DOWN: Duration = Duration::from_secs(3);
@@ -28,6 +28,8 @@ pub struct Outcome {
     pub grants_after: Option<Duration>,
     /// Before it the hub had failed over by itself: a machine that is too busy for its sentinels.
     pub is_after_unasked: bool,
+    /// What was live when everything had settled.
+    pub listed: Option<Listed>,
 }
 
 pub fn carry_out(world: &mut World, health: &Health, fault: Fault, pace: u32) -> Outcome {
@@ -48,7 +50,8 @@ pub fn carry_out(world: &mut World, health: &Health, fault: Fault, pace: u32) ->
     // What was asked for is no surprise.
     world.has_other_master();
     let grants_after = answered.map(|answered| between(answered, granted));
-    Outcome { fault, at, repaired, settled: now(), grants_after, is_after_unasked }
+    let (settled, listed) = (now(), world.listed());
+    Outcome { fault, at, repaired, settled, grants_after, is_after_unasked, listed }
 }
 
 /// When the hub's new memory first answered, where it was lost.

@@ -54,6 +54,8 @@ pub struct Verdict {
     /// Calls that ended otherwise than their stacks wanted, or not at all.
     pub wrong_ends: Vec<String>,
     pub wrong_charges: Vec<String>,
+    /// Calls that were listed as live when their stacks had long heard that they are over.
+    pub undead: Vec<String>,
     pub most_live: u32,
     pub refusals: usize,
     pub refusals_checked: usize,
@@ -72,6 +74,7 @@ impl Verdict {
             ("false refusals", &self.false_refusals),
             ("wrong ends of calls", &self.wrong_ends),
             ("wrong charges", &self.wrong_charges),
+            ("calls that are live though they are over", &self.undead),
         ]
         .into_iter()
     }
@@ -96,6 +99,7 @@ pub fn judge(evidence: &Evidence<'_>) -> Verdict {
     for story in &evidence.notes.stories {
         one_end(evidence, story, &mut verdict);
     }
+    undead(evidence, &names, &mut verdict);
     let unknown = evidence.posted.keys().filter(|name| !names.contains_key(name.as_str()));
     let nobodys = unknown.map(|name| format!("{name} is in the ledger and nobody's"));
     verdict.wrong_charges.extend(nobodys);
@@ -129,6 +133,19 @@ fn slots(evidence: &Evidence<'_>, verdict: &mut Verdict) {
             // The total is the account's own limit here.
             Violation::AboveTotal { .. } => {}
             _ => verdict.over_admissions.push(violation.to_string()),
+        }
+    }
+}
+
+/// Calls that hold a slot after every one who knew of them heard that they do not.
+fn undead(evidence: &Evidence<'_>, stories: &HashMap<&str, &Story>, verdict: &mut Verdict) {
+    for listed in evidence.outcomes.iter().filter_map(|outcome| outcome.listed.as_ref()) {
+        for live in &listed.calls {
+            let name = live["call_id"].as_str().unwrap_or_default();
+            let story = stories.get(name);
+            if story.is_none_or(|story| story.over.is_some_and(|over| over < listed.sent)) {
+                verdict.undead.push(format!("{live} at {}: {story:?}", listed.sent));
+            }
         }
     }
 }

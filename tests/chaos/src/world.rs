@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::postgres::Postgres;
 use support::process::ORGANIZATION_KEY;
 use support::{Account, Client, Nanos, Running, now, wait_until};
@@ -143,11 +143,35 @@ impl World {
         self.control_planes.iter_mut().for_each(Node::stop);
     }
 
+    /// All calls of the stacks that are live, by the product's own list; nothing when it cannot say.
+    pub fn listed(&self) -> Option<Listed> {
+        let mut client = self.client(0);
+        let mut listed = Listed { sent: now(), calls: Vec::new() };
+        let mut path = "/v1/calls?limit=1000".to_owned();
+        loop {
+            let Said::Done(page) = ask(&mut client, "GET", &path, &Value::Null).said else {
+                return None;
+            };
+            listed.calls.extend(page["calls"].as_array()?.iter().cloned());
+            match page["next_cursor"].as_str() {
+                Some(next) => path = format!("/v1/calls?limit=1000&cursor={next}"),
+                None => return Some(listed),
+            }
+        }
+    }
+
     /// Waits until nothing is held for calls any more.
     pub fn wait_until_nothing_is_held(&self, deadline: Duration) {
         let running = self.control_plane();
         wait_until("no money is held", deadline, || self.account.wallet(running).held == 0);
     }
+}
+
+/// What the product listed as live, asked for at an instant.
+#[derive(Clone, Debug, Default)]
+pub struct Listed {
+    pub sent: Nanos,
+    pub calls: Vec<Value>,
 }
 
 /// So long from one instant to another.

@@ -90,7 +90,7 @@ impl Engine {
                 Effect::NotFound(key) => {
                     tell_all(shard.state.lock().waiting.take_finds(&key), &None);
                 }
-                Effect::Due(orphan) => self.end_due(&orphan),
+                Effect::Due(orphan) => self.end_due(sharing, &orphan),
                 Effect::Message(message) => Self::read_letter(sharing, heard.shard, message),
                 Effect::Gone => is_gone = true,
             }
@@ -372,11 +372,19 @@ impl Engine {
         });
     }
 
-    /// A call without a holder that nobody renewed in time.
-    fn end_due(&self, orphan: &Orphan) {
+    /// A call without a holder that nobody renewed in time. One that has ended here is told again: the hub
+    /// has it from an older memory.
+    fn end_due(&self, sharing: &Sharing, orphan: &Orphan) {
         let Some(account) = self.directory.account(orphan.call.account()) else {
             return;
         };
+        let mut place = self.calls.place(account.id, orphan.call.call_id());
+        if let Some(Entry::Ended(record)) = place.find()
+            && same_admission(&record.call, &orphan.call)
+        {
+            return sharing.ended_again(account.organization.shard, record);
+        }
+        drop(place);
         let ended_us = clock::now_us();
         let ending = Ending { cause: Cause::Expiry, ended_us, outcome: None, billable_s: None };
         drop(self.end_orphan(&account, orphan, ending, None));

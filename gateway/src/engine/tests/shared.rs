@@ -37,6 +37,8 @@ const RHYTHM: Rhythm = Rhythm {
 struct LocalHub {
     shard: Mutex<Shard>,
     incarnation: AtomicU64,
+    /// The latest of its clock that it lost.
+    clock_seen_ms: AtomicU64,
     holders: Mutex<Vec<HolderId>>,
     published: Mutex<Vec<Change>>,
     clients: Mutex<Vec<Arc<Notify>>>,
@@ -80,7 +82,7 @@ impl LocalHub {
             learn_max_ms: 4_000,
             call_lease_s: RHYTHM.call_lease_s,
             clock_ms: clock::now_us().unsigned_abs() / 1_000,
-            clock_seen_ms: 0,
+            clock_seen_ms: self.clock_seen_ms.load(Ordering::Relaxed),
         });
     }
 
@@ -103,6 +105,14 @@ impl LocalHub {
     fn forget_everything(&self) {
         let shard = &mut *self.shard.lock();
         *shard = Shard::default();
+        self.begin(shard);
+    }
+
+    /// An old copy of its memory comes back.
+    fn restore(&self, old: Shard) {
+        let shard = &mut *self.shard.lock();
+        self.clock_seen_ms.fetch_max(shard.clock_ms(), Ordering::Relaxed);
+        *shard = old;
         self.begin(shard);
     }
 
@@ -393,6 +403,7 @@ fn installation<F: Future<Output = ()>>(
     let hub = Arc::new(LocalHub {
         shard: Mutex::default(),
         incarnation: AtomicU64::new(0),
+        clock_seen_ms: AtomicU64::new(0),
         holders: Mutex::default(),
         published: Mutex::new(published),
         clients: Mutex::default(),

@@ -1,6 +1,7 @@
 //! Every way in which what stacks were told can be wrong, shown to the judge.
 
 use super::*;
+use crate::world::Listed;
 
 const SECOND: Nanos = 1_000_000_000;
 const HEALTHY: &[(Nanos, Nanos)] = &[(0, 1_000 * SECOND)];
@@ -49,6 +50,7 @@ impl Case {
             settled: (at_s + 7) * SECOND,
             grants_after: None,
             is_after_unasked: false,
+            listed: None,
         });
         self
     }
@@ -194,4 +196,14 @@ fn a_forgotten_call_that_the_ledger_has_as_expired_is_right_and_free() {
     case.posted.insert("a".to_owned(), expired);
     case.notes.stories[0].end = End::Unknown;
     assert_eq!(counts(&case.judged()), [0; 4]);
+}
+
+#[test]
+fn a_call_that_is_listed_as_live_after_its_end_was_heard_of_holds_a_slot_for_nobody() {
+    for (sent_s, name, found) in [(4, "a", 0), (6, "a", 1), (6, "never asked for", 1)] {
+        let mut case = Case::new().call("a", 1, 5).fault(Fault::KillReplica, 2);
+        let calls = vec![serde_json::json!({"call_id": name})];
+        case.outcomes[0].listed = Some(Listed { sent: sent_s * SECOND, calls });
+        assert_eq!(case.judged().undead.len(), found, "{sent_s} {name}");
+    }
 }

@@ -30,7 +30,7 @@ impl Gateway {
         }
     }
 
-    async fn in_use(&self) -> u32 {
+    pub(super) async fn in_use(&self) -> u32 {
         self.engine.concurrency(&self.account()).await.expect("the hub is there").in_use
     }
 

@@ -302,6 +302,30 @@ fn a_hub_without_memory_learns_what_gateways_have_and_admission_goes_on() {
 }
 
 #[test]
+fn calls_that_only_an_old_copy_of_the_hub_has_live_give_their_slots_back() {
+    installation(account(0, 0, Some(10)), None, async |hub| {
+        let (one, two) = (Gateway::start(&hub).await, Gateway::start(&hub).await);
+        let gone = Gateway::start(&hub).await;
+        for call in 0..3 {
+            gone.admit(&format!("c{call}")).await.expect("there is room");
+        }
+        within(Duration::from_secs(1), || hub.shard.lock().counters().live(sub_account(0)) == 3)
+            .await;
+        let old = hub.shard.lock().clone();
+        gone.leave().await;
+        let none_live = || hub.shard.lock().counters().live(sub_account(0)) == 0;
+        within(Duration::from_secs(20), none_live).await;
+        // Also when all who are left have ended them before.
+        for _ in 0..3 {
+            hub.restore(old.clone());
+            let are_over = || !hub.shard.lock().is_learning() && none_live();
+            within(Duration::from_secs(10), are_over).await;
+        }
+        assert_eq!(one.in_use().await + two.in_use().await, 0);
+    });
+}
+
+#[test]
 fn a_gateway_that_is_cut_off_stops_within_the_fence_and_goes_on_afterwards() {
     installation(account(0, 0, Some(100)), None, async |hub| {
         let one = Gateway::start(&hub).await;
