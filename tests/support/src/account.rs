@@ -1,9 +1,15 @@
 //! Tenants as a test has them: created through the control plane, used through the gateway.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::http::{Client, Response};
 use crate::process::{OPERATOR_KEY, ORGANIZATION_KEY, Running};
+use crate::wait::wait_until;
+
+/// How long the hub may take to answer on a busy machine.
+const HUB_ANSWERS: Duration = Duration::from_secs(20);
 
 /// A sub-account with the secret of its key.
 #[derive(Clone, Debug)]
@@ -55,7 +61,7 @@ impl Account {
     #[track_caller]
     pub fn wallet(&self, running: &Running) -> Wallet {
         let path = format!("/v1/sub-accounts/{}/wallet", self.id);
-        Wallet::of(&running.control_plane(ORGANIZATION_KEY).get(&path).expect(200))
+        Wallet::known(|| running.control_plane(ORGANIZATION_KEY).get(&path).expect(200))
     }
 
     /// Live calls as the gateway counts them.
@@ -83,8 +89,8 @@ impl Organization {
 
     #[track_caller]
     pub fn wallet(running: &Running) -> Wallet {
-        let wallet = running.control_plane(ORGANIZATION_KEY).get("/v1/organization/wallet");
-        Wallet::of(&wallet.expect(200))
+        let path = "/v1/organization/wallet";
+        Wallet::known(|| running.control_plane(ORGANIZATION_KEY).get(path).expect(200))
     }
 }
 
@@ -97,6 +103,19 @@ pub struct Wallet {
 }
 
 impl Wallet {
+    /// What is answered once the hub says in time what calls hold.
+    #[track_caller]
+    fn known(mut ask: impl FnMut() -> Value) -> Self {
+        let mut answer = ask();
+        wait_until("the hub says what is held", HUB_ANSWERS, || {
+            if answer["held"].is_null() {
+                answer = ask();
+            }
+            !answer["held"].is_null()
+        });
+        Self::of(&answer)
+    }
+
     #[track_caller]
     fn of(answer: &Value) -> Self {
         let read = |name: &str| {
