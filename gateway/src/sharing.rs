@@ -131,6 +131,11 @@ impl Sharing {
         &self.shards[usize::from(shard)]
     }
 
+    /// Who this gateway is to a shard.
+    pub(crate) fn holder(&self, shard: u8) -> HolderId {
+        self.shard(shard).state.lock().link.holder()
+    }
+
     /// Whether a call may be admitted or renewed now. To be asked when everything else is taken: the
     /// clock is read here (rule 5).
     pub(crate) fn may_admit(&self, shard: u8) -> bool {

@@ -76,7 +76,6 @@ fn one(arguments: &Arguments, is_killed: bool) -> io::Result<Departure> {
         ask(&mut stack, "release", &format!("before-{number}"))?;
     }
     let idle = metric(leaving.ops, IDLE)?;
-    // A stack that keeps its connection open is waited for.
     drop(stack);
     let from_ns = monotonic_ns();
     if is_killed {
@@ -96,8 +95,7 @@ fn one(arguments: &Arguments, is_killed: bool) -> io::Result<Departure> {
     Ok(Departure { idle, idle_back_s, calls_over_s: since() })
 }
 
-/// Admits at another gateway until every slot has a call that is neither a call's nor kept, and releases
-/// these calls.
+/// Admits at another gateway until every slot is in use that is not kept, and releases these calls.
 fn fill(installation: &Installation, account: &Account) -> io::Result<()> {
     let mut stack = Client::open(installation.gateways[0].address, &account.key)?;
     let calls: Vec<String> = (LIVE + KEPT..LIMIT).map(|number| format!("after-{number}")).collect();

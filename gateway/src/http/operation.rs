@@ -139,12 +139,16 @@ pub fn list_live<'p>(parameters: &'p Parameters<'_>) -> Asked<ListLive<'p>> {
         _ => {}
     }
     let after = match parameters.given(Field::Cursor) {
-        Given::Text(cursor) => place_at(cursor),
+        Given::Text(cursor) => {
+            let place = place_at(cursor);
+            if place.is_none() {
+                let expected = "expected next_cursor of the page before";
+                check.wrong(Field::Cursor, "is no cursor", expected);
+            }
+            place
+        }
         _ => None,
     };
-    if after.is_none() && matches!(parameters.given(Field::Cursor), Given::Text(_)) {
-        check.wrong(Field::Cursor, "is no cursor", "expected next_cursor of the page before");
-    }
     check.done()?;
     let limit = limit.map_or(PAGE_DEFAULT, |limit| limit as usize);
     let page = ListLive { source: (!source.is_empty()).then_some(source), after, limit };

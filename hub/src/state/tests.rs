@@ -235,15 +235,15 @@ fn a_call_id_admitted_twice_is_one_call_and_its_end_posts_once() {
     assert_eq!(shard.apply(sync(vec![admitted(1)], vec![]), START_US).rejected, []);
     assert_eq!(shard.apply(sync(vec![admitted(1)], vec![]), START_US).rejected, []);
     assert_eq!(shard.apply(sync(vec![admitted(2)], vec![]), START_US).rejected, [0]);
-    assert_eq!(shard.wallets.held(organization()), Amount::from_micros(50));
+    assert_eq!(shard.wallets.used(organization()).held, Amount::from_micros(50));
     let end = Event::Ended(record(call(0, 1, Some(pins())), 40, 0));
     shard.apply(sync(vec![end.clone(), end], vec![]), START_US);
-    assert_eq!(shard.wallets.held(organization()), Amount::ZERO);
-    assert_eq!(shard.wallets.spent(organization()), Amount::from_micros(30));
+    assert_eq!(shard.wallets.used(organization()).held, Amount::ZERO);
+    assert_eq!(shard.wallets.used(organization()).spent, Amount::from_micros(30));
     assert_eq!((shard.last_record(), shard.backlog()), (1, 1));
     let corrected = Event::Ended(record(call(0, 1, Some(pins())), 80, 1));
     shard.apply(sync(vec![corrected.clone(), corrected], vec![]), START_US);
-    assert_eq!(shard.wallets.spent(organization()), Amount::from_micros(60));
+    assert_eq!(shard.wallets.used(organization()).spent, Amount::from_micros(60));
     assert_eq!(shard.last_record(), 2);
 }
 

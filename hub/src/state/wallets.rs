@@ -59,14 +59,13 @@ impl Wallet {
     /// What is neither spent nor held, nor at a holder, nor kept for unrecorded calls.
     pub(super) fn free(&self) -> Amount {
         let escrow = self.config.map_or(Amount::ZERO, |config| config.escrow);
-        let mut free = escrow
-            .saturating_sub(self.spent)
-            .saturating_sub(self.held)
-            .saturating_sub(self.anonymous);
-        for lease in &self.leases {
-            free = free.saturating_sub(lease.idle());
-        }
-        free
+        escrow.saturating_sub(self.spent).saturating_sub(self.held).saturating_sub(self.idle())
+    }
+
+    /// What is at holders without a recorded call, or kept for unrecorded ones.
+    fn idle(&self) -> Amount {
+        let at_holders = self.leases.iter().map(MoneyLease::idle);
+        at_holders.fold(self.anonymous, Amount::saturating_add)
     }
 
     pub(super) fn lease_of(&mut self, holder: HolderIndex) -> &mut MoneyLease {
@@ -208,9 +207,8 @@ impl Wallets {
             return Funded::Granted(granted);
         }
         // The asker too: together with what is free here it may be enough.
-        let idle = wallet.leases.iter().filter(|lease| lease.idle() > Amount::ZERO);
         let known = recalls.len();
-        recalls.extend(idle.map(|lease| (lease.holder, Mail::RecallMoney(fund.owner))));
+        recalls.extend(self.recall(fund.owner));
         if recalls.len() > known { Funded::Recall } else { Funded::Empty(free) }
     }
 
@@ -320,22 +318,13 @@ impl Wallets {
         })
     }
 
-    pub fn held(&self, owner: AccountId) -> Amount {
-        self.wallets.get(&owner).map_or(Amount::ZERO, |wallet| wallet.held)
-    }
-
-    pub fn spent(&self, owner: AccountId) -> Amount {
-        self.wallets.get(&owner).map_or(Amount::ZERO, |wallet| wallet.spent)
-    }
-
     /// What the wallet is used for.
     pub fn used(&self, owner: AccountId) -> WalletUse {
-        let Some(wallet) = self.wallets.get(&owner) else {
-            return WalletUse::default();
-        };
-        let at_holders = wallet.leases.iter().map(MoneyLease::idle);
-        let idle = at_holders.fold(wallet.anonymous, Amount::saturating_add);
-        WalletUse { held: wallet.held, spent: wallet.spent, idle }
+        self.wallets.get(&owner).map_or_else(WalletUse::default, |wallet| WalletUse {
+            held: wallet.held,
+            spent: wallet.spent,
+            idle: wallet.idle(),
+        })
     }
 
     /// Letters to everybody who has idle money of a wallet.

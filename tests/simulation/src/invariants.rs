@@ -123,7 +123,7 @@ pub fn check_at_rest(world: &mut World) -> Result<(), String> {
             return Err(format!("{leased} units are leased, {idle} are idle at gateways"));
         }
     }
-    if shard.wallets().held(organization()) != Amount::ZERO {
+    if shard.wallets().used(organization()).held != Amount::ZERO {
         return Err("money is held when no call is live".to_owned());
     }
     if world.control.spent() > world.control.escrow() {

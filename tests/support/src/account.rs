@@ -106,11 +106,9 @@ impl Wallet {
     /// What is answered once the hub says in time what calls hold.
     #[track_caller]
     fn known(mut ask: impl FnMut() -> Value) -> Self {
-        let mut answer = ask();
+        let mut answer = Value::Null;
         wait_until("the hub says what is held", HUB_ANSWERS, || {
-            if answer["held"].is_null() {
-                answer = ask();
-            }
+            answer = ask();
             !answer["held"].is_null()
         });
         Self::of(&answer)

@@ -328,7 +328,7 @@ impl Engine {
                 state.link.find(key, now);
             });
             let found = patience.wait(found).await?.ok_or(Reason::HubUnavailable)?;
-            let own = sharing.shard(shard).state.lock().link.holder();
+            let own = sharing.holder(shard);
             match found {
                 Found::Nothing if is_last => break,
                 Found::Nothing => tokio::time::sleep(UNFLUSHED_MAX).await,

@@ -40,7 +40,7 @@ impl Engine {
         let mut others = Others { known_until: page.after, ..Others::default() };
         for _ in 0..READS_PER_PAGE {
             let (calls, next) = self.read_live(sharing, account, others.known_until).await?;
-            let own = own(sharing, account);
+            let own = sharing.holder(account.organization.shard);
             let wanted = |held: &HeldCall| {
                 held.holder != Some(own)
                     && page.source.is_none_or(|source| held.call.texts().source == source)
@@ -78,7 +78,11 @@ impl Engine {
         account: &Account,
     ) -> Result<(u32, u32), Denial> {
         let organization = account.organization.id;
-        let read = sharing.hub.calls_in_use(organization, account.id, own(sharing, account));
+        let read = sharing.hub.calls_in_use(
+            organization,
+            account.id,
+            sharing.holder(account.organization.shard),
+        );
         let known = sharing.readers.read(organization, read).await?;
         let elsewhere = known.account.live.saturating_sub(known.own);
         let in_use = elsewhere.saturating_add(account.slots.now().used);
@@ -101,7 +105,7 @@ impl Engine {
         let mut after = None;
         loop {
             let (calls, next) = self.read_live(sharing, account, after).await?;
-            let own = own(sharing, account);
+            let own = sharing.holder(account.organization.shard);
             missing.extend(calls.into_iter().filter_map(|HeldCall { holder, call, .. }| {
                 let holder = holder.filter(|holder| *holder != own && listed.lacks(&call))?;
                 Some((holder, call))
@@ -141,8 +145,4 @@ impl Engine {
         };
         self.end(&call, Cause::Reconcile, clock::now_us());
     }
-}
-
-fn own(sharing: &Sharing, account: &Account) -> HolderId {
-    sharing.shard(account.organization.shard).state.lock().link.holder()
 }

@@ -211,7 +211,7 @@ fn money_of_a_reaped_holder_returns_but_for_holds_and_what_unrecorded_calls_can_
     hub.pass(TWO, CALL_LEASE_S + 4);
     hub.sync(TWO, Sync::default());
     assert_eq!(hub.money(), (Amount::ZERO, Amount::from_micros(980)));
-    assert_eq!(hub.shard.wallets.held(organization()), Amount::from_micros(20));
+    assert_eq!(hub.shard.wallets.used(organization()).held, Amount::from_micros(20));
 }
 
 #[test]
@@ -394,7 +394,7 @@ fn a_call_that_a_complete_report_does_not_name_is_gone_with_its_unit_and_hold() 
     let incarnation = hub.incarnation;
     hub.tell(ONE, Exchange { incarnation, complete: true, sync, ..Exchange::default() });
     assert_eq!((hub.leased(), hub.shard.calls.live()), (1, 1));
-    assert_eq!(hub.shard.wallets.held(organization()), Amount::from_micros(20));
+    assert_eq!(hub.shard.wallets.used(organization()).held, Amount::from_micros(20));
     assert_eq!((hub.shard.last_record(), hub.shard.calls.ended()), (0, 0));
 }
 
@@ -409,8 +409,8 @@ fn a_counter_with_live_calls_is_removed_only_when_they_have_ended() {
     assert_eq!(hub.shard.counters.live(account(1)), 1);
     assert!(matches!(hub.want(ONE, 1), Wanted::Refused { scope: Scope::Account, limit: 0 }));
     hub.report(ONE, vec![Event::Ended(record(named(1), 40, 0))]);
-    assert_eq!(hub.shard.wallets.held(organization()), Amount::ZERO);
-    assert_eq!(hub.shard.wallets.spent(organization()), Amount::from_micros(30));
+    assert_eq!(hub.shard.wallets.used(organization()).held, Amount::ZERO);
+    assert_eq!(hub.shard.wallets.used(organization()).spent, Amount::from_micros(30));
     hub.shard.apply(gone, START_US);
     assert_eq!(hub.want(ONE, 1), Wanted::Unknown);
 }

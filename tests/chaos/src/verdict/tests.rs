@@ -83,16 +83,16 @@ fn posted(seconds: u32) -> Posted {
     Posted { cause: "release".to_owned(), billable_s: seconds, cost_micros }
 }
 
-fn counts(verdict: &Verdict) -> [usize; 4] {
+fn counts(verdict: &Verdict) -> [usize; 5] {
     let mut counts = verdict.faults().map(|(_, found)| found.len());
-    std::array::from_fn(|_| counts.next().expect("four kinds"))
+    std::array::from_fn(|_| counts.next().expect("five kinds"))
 }
 
 #[test]
 fn a_right_history_is_right() {
     let case = Case::new().call("a", 1, 5).refused(2, 3).call("b", 6, 9).refused(7, 8);
     let verdict = case.judged();
-    assert_eq!(counts(&verdict), [0; 4], "{verdict:?}");
+    assert_eq!(counts(&verdict), [0; 5], "{verdict:?}");
     assert_eq!((verdict.refusals_checked, verdict.most_live, verdict.calls), (2, 1, 2));
     assert_eq!(verdict.tally_micros, 2 * 762_000);
 }
@@ -101,24 +101,24 @@ fn a_right_history_is_right() {
 fn two_calls_told_of_with_a_limit_of_one_are_an_over_admission_in_any_weather() {
     let mut case = Case::new().call("a", 1, 5).call("b", 4, 9);
     case.healthy.clear();
-    assert_eq!(counts(&case.fault(Fault::Kill { gateway: 0 }, 2).judged()), [1, 0, 0, 0]);
+    assert_eq!(counts(&case.fault(Fault::Kill { gateway: 0 }, 2).judged()), [1, 0, 0, 0, 0]);
 }
 
 #[test]
 fn a_call_counts_until_its_lease_is_over_though_nobody_ends_it() {
     let mut case = Case::new().call("a", 1, 200).call("b", 80, 85);
-    assert_eq!(counts(&case.judged()), [1, 0, 0, 0]);
+    assert_eq!(counts(&case.judged()), [1, 0, 0, 0, 0]);
     case = Case::new().call("a", 1, 200).call("b", 92, 95);
-    assert_eq!(counts(&case.judged()), [0; 4], "ninety seconds have passed");
+    assert_eq!(counts(&case.judged()), [0; 5], "ninety seconds have passed");
 }
 
 #[test]
 fn a_refusal_while_a_slot_was_free_is_false_only_where_all_was_healthy() {
     let mut case = Case::new().call("a", 1, 5).refused(6, 7);
-    assert_eq!(counts(&case.judged()), [0, 1, 0, 0]);
+    assert_eq!(counts(&case.judged()), [0, 1, 0, 0, 0]);
     case.healthy = vec![(0, 6 * SECOND), (7 * SECOND, 9 * SECOND)];
     let verdict = case.judged();
-    assert_eq!((counts(&verdict), verdict.refusals_checked), ([0; 4], 0));
+    assert_eq!((counts(&verdict), verdict.refusals_checked), ([0; 5], 0));
 }
 
 #[test]
@@ -134,8 +134,8 @@ fn a_refusal_counts_what_is_kept_for_a_silent_holder_as_long_as_it_is_kept() {
         case.notes.stories.iter_mut().for_each(|story| story.lives(200 * SECOND, 200 * SECOND, 90));
         case.refused(refused_s, refused_s + 1)
     };
-    assert_eq!(counts(&silent(30).judged()), [0; 4]);
-    assert_eq!(counts(&silent(130).judged()), [0, 1, 0, 0], "a lease and some more later");
+    assert_eq!(counts(&silent(30).judged()), [0; 5]);
+    assert_eq!(counts(&silent(130).judged()), [0, 1, 0, 0, 0], "a lease and some more later");
 }
 
 #[test]
@@ -149,9 +149,9 @@ fn a_call_that_never_ends_or_is_unknown_is_caught_unless_its_gateway_was_killed_
         case.notes.stories[0].end = End::Unknown;
         case
     };
-    assert_eq!(counts(&unknown().judged()), [0, 0, 1, 0]);
+    assert_eq!(counts(&unknown().judged()), [0, 0, 1, 0, 0]);
     let killed = unknown().fault(Fault::Kill { gateway: 0 }, 10).judged();
-    assert_eq!((counts(&killed), killed.lost_with_a_gateway), ([0; 4], 1));
+    assert_eq!((counts(&killed), killed.lost_with_a_gateway), ([0; 5], 1));
     for (gateway, at_s) in [(1, 10), (0, 12)] {
         let other = unknown().fault(Fault::Kill { gateway }, at_s).judged();
         assert_eq!(counts(&other)[2], 1, "gateway {gateway} at {at_s} s");
@@ -162,7 +162,7 @@ fn a_call_that_never_ends_or_is_unknown_is_caught_unless_its_gateway_was_killed_
 fn a_call_that_is_cut_short_is_caught() {
     let mut case = Case::new().call("a", 1, 5);
     case.notes.stories[0].is_cut_short = true;
-    assert_eq!(counts(&case.judged()), [0, 0, 1, 0]);
+    assert_eq!(counts(&case.judged()), [0, 0, 1, 0, 0]);
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_forgotten_call_that_the_ledger_has_as_expired_is_right_and_free() {
     let expired = Posted { cause: "expiry".to_owned(), billable_s: 0, cost_micros: 0 };
     case.posted.insert("a".to_owned(), expired);
     case.notes.stories[0].end = End::Unknown;
-    assert_eq!(counts(&case.judged()), [0; 4]);
+    assert_eq!(counts(&case.judged()), [0; 5]);
 }
 
 #[test]

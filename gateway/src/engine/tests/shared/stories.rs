@@ -179,8 +179,8 @@ fn two_gateways_spend_a_wallet_to_its_last_call_and_never_beyond() {
         within(Duration::from_secs(5), || {
             let shard = hub.shard.lock();
             let wallets = shard.wallets();
-            wallets.spent(sub_account(0)) == amount("24")
-                && wallets.held(sub_account(0)) == amount("0")
+            wallets.used(sub_account(0)).spent == amount("24")
+                && wallets.used(sub_account(0)).held == amount("0")
         })
         .await;
         assert!(one.admit("more").await.is_err());
@@ -297,7 +297,7 @@ fn a_hub_without_memory_learns_what_gateways_have_and_admission_goes_on() {
             );
         }
         within(Duration::from_secs(5), || hub.shard.lock().backlog() == 100).await;
-        assert_eq!(hub.shard.lock().wallets().spent(sub_account(0)), amount("120"));
+        assert_eq!(hub.shard.lock().wallets().used(sub_account(0)).spent, amount("120"));
     });
 }
 

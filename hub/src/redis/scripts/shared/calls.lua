@@ -220,6 +220,15 @@ local function told(entry)
   return { entry[CALL], entry[LEASE], entry[DEADLINE], entry[HOLDER] }
 end
 
+local function all_told(names)
+  calls_of.load(names)
+  local live = {}
+  for position, name in ipairs(names) do
+    live[position] = told(calls_of.get(name))
+  end
+  return live
+end
+
 -- Live calls of an account in the order of their admission, at most `most` that follow the place `after`.
 -- It reads what is stored.
 function calls.live(account, after, most)
@@ -230,12 +239,7 @@ function calls.live(account, after, most)
   for position, place in ipairs(names) do
     names[position] = account .. string.sub(place, IDENTITY_BYTES + 1)
   end
-  calls_of.load(names)
-  local live = {}
-  for position, name in ipairs(names) do
-    live[position] = told(calls_of.get(name))
-  end
-  return live
+  return all_told(names)
 end
 
 function calls.find(name)
@@ -253,10 +257,5 @@ end
 function calls.due(now)
   local names =
     redis.call('ZRANGEBYSCORE', prefix .. 'orphans', '-inf', text(now), 'LIMIT', '0', text(DUE_MAX))
-  calls_of.load(names)
-  local due = {}
-  for position, name in ipairs(names) do
-    due[position] = told(calls_of.get(name))
-  end
-  return due
+  return all_told(names)
 end

@@ -26,34 +26,45 @@ local function idle_money(lease)
   return lease.granted - lease.returned - lease.spent - lease.held
 end
 
--- What is neither spent nor held, nor at a holder, nor kept for unrecorded calls.
-local function free_money(wallet)
-  local free = (wallet.escrow or 0) - wallet.spent - wallet.held - batches.sum(wallet.anonymous)
+-- What is at holders without a recorded call, or kept for unrecorded ones.
+local function all_idle_money(wallet)
+  local idle = batches.sum(wallet.anonymous)
   for _, lease in pairs(wallet.leases) do
-    free = free - idle_money(lease)
+    idle = idle + idle_money(lease)
   end
-  return free
+  return idle
 end
 
--- What the calls on it hold, what they have spent, and what is at holders without a recorded call, or kept
--- for such calls.
+-- What is neither spent nor held, nor at a holder, nor kept for unrecorded calls.
+local function free_money(wallet)
+  return (wallet.escrow or 0) - wallet.spent - wallet.held - all_idle_money(wallet)
+end
+
+-- Letters to everybody who has idle money of it.
+local function money_recalls(owner, wallet)
+  local letters = {}
+  for holder, lease in pairs(wallet.leases) do
+    if idle_money(lease) > 0 then
+      letters[#letters + 1] = { holder, 'W' .. owner }
+    end
+  end
+  return letters
+end
+
+-- What the calls on it hold, what they have spent, and what is idle.
 function wallets.used(owner)
   local wallet = wallets_of.get(owner)
   if not wallet then
     return 0, 0, 0
   end
-  local idle = batches.sum(wallet.anonymous)
-  for _, lease in pairs(wallet.leases) do
-    idle = idle + idle_money(lease)
-  end
-  return wallet.held, wallet.spent, idle
+  return wallet.held, wallet.spent, all_idle_money(wallet)
 end
 
 -- Asks everybody for what they have idle of it.
 function wallets.recall(owner)
   local wallet = wallets_of.get(owner)
-  for holder, lease in pairs(wallet and wallet.leases or {}) do
-    if idle_money(lease) > 0 and holders.post(holder, 'W' .. owner) then
+  for _, letter in ipairs(wallet and money_recalls(owner, wallet) or {}) do
+    if holders.post(letter[1], letter[2]) then
       wake()
     end
   end
@@ -113,13 +124,11 @@ function wallets.fund(holder, owner, least, most, confirmed, recalls)
     lease.granted = lease.granted + granted
     return { 'granted', granted }
   end
-  local known = #recalls
-  for other, lease in pairs(wallet.leases) do
-    if idle_money(lease) > 0 then
-      recalls[#recalls + 1] = { other, 'W' .. owner }
-    end
+  local letters = money_recalls(owner, wallet)
+  for _, letter in ipairs(letters) do
+    recalls[#recalls + 1] = letter
   end
-  return #recalls > known and { 'recall' } or { 'empty', free }
+  return #letters > 0 and { 'recall' } or { 'empty', free }
 end
 
 function wallets.granted(holder, owner)
