@@ -12,7 +12,6 @@ use crate::id::{AccountId, HolderId};
 use crate::money::Amount;
 use crate::state::Shard;
 use crate::state::calls::Entry;
-use crate::state::counters::Counter;
 use crate::state::exchange::Mail;
 use crate::state::holders::HolderIndex;
 use crate::state::request::Lease;
@@ -143,10 +142,10 @@ impl Shard {
     fn add_counters(&self, canonical: &mut Canonical) {
         for (id, one) in &self.counters.organizations {
             let (leased, committed) = (one.sums.leased, one.sums.committed);
-            let of_it = |(counter, one): (&AccountId, &Counter)| {
-                (one.organization == *id && !counter.is_shadow()).then(|| u64::from(one.live()))
-            };
-            let live = self.counters.by_id.iter().filter_map(of_it).sum();
+            let counters = self.counters.by_id.iter();
+            let own =
+                counters.filter(|(counter, one)| one.organization == *id && !counter.is_shadow());
+            let live = own.map(|(_, one)| u64::from(one.live())).sum();
             let numbers = [one.version, one.total.into(), leased, committed, live];
             let above_floor = one.above_floor.clone();
             canonical.organizations.insert(*id, OfOrganization { numbers, above_floor });

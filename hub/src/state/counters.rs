@@ -100,7 +100,8 @@ pub(super) struct Organization {
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
     pub(super) organizations: HashMap<AccountId, Organization, FixedState>,
-    pub(super) by_id: HashMap<AccountId, Counter, FixedState>,
+    /// Boxed: a growing table has room for twice as many as there are.
+    pub(super) by_id: HashMap<AccountId, Box<Counter>, FixedState>,
     pub(super) anonymous: Anonymous,
 }
 
@@ -120,7 +121,7 @@ impl Counters {
         floor: u32,
         cap: u32,
     ) {
-        let counter = self.by_id.entry(id).or_insert_with(|| Counter::new(organization));
+        let counter = self.by_id.entry(id).or_insert_with(|| Box::new(Counter::new(organization)));
         if version < counter.version {
             return;
         }
@@ -231,11 +232,12 @@ impl Counters {
         if id.is_shadow() {
             let account = self.by_id.get(&id.real())?;
             let (organization, floor, cap) = (account.organization, account.floor, account.cap);
-            let shadow = self.by_id.entry(id).or_insert_with(|| Counter::new(organization));
+            let shadow =
+                self.by_id.entry(id).or_insert_with(|| Box::new(Counter::new(organization)));
             (shadow.floor, shadow.cap) = (floor, cap);
             return Some(shadow);
         }
-        self.by_id.get_mut(&id)
+        self.by_id.get_mut(&id).map(|counter| &mut **counter)
     }
 
     /// The organization to which a counter belongs.
@@ -280,12 +282,12 @@ impl Counters {
     pub(super) fn restore(&mut self, id: AccountId, counter: Counter) {
         let nothing = Share { floor: 0, cap: 0, leased: 0 };
         self.account_for(id, counter.organization, nothing, counter.share());
-        self.by_id.insert(id, counter);
+        self.by_id.insert(id, Box::new(counter));
     }
 
     /// Live calls of a counter.
     pub fn live(&self, id: AccountId) -> u32 {
-        self.by_id.get(&id).map_or(0, Counter::live)
+        self.by_id.get(&id).map_or(0, |counter| counter.live())
     }
 
     /// Whether nothing was ever configured here.
