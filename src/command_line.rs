@@ -5,13 +5,15 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command};
 
+use crate::database::Upkeep;
 use crate::role::Role;
 use crate::settings::table::{Setting, settings, variable};
 
 /// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
     Run(Role),
+    KeepUp(Upkeep),
     ConfigCheck(Role),
     ConfigSample,
 }
@@ -36,6 +38,9 @@ fn read(root: &ArgMatches) -> CommandLine {
             Some((_, check)) => (Task::ConfigCheck(role(check.get_one("role"))), check),
             None => (Task::ConfigCheck(Role::Serve), config),
         },
+        Some(("migrate", migrate)) => (Task::KeepUp(Upkeep::Migrate), migrate),
+        Some(("backup", backup)) => (Task::KeepUp(Upkeep::BackUp(file(backup))), backup),
+        Some(("restore", restore)) => (Task::KeepUp(Upkeep::Restore(file(restore))), restore),
         Some((name, run)) => (Task::Run(role(Some(&name.to_owned()))), run),
         None => (Task::Run(Role::Serve), root),
     };
@@ -49,6 +54,11 @@ fn read(root: &ArgMatches) -> CommandLine {
 fn role(name: Option<&String>) -> Role {
     let named = |role: &Role| name.is_some_and(|name| name == role.name());
     Role::ALL.into_iter().find(named).unwrap_or(Role::Serve)
+}
+
+/// The file that a backup goes to or comes from.
+fn file(matches: &ArgMatches) -> PathBuf {
+    matches.get_one::<String>("backup_file").map(PathBuf::from).unwrap_or_default()
 }
 
 /// Secrets have no flag, since every user of the machine can read command lines; their files have.
@@ -86,8 +96,36 @@ fn command() -> Command {
                 .subcommand(check)
                 .subcommand(Command::new("sample").about("Print a commented file of settings")),
         )
+        .subcommands(upkeep())
         .arg(config)
         .args(settings().map(argument))
+}
+
+/// The commands on the database that `database_url` names, else on the one in `data_dir`.
+fn upkeep() -> [Command; 3] {
+    let file =
+        |help: &'static str| Arg::new("backup_file").value_name("BACKUP").required(true).help(help);
+    let migrate = Command::new("migrate").about(
+        "Bring the schema of the database up to date, as each start of a control plane does",
+    );
+    let backup = Command::new("backup")
+        .about(
+            "Write everything in the database, as it stands now, to one new SQLite file; control \
+             planes go on meanwhile",
+        )
+        .after_help(
+            "Of a SQLite database and of PostgreSQL alike. It has accounts, hashes of keys, ledger and \
+             call records, not the calls that are live: those are the hub's.",
+        )
+        .arg(file("the file to be written; one that exists is never replaced"));
+    let restore = Command::new("restore")
+        .about("Fill an empty database, of either kind, from a backup")
+        .after_help(
+            "A backup of SQLite restored into PostgreSQL, or the reverse, moves an installation from one \
+             to the other. All of it is restored or nothing.",
+        )
+        .arg(file("what ringfence backup has written"));
+    [migrate, backup, restore]
 }
 
 fn argument(setting: &'static Setting) -> Arg {
@@ -157,6 +195,15 @@ mod tests {
             assert_eq!(check.task, Task::ConfigCheck(role));
         }
         assert!(command().try_get_matches_from(["ringfence", "config", "check", "hub"]).is_err());
+    }
+
+    #[test]
+    fn a_backup_is_named_by_its_file_and_never_goes_without() {
+        let line = parsed(&["ringfence", "backup", "b.db", "--data-dir", "d"]);
+        assert_eq!(line.task, Task::KeepUp(Upkeep::BackUp(PathBuf::from("b.db"))));
+        assert_eq!(line.flags, [("data_dir".to_owned(), "d".to_owned())]);
+        assert_eq!(parsed(&["ringfence", "migrate"]).task, Task::KeepUp(Upkeep::Migrate));
+        assert!(command().try_get_matches_from(["ringfence", "restore"]).is_err());
     }
 
     #[test]

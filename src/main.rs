@@ -1,6 +1,7 @@
 //! The `ringfence` binary: reads its settings and runs what was asked. No logic of its own.
 
 mod command_line;
+mod database;
 mod environment;
 mod listener;
 mod log;
@@ -12,9 +13,11 @@ mod task;
 mod tls;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use command_line::Task;
+use command_line::{CommandLine, Task};
+use role::Role;
 use settings::source::Sources;
 use settings::{Problem, Settings};
 
@@ -25,18 +28,33 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const STATUS_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let line = command_line::parse();
-    let role = match line.task {
-        Task::Run(role) | Task::ConfigCheck(role) => role,
-        Task::ConfigSample => return say(&settings::sample()),
-    };
+    let CommandLine { task, flags, config } = command_line::parse();
+    match task {
+        Task::Run(role) => {
+            with_settings(Some(role), flags, config, |settings| serve::run(role, settings))
+        }
+        Task::KeepUp(upkeep) => {
+            with_settings(None, flags, config, |settings| database::keep_up(&upkeep, settings))
+        }
+        Task::ConfigCheck(role) => {
+            with_settings(Some(role), flags, config, |settings| say(&settings::report(settings)))
+        }
+        Task::ConfigSample => say(&settings::sample()),
+    }
+}
+
+/// Goes on with the settings of a process of that role, or of one that serves nothing.
+fn with_settings(
+    role: Option<Role>,
+    flags: Vec<(String, String)>,
+    config: Option<PathBuf>,
+    go_on: impl FnOnce(&Settings) -> ExitCode,
+) -> ExitCode {
     let mut problems = Vec::new();
-    let variables = environment::variables();
-    let sources = Sources::merge(line.flags, line.config, variables, &mut problems);
-    match (Settings::read(role, &sources, problems, hub::clock::now_us()), line.task) {
-        (Err(problems), _) => refuse(&problems),
-        (Ok(settings), Task::ConfigCheck(_)) => say(&settings::report(&settings)),
-        (Ok(settings), _) => serve::run(role, &settings),
+    let sources = Sources::merge(flags, config, environment::variables(), &mut problems);
+    match Settings::read(role, &sources, problems, hub::clock::now_us()) {
+        Ok(settings) => go_on(&settings),
+        Err(problems) => refuse(&problems),
     }
 }
 
@@ -45,6 +63,13 @@ fn say(text: &str) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// Says why nothing was done.
+fn fail(failure: &str) -> ExitCode {
+    // Nobody is left to tell when standard error is closed.
+    let _unheard = writeln!(std::io::stderr(), "ringfence: {failure}");
+    ExitCode::FAILURE
 }
 
 fn refuse(problems: &[Problem]) -> ExitCode {

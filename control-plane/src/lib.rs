@@ -21,6 +21,7 @@ mod audit;
 mod bootstrap;
 mod change;
 mod counters;
+pub mod database;
 mod fields;
 mod holders;
 mod hub;

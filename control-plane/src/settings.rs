@@ -142,4 +142,8 @@ pub enum OpenError {
     Hub(#[from] hub::embedded::HubUnavailable),
     #[error("the database holds {0}, which this version cannot read")]
     Unreadable(&'static str),
+    #[error(
+        "the database has version {found} of the schema, this program knows versions up to {known}: use a newer ringfence"
+    )]
+    Newer { found: i64, known: i64 },
 }

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, Executor, SqlSafeStr, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Executor, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::settings::OpenError;
 
 pub(crate) mod backend;
 pub(crate) mod rows;
+pub(crate) mod schema;
 
 use backend::Backend;
 
@@ -41,11 +41,9 @@ pub(crate) struct Turn(#[expect(dead_code, reason = "held, not read")] OwnedMute
 impl Store {
     /// Opens the database, creates it when missing, and brings its schema up to date.
     pub(crate) async fn open(database_url: &str) -> Result<Self, OpenError> {
-        sqlx::any::install_default_drivers();
         let backend = Backend::of_url(database_url);
-        let writer = pool(backend, 1, backend.writer_settings());
-        let writer = writer.connect(&backend.creating(database_url)).await?;
-        migrator().run(&writer).await?;
+        let writer = writer(database_url).await?;
+        schema::migrate(&writer, schema::LATEST).await?;
         let readers = pool(backend, READERS_MAX, backend.reader_settings());
         let readers = readers.connect(database_url).await?;
         Ok(Self { backend, writer, readers, turn: Arc::default() })
@@ -87,6 +85,14 @@ impl Writing {
     }
 }
 
+/// The one connection that writes to a database, which is created when it is a missing file.
+pub(crate) async fn writer(database_url: &str) -> Result<AnyPool, sqlx::Error> {
+    sqlx::any::install_default_drivers();
+    let backend = Backend::of_url(database_url);
+    let writer = pool(backend, 1, backend.writer_settings());
+    writer.connect(&backend.creating(database_url)).await
+}
+
 fn pool(backend: Backend, connections_max: u32, settings: &'static str) -> AnyPoolOptions {
     AnyPoolOptions::new()
         .max_connections(connections_max)
@@ -99,17 +105,4 @@ fn pool(backend: Backend, connections_max: u32, settings: &'static str) -> AnyPo
         .after_connect(move |connection, _| {
             Box::pin(async move { connection.execute(settings).await.map(drop) })
         })
-}
-
-fn migrator() -> Migrator {
-    let steps = [
-        (1, "first", include_str!("../migrations/0001_first.sql")),
-        (2, "shared_hub", include_str!("../migrations/0002_shared_hub.sql")),
-        (3, "publications", include_str!("../migrations/0003_publications.sql")),
-        (4, "on_hub_loss", include_str!("../migrations/0004_on_hub_loss.sql")),
-    ];
-    let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
-        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
-    };
-    Migrator::with_migrations(steps.map(migration).to_vec())
 }

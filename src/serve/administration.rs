@@ -1,9 +1,7 @@
 //! The control plane's half of a process: opened over either form of hub, served, and kept at its
 //! tasks: posting call records, looking after a shared hub.
 
-use std::fs::{self, File, TryLockError};
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,12 +13,11 @@ use tokio::time::timeout;
 
 use super::part::Part;
 use super::{Failure, shared_hub};
+use crate::database::{self, Sole};
 use crate::listener;
 use crate::settings::{Secret, Settings};
 use crate::task::Tasks;
 
-/// Within the data directory.
-const DATABASE_FILE: &str = "ringfence.db";
 /// How long a stop goes on posting call records; what is left is posted after the next start.
 const POSTING_MAX: Duration = Duration::from_secs(10);
 
@@ -43,7 +40,7 @@ impl Administration {
     }
 
     pub async fn open(settings: &Settings, hub: impl Into<Hub>) -> Result<Self, Failure> {
-        let url = database_url(settings);
+        let url = database::url(settings);
         let sole = Sole::take(&url)?;
         let opened = ControlPlane::open(control_plane_settings(settings, url), hub).await;
         let (plane, first_start) = opened.map_err(|error| error.to_string())?;
@@ -91,44 +88,6 @@ fn tend_hub(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receiver<bo
         plane.tend_hub(listener::told(&mut stop)).await;
         Ok(())
     });
-}
-
-/// The one process of a SQLite file, until it ends: changes take turns within a process only.
-struct Sole {
-    _locked: File,
-}
-
-impl Sole {
-    /// `None`: the database is not a file.
-    fn take(url: &str) -> Result<Option<Self>, Failure> {
-        let Some(path) = url.strip_prefix("sqlite://") else {
-            return Ok(None);
-        };
-        let path = Path::new(path.split('?').next().unwrap_or(path));
-        let lock = path.with_extension("lock");
-        let shown = lock.display();
-        let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
-        let opened = directory.map_or(Ok(()), fs::create_dir_all);
-        let file = opened
-            .and_then(|()| File::options().create(true).append(true).open(&lock))
-            .map_err(|error| format!("{shown} cannot be made: {error}"))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _locked: file })),
-            Err(TryLockError::WouldBlock) => Err(format!(
-                "{} is in use by another control plane: a database serves one of them",
-                path.display()
-            )),
-            Err(TryLockError::Error(error)) => Err(format!("{shown} cannot be locked: {error}")),
-        }
-    }
-}
-
-/// As it was set; else a file in the data directory.
-fn database_url(settings: &Settings) -> String {
-    match &settings.database_url {
-        Some(url) => url.reveal().to_owned(),
-        None => format!("sqlite://{}", settings.data_dir.join(DATABASE_FILE).display()),
-    }
 }
 
 fn control_plane_settings(settings: &Settings, database_url: String) -> control_plane::Settings {

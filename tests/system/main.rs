@@ -10,6 +10,7 @@ mod leases;
 mod life;
 mod limits;
 mod money;
+mod moving;
 mod observed;
 mod seeds;
 mod shared_hub;

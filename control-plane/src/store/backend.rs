@@ -58,7 +58,7 @@ impl Backend {
     }
 
     /// Begins a transaction that no other writer's overlaps.
-    pub(super) async fn begin(
+    pub(crate) async fn begin(
         self,
         writer: &AnyPool,
     ) -> Result<Transaction<'static, Any>, sqlx::Error> {

@@ -23,9 +23,9 @@ pub(crate) enum Value<'a> {
 /// mostly, and `after` what follows the values, often nothing.
 pub(crate) async fn write(
     connection: &mut AnyConnection,
-    before: &'static str,
+    before: &str,
     rows: &[Vec<Value<'_>>],
-    after: &'static str,
+    after: &str,
 ) -> Result<(), sqlx::Error> {
     let mut rest = rows;
     while let Some(first) = rest.first() {

@@ -114,10 +114,20 @@ impl Installation {
 
     /// The process, not started yet.
     pub fn command(&self) -> Command {
+        self.told(&[self.role.0])
+    }
+
+    /// Runs another command of the binary with the same settings to its end; its status and all it wrote.
+    #[track_caller]
+    pub fn run(&self, arguments: &[&str]) -> (ExitStatus, String) {
+        Launched::of(self.told(arguments).spawn().expect("the binary starts")).ended()
+    }
+
+    fn told(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program[0]);
         command
             .args(&self.program[1..])
-            .arg(self.role.0)
+            .args(arguments)
             .env_clear()
             .env("PATH", crate::command::PATH)
             .env("RINGFENCE_DATA_DIR", &self.directory)
@@ -144,9 +154,7 @@ impl Installation {
     /// Starts a process that is expected to refuse; its status and all it wrote.
     #[track_caller]
     pub fn start_refused(&self) -> (ExitStatus, String) {
-        let mut refused = Launched::of(self.command().spawn().expect("the binary starts"));
-        let status = refused.wait(START_MAX);
-        (status, refused.stdout.text() + &refused.stderr.text())
+        Launched::of(self.command().spawn().expect("the binary starts")).ended()
     }
 }
 
@@ -206,6 +214,13 @@ impl Launched {
             reader.join().expect("a reader does not panic");
         }
         status.expect("it has ended")
+    }
+
+    /// Its status and all it wrote, once it has ended.
+    #[track_caller]
+    fn ended(mut self) -> (ExitStatus, String) {
+        let status = self.wait(START_MAX);
+        (status, self.stdout.text() + &self.stderr.text())
     }
 }
 

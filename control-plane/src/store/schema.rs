@@ -1,0 +1,139 @@
+//! The schema by its versions: what each adds, which one a database has, and the tables there are.
+//! Versions only add, so that a database can always be brought forward; never edit one that was
+//! released.
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{AnyConnection, AnyPool, Row as _, SqlSafeStr};
+
+use super::backend::Backend;
+use crate::settings::OpenError;
+
+const STEPS: [(i64, &str, &str); 4] = [
+    (1, "first", include_str!("../../migrations/0001_first.sql")),
+    (2, "shared_hub", include_str!("../../migrations/0002_shared_hub.sql")),
+    (3, "publications", include_str!("../../migrations/0003_publications.sql")),
+    (4, "on_hub_loss", include_str!("../../migrations/0004_on_hub_loss.sql")),
+];
+
+/// The version that this program works with.
+pub(crate) const LATEST: i64 = STEPS[STEPS.len() - 1].0;
+
+/// All tables, each after those that it refers to.
+pub(crate) const TABLES: [&str; 16] = [
+    "installation",
+    "counters",
+    "organizations",
+    "accounts",
+    "keys",
+    "wallets",
+    "ledger_accounts",
+    "ledger_transactions",
+    "ledger_entries",
+    "calls",
+    "watermarks",
+    "idempotency",
+    "audit",
+    "holders",
+    "struck_out",
+    "publications",
+];
+
+/// Brings a database forward to `version`; one that is there already stays as it is.
+pub(crate) async fn migrate(writer: &AnyPool, version: i64) -> Result<(), OpenError> {
+    let step = |(version, name, sql): (i64, &'static str, &'static str)| {
+        Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    let migrator = Migrator::with_migrations(STEPS.map(step).to_vec());
+    match migrator.run_to(version, writer).await {
+        Err(MigrateError::VersionMissing(found) | MigrateError::VersionTooNew(found, _)) => {
+            Err(OpenError::Newer { found, known: LATEST })
+        }
+        migrated => Ok(migrated?),
+    }
+}
+
+/// The version of a database; 0: it has no schema yet.
+pub(crate) async fn version(connection: &mut AnyConnection) -> Result<i64, sqlx::Error> {
+    let applied = "SELECT CAST(COUNT(*) AS BIGINT) FROM";
+    let known = match Backend::of(connection) {
+        Backend::Sqlite => {
+            format!("{applied} sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations'")
+        }
+        Backend::Postgres => format!(
+            "{applied} information_schema.tables \
+             WHERE table_schema = current_schema() AND table_name = '_sqlx_migrations'"
+        ),
+    };
+    let known = sqlx::query(sqlx::AssertSqlSafe(known)).fetch_one(&mut *connection).await?;
+    if known.try_get::<i64, _>(0)? == 0 {
+        return Ok(0);
+    }
+    let last = "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM _sqlx_migrations";
+    sqlx::query(last).fetch_one(connection).await?.try_get(0)
+}
+
+/// What a column holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Holds {
+    Number,
+    Text,
+}
+
+/// The columns of a table, in their order.
+pub(crate) async fn columns(
+    connection: &mut AnyConnection,
+    table: &str,
+) -> Result<Vec<(String, Holds)>, OpenError> {
+    let sql = match Backend::of(connection) {
+        Backend::Sqlite => "SELECT name, type FROM pragma_table_info($1) ORDER BY cid",
+        Backend::Postgres => {
+            "SELECT CAST(column_name AS TEXT), CAST(data_type AS TEXT) FROM information_schema.columns \
+             WHERE table_schema = current_schema() AND table_name = $1 ORDER BY ordinal_position"
+        }
+    };
+    let rows = sqlx::query(sql).bind(table).fetch_all(connection).await?;
+    let column = |row: &sqlx::any::AnyRow| {
+        let kind: String = row.try_get(1)?;
+        let holds = match kind.to_ascii_lowercase().as_str() {
+            "bigint" | "integer" => Holds::Number,
+            "text" => Holds::Text,
+            _ => return Err(OpenError::Unreadable("a column of another type")),
+        };
+        Ok((row.try_get(0)?, holds))
+    };
+    rows.iter().map(column).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_table_of_the_schema_is_named_and_has_columns_that_can_be_copied() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = crate::testing::settings(&directory).database_url;
+        let writer = crate::store::writer(&url).await.expect("connected");
+        migrate(&writer, LATEST).await.expect("migrated");
+        let mut connection = writer.acquire().await.expect("a connection");
+        let all = match Backend::of(&connection) {
+            Backend::Sqlite => {
+                "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+            }
+            Backend::Postgres => {
+                "SELECT CAST(table_name AS TEXT) FROM information_schema.tables \
+                 WHERE table_schema = current_schema()"
+            }
+        };
+        let rows = sqlx::query(all).fetch_all(&mut *connection).await.expect("the tables");
+        let mut tables: BTreeSet<String> =
+            rows.iter().map(|row| row.try_get(0).expect("a name")).collect();
+        assert!(tables.remove("_sqlx_migrations"));
+        assert_eq!(tables, TABLES.map(str::to_owned).into_iter().collect());
+        for table in TABLES {
+            assert!(!columns(&mut connection, table).await.expect("known types").is_empty());
+        }
+        assert_eq!(version(&mut connection).await.expect("a version"), LATEST);
+    }
+}
