@@ -16,6 +16,10 @@ pub enum Task {
     KeepUp(Upkeep),
     ConfigCheck(Role),
     ConfigSample,
+    /// With a file of what an earlier one printed, if any.
+    AuditVerify {
+        earlier: Option<PathBuf>,
+    },
 }
 
 /// A parsed command line.
@@ -41,6 +45,11 @@ fn read(root: &ArgMatches) -> CommandLine {
         Some(("migrate", migrate)) => (Task::KeepUp(Upkeep::Migrate), migrate),
         Some(("backup", backup)) => (Task::KeepUp(Upkeep::BackUp(file(backup))), backup),
         Some(("restore", restore)) => (Task::KeepUp(Upkeep::Restore(file(restore))), restore),
+        Some(("audit", audit)) => {
+            let verify = audit.subcommand_matches("verify").unwrap_or(audit);
+            let earlier = verify.get_one::<String>("since").map(PathBuf::from);
+            (Task::AuditVerify { earlier }, verify)
+        }
         Some((name, run)) => (Task::Run(role(Some(&name.to_owned()))), run),
         None => (Task::Run(Role::Serve), root),
     };
@@ -97,6 +106,12 @@ fn command() -> Command {
                 .subcommand(Command::new("sample").about("Print a commented file of settings")),
         )
         .subcommands(upkeep())
+        .subcommand(
+            Command::new("audit")
+                .about("Check the audit trail")
+                .subcommand_required(true)
+                .subcommand(audit_verify()),
+        )
         .arg(config)
         .args(settings().map(argument))
 }
@@ -126,6 +141,28 @@ fn upkeep() -> [Command; 3] {
         )
         .arg(file("what ringfence backup has written"));
     [migrate, backup, restore]
+}
+
+fn audit_verify() -> Command {
+    let since = Arg::new("since")
+        .long("since")
+        .value_name("FILE")
+        .help("what an earlier check printed: each chain must still contain what it had then");
+    Command::new("verify")
+        .about("Check that no entry of the audit was changed, removed, added or moved (status 1)")
+        .long_about(
+            "Checks the audit in the database of the control plane (database_url, else the file in \
+             data_dir), while control planes run or while none does; changes nothing.\n\n\
+             Prints a line per chain: its organization (or 'installation'), how many entries are \
+             sealed, the seal of the last one. Names on standard error, for each chain that does not \
+             hold, the first entry that does not fit.\n\n\
+             Who can write to the whole database could write a chain anew from some entry on. Keep what \
+             this command prints where they cannot reach it, and give it to a later check by --since: \
+             then that shows too.\n\n\
+             Status: 0, all of it fits; 1, something does not; 2, the settings or the command line are \
+             wrong; 3, it could not be checked.",
+        )
+        .arg(since)
 }
 
 fn argument(setting: &'static Setting) -> Arg {
@@ -204,6 +241,14 @@ mod tests {
         assert_eq!(line.flags, [("data_dir".to_owned(), "d".to_owned())]);
         assert_eq!(parsed(&["ringfence", "migrate"]).task, Task::KeepUp(Upkeep::Migrate));
         assert!(command().try_get_matches_from(["ringfence", "restore"]).is_err());
+    }
+
+    #[test]
+    fn the_audit_is_verified_with_the_settings_of_the_database() {
+        let line = parsed(&["ringfence", "audit", "verify", "--since", "f", "--data-dir", "d"]);
+        assert_eq!(line.task, Task::AuditVerify { earlier: Some(PathBuf::from("f")) });
+        assert_eq!(line.flags, [("data_dir".to_owned(), "d".to_owned())]);
+        assert!(command().try_get_matches_from(["ringfence", "audit"]).is_err());
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! The database of this installation: where it is, whose it is, and the commands that work on it while
-//! nothing is served here: `ringfence migrate`, `backup` and `restore`.
+//! The database of this installation: whose it is, and the commands that work on it and serve nothing: `ringfence migrate`, `backup` and `restore`.
 
 mod sole;
 
@@ -8,12 +7,7 @@ use std::process::ExitCode;
 
 use control_plane::database::{Copied, back_up, migrate, restore};
 
-use crate::log;
-use crate::settings::Settings;
 pub use sole::Sole;
-
-/// Within the data directory.
-const DATABASE_FILE: &str = "ringfence.db";
 
 /// What is to be done with the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,33 +17,23 @@ pub enum Upkeep {
     Restore(PathBuf),
 }
 
-/// As it was set; else a file in the data directory.
-pub fn url(settings: &Settings) -> String {
-    match &settings.database_url {
-        Some(url) => url.reveal().to_owned(),
-        None => format!("sqlite://{}", settings.data_dir.join(DATABASE_FILE).display()),
-    }
-}
-
 /// Does it, and says what was done.
-pub fn keep_up(upkeep: &Upkeep, settings: &Settings) -> ExitCode {
-    log::start(settings.log_format, settings.log_level);
+pub fn keep_up(upkeep: &Upkeep, url: &str) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let done = runtime
         .map_err(|error| format!("no threads: {error}"))
-        .and_then(|runtime| runtime.block_on(carry_out(upkeep, settings)));
+        .and_then(|runtime| runtime.block_on(carry_out(upkeep, url)));
     match done {
         Ok(text) => crate::say(&text),
         Err(failure) => crate::fail(&failure),
     }
 }
 
-async fn carry_out(upkeep: &Upkeep, settings: &Settings) -> Result<String, String> {
-    let url = url(settings);
+async fn carry_out(upkeep: &Upkeep, url: &str) -> Result<String, String> {
     match upkeep {
         Upkeep::Migrate => {
-            let _sole = Sole::take(&url)?;
-            let migrated = migrate(&url).await.map_err(|error| error.to_string())?;
+            let _sole = Sole::take(url)?;
+            let migrated = migrate(url).await.map_err(|error| error.to_string())?;
             Ok(if migrated.from == migrated.to {
                 format!("the schema is up to date: version {}\n", migrated.to)
             } else {
@@ -60,12 +44,12 @@ async fn carry_out(upkeep: &Upkeep, settings: &Settings) -> Result<String, Strin
             })
         }
         Upkeep::BackUp(file) => {
-            let copied = back_up(&url, file).await.map_err(|error| error.to_string())?;
+            let copied = back_up(url, file).await.map_err(|error| error.to_string())?;
             Ok(format!("{} holds a backup: {}\n", file.display(), shown(&copied)))
         }
         Upkeep::Restore(file) => {
-            let _sole = Sole::take(&url)?;
-            let copied = restore(file, &url).await.map_err(|error| error.to_string())?;
+            let _sole = Sole::take(url)?;
+            let copied = restore(file, url).await.map_err(|error| error.to_string())?;
             Ok(format!("{} is restored: {}\n", file.display(), shown(&copied)))
         }
     }

@@ -1,5 +1,6 @@
 //! The `ringfence` binary: reads its settings and runs what was asked. No logic of its own.
 
+mod audit;
 mod command_line;
 mod database;
 mod environment;
@@ -13,11 +14,9 @@ mod task;
 mod tls;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use command_line::{CommandLine, Task};
-use role::Role;
+use command_line::Task;
 use settings::source::Sources;
 use settings::{Problem, Settings};
 
@@ -28,34 +27,23 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const STATUS_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let CommandLine { task, flags, config } = command_line::parse();
-    match task {
-        Task::Run(role) => {
-            with_settings(Some(role), flags, config, |settings| serve::run(role, settings))
-        }
-        Task::KeepUp(upkeep) => {
-            with_settings(None, flags, config, |settings| database::keep_up(&upkeep, settings))
-        }
-        Task::ConfigCheck(role) => {
-            with_settings(Some(role), flags, config, |settings| say(&settings::report(settings)))
-        }
-        Task::ConfigSample => say(&settings::sample()),
-    }
-}
-
-/// Goes on with the settings of a process of that role, or of one that serves nothing.
-fn with_settings(
-    role: Option<Role>,
-    flags: Vec<(String, String)>,
-    config: Option<PathBuf>,
-    go_on: impl FnOnce(&Settings) -> ExitCode,
-) -> ExitCode {
+    let line = command_line::parse();
     let mut problems = Vec::new();
-    let sources = Sources::merge(flags, config, environment::variables(), &mut problems);
-    match Settings::read(role, &sources, problems, hub::clock::now_us()) {
-        Ok(settings) => go_on(&settings),
-        Err(problems) => refuse(&problems),
-    }
+    let variables = environment::variables();
+    let sources = Sources::merge(line.flags, line.config, variables, &mut problems);
+    let read = |role, problems| Settings::read(role, &sources, problems, hub::clock::now_us());
+    let done = match line.task {
+        Task::Run(role) => read(role, problems).map(|settings| serve::run(role, &settings)),
+        Task::ConfigCheck(role) => {
+            read(role, problems).map(|settings| say(&settings::report(&settings)))
+        }
+        Task::ConfigSample => Ok(say(&settings::sample())),
+        Task::KeepUp(upkeep) => settings::database_url(&sources, problems)
+            .map(|database_url| database::keep_up(&upkeep, &database_url)),
+        Task::AuditVerify { earlier } => settings::database_url(&sources, problems)
+            .map(|database_url| audit::verify(&database_url, earlier.as_deref())),
+    };
+    done.unwrap_or_else(|problems| refuse(&problems))
 }
 
 fn say(text: &str) -> ExitCode {

@@ -1,6 +1,7 @@
 //! What this process was told: read from flags, environment and file, checked whole before anything
 //! starts. Values do not change while it runs.
 
+mod database;
 mod nearest;
 mod problem;
 mod reader;
@@ -20,6 +21,7 @@ use crate::log::{Format, Level};
 use crate::role::Role;
 use crate::tls::pair::{self, Part};
 
+pub use database::database_url;
 pub use problem::Problem;
 pub use reader::{DatabaseUrl, Secret, TlsFiles};
 use reader::{InForce, Reader};
@@ -69,10 +71,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads and checks everything for a process of this role, or for one that serves nothing, as of
-    /// `now_us`; all problems of `problems` and of the values, or the settings.
+    /// Reads and checks everything for a process of this role, as of `now_us`; all problems of
+    /// `problems` and of the values, or the settings.
     pub fn read(
-        role: Option<Role>,
+        role: Role,
         sources: &Sources,
         mut problems: Vec<Problem>,
         now_us: i64,
@@ -93,10 +95,10 @@ impl Settings {
             database_url: reader.parsed("database_url"),
             gateway_tls: reader
                 .tls("gateway_tls_cert", "gateway_tls_key")
-                .filter(|_| role.is_some_and(Role::has_gateway)),
+                .filter(|_| role.has_gateway()),
             control_plane_tls: reader
                 .tls("control_plane_tls_cert", "control_plane_tls_key")
-                .filter(|_| role.is_some_and(Role::has_control_plane)),
+                .filter(|_| role.has_control_plane()),
             ops_tls: reader.tls("ops_tls_cert", "ops_tls_key"),
             operator_key: reader.key("operator_key"),
             organization_key: reader.key("organization_key"),
@@ -121,11 +123,16 @@ impl Settings {
             in_force: Vec::new(),
         };
         settings.in_force = reader.finish();
-        if let Some(role) = role.filter(|_| problems.is_empty()) {
+        if problems.is_empty() {
             settings.check_together(role, &mut problems);
         }
         settings.check_certificates(now_us, &mut problems);
         if problems.is_empty() { Ok(settings) } else { Err(problems) }
+    }
+
+    /// Where the control plane's database is.
+    pub fn database_url(&self) -> String {
+        database::url(&self.data_dir, self.database_url.as_ref())
     }
 
     /// What each setting is in force as, in the order of the table.
@@ -237,7 +244,7 @@ mod tests {
             .collect();
         let mut problems = Vec::new();
         let sources = Sources::merge(Vec::new(), None, variables, &mut problems);
-        Settings::read(Some(role), &sources, problems, 0)
+        Settings::read(role, &sources, problems, 0)
             .map_err(|problems| problems.iter().map(ToString::to_string).collect())
     }
 

@@ -1,10 +1,19 @@
 //! A successful answer: a status and a JSON body whose bytes are fixed before the change commits.
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::problem::Problem;
+
+/// Whether the client asks for this media type by name.
+pub(crate) fn accepts(headers: &HeaderMap, media_type: &str) -> bool {
+    let named = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    named.flat_map(|value| value.split(',')).any(|range| {
+        let name = range.split(';').next().unwrap_or_default();
+        name.trim().eq_ignore_ascii_case(media_type)
+    })
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {

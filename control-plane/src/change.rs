@@ -28,6 +28,8 @@ pub(crate) struct Change<'a> {
     app: &'a App,
     writing: Writing,
     actor: String,
+    /// What the request is about.
+    account: Option<AccountId>,
     idempotency: Option<Idempotency>,
     published: Vec<Published>,
     /// When the change happens, in microseconds since 1970.
@@ -47,6 +49,7 @@ impl App {
             app: self,
             writing,
             actor: actor(&request.access.principal),
+            account: request.access.account().ok(),
             idempotency: request.idempotency.clone(),
             published: Vec::new(),
             now_us: hub::clock::now_us(),
@@ -75,6 +78,7 @@ impl Change<'_> {
     ) -> Result<(), Problem> {
         let row = crate::audit::Row {
             organization,
+            account: subject.parse().ok().or(self.account),
             at_us: self.now_us,
             actor: &self.actor,
             action,

@@ -48,6 +48,9 @@ mod usage;
 mod wallets;
 
 pub use crate::hub::Hub;
+pub use audit::verify::{
+    Fault as AuditFault, Head as AuditHead, Report as AuditReport, run as verify_audit,
+};
 pub use ledger::Discrepancy;
 pub use settings::{FirstOrganization, FirstStart, OpenError, Settings};
 
@@ -130,6 +133,11 @@ impl ControlPlane {
     /// needs none of it.
     pub async fn tend_hub(&self, shutdown: impl Future) {
         steward::run(&self.app, shutdown).await;
+    }
+
+    /// Seals audit entries into their chains until `shutdown`. To be run once, always.
+    pub async fn seal_audit(&self, shutdown: impl Future) {
+        audit::seal::run(&self.app, shutdown).await;
     }
 
     /// Call records that wait to be posted.

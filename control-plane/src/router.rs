@@ -18,7 +18,7 @@ use crate::idempotency::Idempotency;
 use crate::principal;
 use crate::problem::{Kind, Problem};
 use crate::request::{Request, read_body};
-use crate::{Shared, keys, organizations, sub_accounts, usage, wallets};
+use crate::{Shared, audit, keys, organizations, sub_accounts, usage, wallets};
 
 /// The longest that a request takes, its body's arrival included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -67,6 +67,10 @@ pub(crate) fn routes() -> Vec<Route> {
         route(GET,    "/v1/sub-accounts/{id}/calls",              Subject::SubAccount,   Account,      usage::calls::handle),
         route(GET,    "/v1/sub-accounts/{id}/usage",              Subject::SubAccount,   Account,      usage::totals::handle),
         route(GET,    "/v1/usage",                                Subject::Own,          Account,      usage::totals::handle),
+        route(GET,    "/v1/audit",                                Subject::Own,          Organization, audit::list::handle),
+        route(GET,    "/v1/audit/export",                         Subject::Own,          Organization, audit::export::handle),
+        route(GET,    "/v1/sub-accounts/{id}/audit",              Subject::SubAccount,   Organization, audit::list::handle),
+        route(GET,    "/v1/sub-accounts/{id}/audit/export",       Subject::SubAccount,   Organization, audit::export::handle),
     ]
 }
 

@@ -140,6 +140,10 @@ pub enum OpenError {
     Migration(#[from] sqlx::migrate::MigrateError),
     #[error(transparent)]
     Hub(#[from] hub::embedded::HubUnavailable),
+    #[error(
+        "the database was made by an earlier version: start a control plane of this version once"
+    )]
+    Earlier,
     #[error("the database holds {0}, which this version cannot read")]
     Unreadable(&'static str),
     #[error(

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use crate::settings::OpenError;
 
 pub(crate) mod backend;
+pub(crate) mod conditions;
 pub(crate) mod rows;
 pub(crate) mod schema;
 
@@ -44,9 +45,15 @@ impl Store {
         let backend = Backend::of_url(database_url);
         let writer = writer(database_url).await?;
         schema::migrate(&writer, schema::LATEST).await?;
-        let readers = pool(backend, READERS_MAX, backend.reader_settings());
-        let readers = readers.connect(database_url).await?;
+        let readers = Self::readers(database_url).await?;
         Ok(Self { backend, writer, readers, turn: Arc::default() })
+    }
+
+    /// Connections that only read a database that is there, also while others use it.
+    pub(crate) async fn readers(database_url: &str) -> Result<AnyPool, sqlx::Error> {
+        sqlx::any::install_default_drivers();
+        let backend = Backend::of_url(database_url);
+        pool(backend, READERS_MAX, backend.reader_settings()).connect(database_url).await
     }
 
     /// Waits for its turn (first come, first served) and begins a transaction that may write.

@@ -13,15 +13,15 @@ pub(crate) mod totals;
 /// The longest window of totals: a leap year.
 const WINDOW_MAX_US: i64 = 366 * 86_400 * SECOND_US;
 
-/// A window of admission times: from, included, to, excluded.
+/// A window of times, of calls their admission: from, included, to, excluded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Window {
-    from_us: i64,
-    to_us: i64,
+pub(crate) struct Window {
+    pub(crate) from_us: i64,
+    pub(crate) to_us: i64,
 }
 
 /// Reads `from` and `to`: dates or times. `to` as a date includes that day.
-fn window(query: &mut Fields, from_default_us: i64) -> Window {
+pub(crate) fn window(query: &mut Fields, from_default_us: i64) -> Window {
     let from_us = query.optional("from", |raw| moment(raw, false)).unwrap_or(from_default_us);
     let to_us = query
         .optional("to", |raw| moment(raw, true))

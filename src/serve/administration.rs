@@ -1,5 +1,5 @@
 //! The control plane's half of a process: opened over either form of hub, served, and kept at its
-//! tasks: posting call records, looking after a shared hub.
+//! tasks: posting call records, sealing the audit, looking after a shared hub.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::part::Part;
 use super::{Failure, shared_hub};
-use crate::database::{self, Sole};
+use crate::database::Sole;
 use crate::listener;
 use crate::settings::{Secret, Settings};
 use crate::task::Tasks;
@@ -27,7 +27,7 @@ pub struct Administration {
     _sole: Option<Sole>,
     /// The listener's tasks, once it is served.
     pub serving: Part,
-    /// Posting of call records and care of a shared hub.
+    /// Posting of call records, sealing of the audit and care of a shared hub.
     pub tasks: Part,
 }
 
@@ -40,7 +40,7 @@ impl Administration {
     }
 
     pub async fn open(settings: &Settings, hub: impl Into<Hub>) -> Result<Self, Failure> {
-        let url = database::url(settings);
+        let url = settings.database_url();
         let sole = Sole::take(&url)?;
         let opened = ControlPlane::open(control_plane_settings(settings, url), hub).await;
         let (plane, first_start) = opened.map_err(|error| error.to_string())?;
@@ -57,6 +57,7 @@ impl Administration {
         });
         self.tasks = Part::new(|tasks, stop| {
             post_records(tasks, self.plane.clone(), stop.clone());
+            seal_audit(tasks, self.plane.clone(), stop.clone());
             tend_hub(tasks, self.plane.clone(), stop);
         });
     }
@@ -79,6 +80,13 @@ impl Administration {
 fn post_records(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receiver<bool>) {
     tasks.spawn("posting of call records", async move {
         plane.post_records(listener::told(&mut stop)).await;
+        Ok(())
+    });
+}
+
+fn seal_audit(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receiver<bool>) {
+    tasks.spawn("sealing of the audit", async move {
+        plane.seal_audit(listener::told(&mut stop)).await;
         Ok(())
     });
 }

@@ -1,5 +1,6 @@
 //! Promises checked against a running `ringfence serve`, by the wire contract alone.
 
+mod audit;
 mod bad_input;
 mod connections;
 mod crashes;

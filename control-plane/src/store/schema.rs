@@ -8,18 +8,19 @@ use sqlx::{AnyConnection, AnyPool, Row as _, SqlSafeStr};
 use super::backend::Backend;
 use crate::settings::OpenError;
 
-const STEPS: [(i64, &str, &str); 4] = [
+const STEPS: [(i64, &str, &str); 5] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "shared_hub", include_str!("../../migrations/0002_shared_hub.sql")),
     (3, "publications", include_str!("../../migrations/0003_publications.sql")),
     (4, "on_hub_loss", include_str!("../../migrations/0004_on_hub_loss.sql")),
+    (7, "audit_chain", include_str!("../../migrations/0007_audit_chain.sql")),
 ];
 
 /// The version that this program works with.
 pub(crate) const LATEST: i64 = STEPS[STEPS.len() - 1].0;
 
 /// All tables, each after those that it refers to.
-pub(crate) const TABLES: [&str; 16] = [
+pub(crate) const TABLES: [&str; 18] = [
     "installation",
     "counters",
     "organizations",
@@ -33,6 +34,8 @@ pub(crate) const TABLES: [&str; 16] = [
     "watermarks",
     "idempotency",
     "audit",
+    "audit_seals",
+    "audit_chains",
     "holders",
     "struck_out",
     "publications",

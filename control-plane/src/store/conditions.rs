@@ -1,0 +1,79 @@
+//! The conditions of a query whose filters are optional, with their values. Texts of conditions come
+//! from the source, values from anywhere.
+
+use std::fmt::Write as _;
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe};
+
+pub(crate) enum Bound {
+    Int(i64),
+    Text(String),
+}
+
+/// All of them hold.
+#[derive(Default)]
+pub(crate) struct Conditions {
+    sql: String,
+    values: Vec<Bound>,
+}
+
+impl Conditions {
+    /// Adds a condition with a `?` for each of its values.
+    pub(crate) fn and(&mut self, condition: &'static str, values: impl IntoIterator<Item = Bound>) {
+        self.sql.push_str(if self.sql.is_empty() { "WHERE (" } else { " AND (" });
+        let mut parts = condition.split('?');
+        self.sql.push_str(parts.next().unwrap_or_default());
+        for (part, value) in parts.zip(values) {
+            self.values.push(value);
+            // Writing to a string does not fail.
+            let _infallible = write!(self.sql, "${}{part}", self.values.len());
+        }
+        self.sql.push(')');
+    }
+
+    /// The rows of `{select} WHERE … {tail}`.
+    pub(crate) async fn rows(
+        &self,
+        connection: &mut AnyConnection,
+        select: &str,
+        tail: &str,
+    ) -> Result<Vec<AnyRow>, sqlx::Error> {
+        let mut query = sqlx::query(AssertSqlSafe(format!("{select} {} {tail}", self.sql)));
+        for value in &self.values {
+            query = match value {
+                Bound::Int(number) => query.bind(*number),
+                Bound::Text(text) => query.bind(text.as_str()),
+            };
+        }
+        query.fetch_all(connection).await
+    }
+}
+
+/// A text in which `LIKE … ESCAPE '!'` finds no wildcard.
+pub(crate) fn literal(text: &str) -> String {
+    let mut literal = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '%' | '_' | '!') {
+            literal.push('!');
+        }
+        literal.push(character);
+    }
+    literal
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_numbered_in_the_order_of_their_conditions() {
+        let mut conditions = Conditions::default();
+        conditions.and("a = ?", [Bound::Int(1)]);
+        conditions.and("b IS NULL", []);
+        conditions.and("c = ? OR d = ?", [Bound::Int(2), Bound::Text("x".to_owned())]);
+        assert_eq!(conditions.sql, "WHERE (a = $1) AND (b IS NULL) AND (c = $2 OR d = $3)");
+        assert_eq!(conditions.values.len(), 3);
+        assert_eq!(literal("50%_!"), "50!%!_!!");
+    }
+}
