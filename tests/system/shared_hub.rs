@@ -1,82 +1,14 @@
 //! Gateways and a control plane as processes of their own, over a real Redis: what stacks and
 //! administrators see of them while they start, stop, and are killed.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
-use support::account::{Organization, admit, release};
+use support::account::{Organization, release};
 use support::process::ORGANIZATION_KEY;
 use support::redis::Redis;
 use support::{Account, Installation, Running, wait_until};
 
 use crate::BINARY;
-
-/// Longer than anything that is not waited for on purpose takes on a busy machine.
-const SOON: Duration = Duration::from_secs(30);
-const LEASE_S: &str = "4";
-
-/// A hub, its control plane and two gateways.
-struct Several {
-    redis: Redis,
-    plane: Running,
-    gateways: Vec<Running>,
-}
-
-impl Several {
-    fn start() -> Self {
-        let redis = Redis::start(&[]);
-        let plane = control_plane(&redis).start();
-        let gateways = (0..2).map(|_| gateway(&redis).start()).collect();
-        Self { redis, plane, gateways }
-    }
-
-    /// An unbilled account that both gateways know.
-    fn limited(&self, limit: u32) -> Account {
-        let account = Account::limited(&self.plane, "shared", limit);
-        self.know(&account);
-        account
-    }
-
-    fn know(&self, account: &Account) {
-        for gateway in &self.gateways {
-            wait_until("a gateway knows the account", SOON, || {
-                gateway.gateway(&account.key).get("/v1/concurrency").status == 200
-            });
-        }
-    }
-
-    fn stop(self) {
-        for gateway in self.gateways {
-            gateway.stop();
-        }
-        self.plane.stop();
-    }
-}
-
-fn control_plane(redis: &Redis) -> Installation {
-    Installation::control_plane(BINARY, &redis.url()).set("RINGFENCE_CALL_LEASE_S", LEASE_S)
-}
-
-fn gateway(redis: &Redis) -> Installation {
-    Installation::gateway(BINARY, &redis.url()).set("RINGFENCE_CALL_LEASE_S", LEASE_S)
-}
-
-/// The answer to an admit, asked again while the hub does not answer.
-fn ask(gateway: &Running, account: &Account, call_id: &str) -> (u16, Value) {
-    let mut stack = gateway.gateway(&account.key);
-    let mut answer = stack.post("/v1/calls/admit", &admit(call_id));
-    wait_until("the hub answers", SOON, || {
-        if answer.status == 503 {
-            answer = stack.post("/v1/calls/admit", &admit(call_id));
-        }
-        answer.status != 503
-    });
-    (answer.status, answer.json())
-}
-
-fn end(gateway: &Running, account: &Account, call_id: &str) -> Value {
-    gateway.gateway(&account.key).post("/v1/calls/release", &release(call_id)).expect(200)
-}
+use crate::several::{SOON, Several, ask, control_plane, end, gateway};
 
 fn posted(plane: &Running) -> u64 {
     let usage = plane.control_plane(ORGANIZATION_KEY).get("/v1/usage").expect(200);

@@ -1,6 +1,7 @@
 //! Keeps up with a shared hub: a task per shard that has an organization sends one exchange after the
 //! other. All of them run on one thread, so what a reply brings is carried out by one of them at a time.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -55,27 +56,35 @@ impl Exchanges {
         let Some(mut questions) = sharing.take_questions() else {
             return;
         };
-        let mut tasks = JoinSet::new();
-        let kept_up = async {
-            self.engine.read_everything().await;
-            self.ready.send_replace(true);
-            loop {
-                self.engine.join_shards(&mut tasks);
-                tokio::select! {
-                    shards = sharing.hub.news() => self.engine.hear_of(sharing, &shards).await,
-                    Some((shard, message)) = questions.recv() => {
-                        tasks.spawn(Arc::clone(&self.engine).reply_to(shard, message));
-                    }
-                    () = sleep(LOOK_EVERY) => self.engine.look_at_others().await,
-                    Some(ended) = tasks.join_next() => crash(ended),
-                }
-            }
-        };
+        let (mut shards, mut replies) = (JoinSet::new(), JoinSet::new());
+        let (leaving, _) = watch::channel(false);
+        let mut stop = pin!(stop);
         tokio::select! {
-            () = kept_up => {}
-            () = stop => {}
+            () = self.engine.read_everything() => {}
+            // Nothing is held yet.
+            () = &mut stop => return,
         }
-        tasks.shutdown().await;
+        self.ready.send_replace(true);
+        loop {
+            self.engine.join_shards(&mut shards, &leaving);
+            // What is asked of the hub is waited for in any case: a call that is given up closes the
+            // connection that the last exchanges need.
+            tokio::select! {
+                () = &mut stop => break,
+                shards = sharing.hub.news() => self.engine.hear_of(sharing, &shards).await,
+                Some((shard, message)) = questions.recv() => {
+                    replies.spawn(Arc::clone(&self.engine).reply_to(shard, message));
+                }
+                () = sleep(LOOK_EVERY) => self.engine.look_at_others().await,
+                Some(ended) = shards.join_next() => crash(ended),
+                Some(ended) = replies.join_next() => crash(ended),
+            }
+        }
+        replies.shutdown().await;
+        leaving.send_replace(true);
+        while let Some(ended) = shards.join_next().await {
+            crash(ended);
+        }
         self.engine.leave().await;
     }
 }
@@ -91,7 +100,7 @@ fn crash(ended: Result<(), tokio::task::JoinError>) {
 
 impl Engine {
     /// Starts the exchanges of shards that have got an organization.
-    fn join_shards(self: &Arc<Self>, tasks: &mut JoinSet<()>) {
+    fn join_shards(self: &Arc<Self>, tasks: &mut JoinSet<()>, leaving: &watch::Sender<bool>) {
         let Hub::Shared(sharing) = &self.hub else {
             return;
         };
@@ -103,22 +112,21 @@ impl Engine {
             let mut state = shard.state.lock();
             if wanted[usize::from(number)] && !state.is_joined {
                 state.is_joined = true;
-                let engine = Arc::clone(self);
-                tasks.spawn(async move { engine.keep_up(number).await });
+                tasks.spawn(Arc::clone(self).keep_up(number, leaving.subscribe()));
             }
         }
     }
 
-    async fn keep_up(self: Arc<Self>, number: u8) {
+    /// One exchange after the other until this gateway leaves.
+    async fn keep_up(self: Arc<Self>, number: u8, mut leaving: watch::Receiver<bool>) {
         let Hub::Shared(sharing) = &self.hub else {
             return;
         };
         let shard = sharing.shard(number);
         let offset_us = |now: Now| now.wall_us - now.boot_us;
         let mut offset_at_first_us = offset_us(now());
-        let mut pause = FIRST_PAUSE;
-        loop {
-            until_due(shard).await;
+        let mut pauses = Pauses::default();
+        while unless_told(&mut leaving, until_due(shard)).await {
             let before = now();
             if (offset_us(before) - offset_at_first_us).abs() > JUMP_US {
                 tracing::warn!(number, "the clock has jumped: going on as a new holder");
@@ -127,7 +135,7 @@ impl Engine {
             }
             match self.exchange(sharing, number, false).await {
                 Ok(is_gone) => {
-                    pause = FIRST_PAUSE;
+                    pauses = Pauses::default();
                     if is_gone {
                         tracing::warn!(number, "this holder was given up: going on as a new one");
                         self.rejoin(sharing, number);
@@ -135,8 +143,7 @@ impl Engine {
                 }
                 Err(no_answer) => {
                     tracing::debug!(number, %no_answer, "an exchange without an answer");
-                    sleep(pause).await;
-                    pause = (2 * pause).min(LONGEST_PAUSE);
+                    unless_told(&mut leaving, sleep(pauses.next())).await;
                 }
             }
         }
@@ -265,21 +272,67 @@ impl Engine {
         let Hub::Shared(sharing) = &self.hub else {
             return;
         };
+        let mut shards = JoinSet::new();
         for (number, shard) in sharing.shards() {
-            if !shard.state.lock().is_joined {
-                continue;
+            if shard.state.lock().is_joined {
+                let engine = Arc::clone(self);
+                shards.spawn(async move { engine.leave_shard(number).await });
             }
-            // What was under way when its task was stopped counts as lost.
-            let mut effects = Vec::new();
-            shard.state.lock().link.lost(now(), &mut effects);
-            self.hear(Heard { shard: number, is_durable: false }, effects);
-            for _ in 0..LAST_EXCHANGES_MAX {
-                let leaving = shard.state.lock().link.fits_one_exchange();
-                if self.exchange(sharing, number, leaving).await.is_err() || leaving {
-                    break;
+        }
+        while let Some(ended) = shards.join_next().await {
+            crash(ended);
+        }
+    }
+
+    /// Goes on while the hub is away, for as long as whoever waits for it does: what the hub is not told
+    /// is free only when this holder has stood still for long enough.
+    async fn leave_shard(self: Arc<Self>, number: u8) {
+        let Hub::Shared(sharing) = &self.hub else {
+            return;
+        };
+        let shard = sharing.shard(number);
+        let mut pauses = Pauses::default();
+        for _ in 0..LAST_EXCHANGES_MAX {
+            let leaving = shard.state.lock().link.fits_one_exchange();
+            match self.exchange(sharing, number, leaving).await {
+                // What happened since it was given up a new holder has to tell.
+                Ok(true) => self.rejoin(sharing, number),
+                Ok(false) if leaving && shard.state.lock().link.is_member() => return,
+                Ok(false) => {}
+                Err(no_answer) => {
+                    tracing::info!(number, %no_answer, "the hub is told again that this gateway goes");
+                    sleep(pauses.next()).await;
                 }
             }
         }
+    }
+}
+
+/// Between attempts while the hub does not answer.
+struct Pauses {
+    next: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { next: FIRST_PAUSE }
+    }
+}
+
+impl Pauses {
+    fn next(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (2 * pause).min(LONGEST_PAUSE);
+        pause
+    }
+}
+
+/// Waits for `event`; false when it was told to stop before.
+async fn unless_told(stop: &mut watch::Receiver<bool>, event: impl Future<Output = ()>) -> bool {
+    tokio::select! {
+        // A sender that is gone has said it too.
+        _ = stop.wait_for(|stop| *stop) => false,
+        () = event => true,
     }
 }
 

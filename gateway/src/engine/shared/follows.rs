@@ -90,13 +90,19 @@ impl Engine {
 
     /// Others have done something in these shards.
     pub(super) async fn hear_of(&self, sharing: &Sharing, shards: &Shards) {
-        for number in shards.iter() {
-            let shard = sharing.shard(number);
-            let is_joined = shard.state.lock().is_joined;
-            if is_joined {
-                shard.change(|state, now| state.link.hurry(now));
-            } else if let Err(no_answer) = self.read_directory(sharing, number).await {
-                tracing::debug!(number, %no_answer, "the configuration cannot be read now");
+        let is_joined = |number: &u8| sharing.shard(*number).state.lock().is_joined;
+        let (joined, others): (Vec<u8>, Vec<u8>) = shards.iter().partition(is_joined);
+        for number in joined {
+            sharing.shard(number).change(|state, now| state.link.hurry(now));
+        }
+        for number in others {
+            match self.read_directory(sharing, number).await {
+                Ok(()) | Err(NoAnswer::Unsealed) => {}
+                Err(no_answer) => {
+                    // With the next connection there is news of all shards.
+                    tracing::debug!(number, %no_answer, "the configuration cannot be read now");
+                    return;
+                }
             }
         }
     }
