@@ -4,6 +4,7 @@ mod audit;
 mod bad_input;
 mod connections;
 mod crashes;
+mod cut_off;
 mod departure;
 mod disk;
 mod documents;
