@@ -109,6 +109,27 @@ impl Account {
         rows.iter().map(Self::of_row).collect()
     }
 
+    /// At most `limit` sub-accounts of an organization that follow its first `skipped`, in order.
+    pub(crate) async fn numbered(
+        connection: &mut AnyConnection,
+        organization: AccountId,
+        skipped: i64,
+        limit: i64,
+    ) -> Result<Vec<Self>, Problem> {
+        let sql = const_format(
+            COLUMNS,
+            " WHERE organization_id = $1 AND id LIKE 'sa%' AND status IN ('active', 'suspended') \
+             ORDER BY id LIMIT $2 OFFSET $3",
+        );
+        let rows = sqlx::query(sql)
+            .bind(organization.to_string())
+            .bind(limit)
+            .bind(skipped)
+            .fetch_all(connection)
+            .await?;
+        rows.iter().map(Self::of_row).collect()
+    }
+
     /// Every account of the installation or of one shard, deleting ones too, a page at a time.
     pub(crate) async fn every(
         connection: &mut AnyConnection,

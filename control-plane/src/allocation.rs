@@ -8,6 +8,7 @@ use crate::fields::{Fields, Given, values};
 use crate::problem::{Kind, Problem};
 
 /// What a request says about an account's slots.
+#[derive(Default)]
 pub(crate) struct Asked {
     floor: Option<u32>,
     /// `Null`: elastic, up to the organization's total.
@@ -34,13 +35,19 @@ pub(crate) fn read(fields: &mut Fields, needed: bool) -> Asked {
             "required: concurrency_limit, or min_concurrency and/or max_concurrency",
         );
     }
-    match limit {
-        Some(limit) => Asked { floor: Some(limit), cap: Given::Value(limit) },
-        None => Asked { floor, cap },
-    }
+    limit.map_or_else(|| Asked::between(floor, cap), Asked::fixed)
 }
 
 impl Asked {
+    /// Floor and cap are the same.
+    pub(crate) const fn fixed(limit: u32) -> Self {
+        Self { floor: Some(limit), cap: Given::Value(limit) }
+    }
+
+    pub(crate) const fn between(floor: Option<u32>, cap: Given<u32>) -> Self {
+        Self { floor, cap }
+    }
+
     pub(crate) const fn is_absent(&self) -> bool {
         self.floor.is_none() && self.cap.is_absent()
     }

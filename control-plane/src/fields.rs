@@ -1,5 +1,6 @@
-//! The strict reader of request bodies and query strings: unknown and repeated fields are refused,
-//! numbers are read from their text, and every bad field is named at once.
+//! The reader of request bodies and query strings: unknown and repeated fields are refused, but where
+//! clients may send more than is read, numbers are read from their text, and every bad field is named
+//! at once.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -59,33 +60,43 @@ pub(crate) struct Fields {
     prefix: String,
     entries: Vec<(String, Option<Raw>)>,
     errors: Vec<FieldError>,
+    /// What nobody asks for is ignored.
+    lenient: bool,
 }
 
 impl Fields {
     /// Reads a JSON object. An empty body is an object without fields.
     pub(crate) fn of_body(body: &[u8]) -> Result<Self, Problem> {
-        let text = std::str::from_utf8(body).map_err(|error| {
-            Problem::field("body", format!("expected UTF-8; byte {} is not", error.valid_up_to()))
-        })?;
-        if text.trim_ascii().is_empty() {
-            return Ok(Self::new(String::new(), Vec::new()));
-        }
-        let object: Object = serde_json::from_str(text)
-            .map_err(|error| Problem::field("body", format!("expected a JSON object: {error}")))?;
-        Ok(Self::new(String::new(), object.0))
+        Ok(Self::new(String::new(), object_of(body)?))
+    }
+
+    /// The same, of a client that may send more than is read: unknown fields are ignored, and of one
+    /// that is repeated the last counts.
+    pub(crate) fn of_lenient_body(body: &[u8]) -> Result<Self, Problem> {
+        Ok(Self::lenient(object_of(body)?))
     }
 
     /// Reads a query string.
     pub(crate) fn of_query(query: Option<&str>) -> Self {
-        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-        let entries = pairs
-            .take(FIELDS_MAX)
-            .map(|(name, value)| (name.into_owned(), Raw::Text(value.into_owned())));
-        Self::new(String::new(), entries.collect())
+        Self::new(String::new(), pairs_of(query))
+    }
+
+    /// The same, as leniently as [`Fields::of_lenient_body`].
+    pub(crate) fn of_lenient_query(query: Option<&str>) -> Self {
+        Self::lenient(pairs_of(query))
+    }
+
+    fn lenient(entries: Vec<(String, Raw)>) -> Self {
+        let mut last: Vec<(String, Option<Raw>)> = Vec::new();
+        for (name, raw) in entries {
+            last.retain(|(earlier, _)| *earlier != name);
+            last.push((name, Some(raw)));
+        }
+        Self { prefix: String::new(), entries: last, errors: Vec::new(), lenient: true }
     }
 
     fn new(prefix: String, entries: Vec<(String, Raw)>) -> Self {
-        let mut fields = Self { prefix, entries: Vec::new(), errors: Vec::new() };
+        let mut fields = Self { prefix, entries: Vec::new(), errors: Vec::new(), lenient: false };
         for (name, raw) in entries {
             if fields.entries.iter().any(|(present, _)| *present == name) {
                 fields.error(&name, None, "given more than once");
@@ -166,7 +177,9 @@ impl Fields {
     /// Refuses what nobody asked for, and everything found wrong before. After `Ok`, every
     /// required field was there and right.
     pub(crate) fn finish(mut self) -> Result<(), Problem> {
-        self.refuse_unread();
+        if !self.lenient {
+            self.refuse_unread();
+        }
         if self.errors.is_empty() { Ok(()) } else { Err(Problem::fields(&self.errors)) }
     }
 
@@ -226,6 +239,27 @@ impl Raw {
     fn is_null(&self) -> bool {
         matches!(self, Self::Json(raw) if raw.get() == "null")
     }
+}
+
+/// The fields of a body; none when it is empty.
+fn object_of(body: &[u8]) -> Result<Vec<(String, Raw)>, Problem> {
+    let text = std::str::from_utf8(body).map_err(|error| {
+        Problem::field("body", format!("expected UTF-8; byte {} is not", error.valid_up_to()))
+    })?;
+    if text.trim_ascii().is_empty() {
+        return Ok(Vec::new());
+    }
+    let object: Object = serde_json::from_str(text)
+        .map_err(|error| Problem::field("body", format!("expected a JSON object: {error}")))?;
+    Ok(object.0)
+}
+
+fn pairs_of(query: Option<&str>) -> Vec<(String, Raw)> {
+    let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let entries = pairs
+        .take(FIELDS_MAX)
+        .map(|(name, value)| (name.into_owned(), Raw::Text(value.into_owned())));
+    entries.collect()
 }
 
 /// A JSON object as a list: names are not yet compared, values not yet read.
@@ -290,6 +324,18 @@ mod tests {
             assert_eq!(problem.into_response().status(), 400, "{body:?}");
         }
         assert!(Fields::of_body(b" ").is_ok());
+    }
+
+    #[test]
+    fn a_lenient_reader_takes_the_last_of_repeated_fields_and_ignores_unknown_ones() {
+        let body = br#"{"a":1,"metadata":{"x":[1]},"a":2}"#;
+        let mut fields = Fields::of_lenient_body(body).expect("an object");
+        assert_eq!(fields.required("a", values::whole(0..=9)), Some(2));
+        assert!(fields.finish().is_ok());
+        let mut fields = Fields::of_lenient_query(Some("a=1&b=x&a=7"));
+        assert_eq!(fields.required("a", values::whole(0..=9)), Some(7));
+        let _: Option<u32> = fields.optional("b", values::whole(0..=9));
+        assert!(fields.finish().is_err(), "what is read must be right");
     }
 
     #[test]

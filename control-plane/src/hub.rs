@@ -120,6 +120,14 @@ impl Hub {
         }
     }
 
+    /// Live calls of an organization's accounts, but those of test keys.
+    pub(crate) async fn organization_live(&self, organization: AccountId) -> Option<u32> {
+        match &self.0 {
+            Form::Embedded(hub) => Some(hub.organization_live(organization)),
+            Form::Shared(hub) => hub.organization_live(organization).await,
+        }
+    }
+
     pub(crate) async fn wallet_use(
         &self,
         organization: AccountId,

@@ -87,10 +87,14 @@ pub(crate) async fn issue(
     new: &NewKey<'_>,
     now_us: i64,
 ) -> Result<Issued, sqlx::Error> {
+    insert(connection, new, secret(new.key_type), now_us).await
+}
+
+/// A fresh secret of the ordinary form.
+pub(crate) fn secret(key_type: KeyType) -> String {
     let random: String =
         rand::rng().sample_iter(Alphanumeric).take(RANDOM_CHARACTERS).map(char::from).collect();
-    let secret = format!("rf_{}_{random}", new.key_type.label());
-    insert(connection, new, secret, now_us).await
+    format!("rf_{}_{random}", key_type.label())
 }
 
 /// Writes a key of a given secret. The caller has made sure that no other key has it.

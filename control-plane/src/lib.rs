@@ -20,6 +20,7 @@ mod answer;
 mod audit;
 mod bootstrap;
 mod change;
+mod compatibility;
 mod counters;
 pub mod database;
 mod fields;

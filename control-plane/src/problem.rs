@@ -66,6 +66,14 @@ pub(crate) struct FieldError {
     pub(crate) problem: String,
 }
 
+/// What a response refuses; it goes along with the response for a surface that says it in another shape.
+#[derive(Clone, Debug)]
+pub(crate) struct Refused {
+    pub(crate) kind: Kind,
+    pub(crate) detail: String,
+    pub(crate) members: Map<String, Value>,
+}
+
 /// A request that is not carried out. Small, because it travels in every `Result`.
 #[derive(Debug)]
 pub(crate) struct Problem(Box<Parts>);
@@ -166,11 +174,12 @@ impl IntoResponse for Problem {
             "error": status.canonical_reason().unwrap_or(title),
         });
         if let Value::Object(object) = &mut body {
-            object.extend(members);
+            object.extend(members.clone());
         }
         let content_type = (header::CONTENT_TYPE, "application/problem+json");
         let mut response = (status, [content_type], body.to_string()).into_response();
         response.headers_mut().extend(headers.into_iter().map(|(name, value)| (Some(name), value)));
+        response.extensions_mut().insert(Refused { kind, detail, members });
         response
     }
 }

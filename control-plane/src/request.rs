@@ -41,6 +41,16 @@ impl Request {
     pub(crate) fn query(&self) -> Fields {
         Fields::of_query(self.query.as_deref())
     }
+
+    /// The fields of the body, of a client that may send more than is read.
+    pub(crate) fn lenient_body(&self) -> Result<Fields, Problem> {
+        Fields::of_lenient_body(&self.body)
+    }
+
+    /// The fields of the query string, likewise.
+    pub(crate) fn lenient_query(&self) -> Fields {
+        Fields::of_lenient_query(self.query.as_deref())
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Request {

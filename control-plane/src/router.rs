@@ -18,7 +18,7 @@ use crate::idempotency::Idempotency;
 use crate::principal;
 use crate::problem::{Kind, Problem};
 use crate::request::{Request, read_body};
-use crate::{Shared, audit, keys, organizations, sub_accounts, usage, wallets};
+use crate::{Shared, audit, compatibility, keys, organizations, sub_accounts, usage, wallets};
 
 /// The longest that a request takes, its body's arrival included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -71,6 +71,13 @@ pub(crate) fn routes() -> Vec<Route> {
         route(GET,    "/v1/audit/export",                         Subject::Own,          Organization, audit::export::handle),
         route(GET,    "/v1/sub-accounts/{id}/audit",              Subject::SubAccount,   Organization, audit::list::handle),
         route(GET,    "/v1/sub-accounts/{id}/audit/export",       Subject::SubAccount,   Organization, audit::export::handle),
+        route(POST,   "/sub-accounts/create",                     Subject::Own,          Organization, compatibility::create::handle),
+        route(GET,    "/sub-accounts/all",                        Subject::Own,          Organization, compatibility::list::handle),
+        route(GET,    "/sub-accounts/all/usage",                  Subject::Own,          Organization, compatibility::all_usage::handle),
+        route(PATCH,  "/sub-accounts/{uuid}",                     Subject::SubAccount,   Organization, compatibility::patch::handle),
+        route(DELETE, "/sub-accounts/{uuid}",                     Subject::SubAccount,   Organization, compatibility::delete::handle),
+        route(GET,    "/sub-accounts/{uuid}/usage",               Subject::SubAccount,   Account,      compatibility::usage::handle),
+        route(GET,    "/user/me",                                 Subject::Own,          TestKey,      compatibility::me::handle),
     ]
 }
 
@@ -89,6 +96,7 @@ pub(crate) fn router(app: &Shared) -> Router {
             Problem::new(Kind::MethodNotAllowed, "the Allow header lists the methods of this path")
         })
         .layer(from_fn(limit_time))
+        .layer(from_fn(compatibility::refusal::reshape))
         .with_state(Arc::clone(app))
 }
 
@@ -123,7 +131,11 @@ async fn admit(
     let Gate { app, subject, permit } = gate;
     let principal = principal::authenticate(&app, request.headers()).await?;
     let path: RawPathParams = request.extract_parts().await.map_err(Problem::internal)?;
-    let id = path.iter().find(|(name, _)| *name == "id").map(|(_, id)| id.to_owned());
+    let id = path.iter().find_map(|(name, id)| match name {
+        "id" => Some(id.to_owned()),
+        "uuid" => Some(compatibility::uuid::sub_account(id)),
+        _ => None,
+    });
     let access = access::decide(&app, principal, subject, permit, id.as_deref()).await?;
     let (mut parts, body) = request.into_parts();
     let body = read_body(body).await?;

@@ -18,6 +18,7 @@ use tower::ServiceExt as _;
 use crate::{ControlPlane, Settings};
 
 pub(crate) mod calls;
+pub(crate) mod compatibility;
 pub(crate) mod gateway;
 pub(crate) mod sharing;
 

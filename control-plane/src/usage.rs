@@ -8,6 +8,8 @@ use crate::fields::{Fields, Raw, values};
 use crate::timestamp;
 
 pub(crate) mod calls;
+pub(crate) mod costs;
+pub(crate) mod sums;
 pub(crate) mod totals;
 
 /// The longest window of totals: a leap year.

@@ -346,6 +346,12 @@ impl EmbeddedHub {
         }
     }
 
+    /// Live calls of an organization's accounts, but those of test keys.
+    pub fn organization_live(&self, organization: AccountId) -> u32 {
+        let shard = self.shards[usize::from(organization.shard())].lock();
+        shard.counters().organization_live(organization)
+    }
+
     pub fn wallet_use(&self, organization: AccountId, owner: AccountId) -> WalletUse {
         let shard = self.shards[usize::from(organization.shard())].lock();
         shard.wallets().used(owner)

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bad_input;
+mod compatibility;
 mod connections;
 mod crashes;
 mod cut_off;

@@ -230,6 +230,10 @@ impl Shared {
         timeout(USE_PATIENCE, self.redis.account_use(organization, account)).await.ok()?.ok()
     }
 
+    pub(crate) async fn organization_live(&self, organization: AccountId) -> Option<u32> {
+        timeout(USE_PATIENCE, self.redis.organization_live(organization)).await.ok()?.ok()
+    }
+
     pub(crate) async fn wallet_use(
         &self,
         organization: AccountId,

@@ -2,7 +2,7 @@
 //! only, and its wallet when billing is isolated.
 
 use axum::extract::State;
-use hub::directory::{Billing, Change as Published, Status};
+use hub::directory::{Billing, Change as Published, OnHubLoss, Status};
 use hub::id::{AccountId, AccountKind};
 use hub::key::KeyScope;
 
@@ -18,10 +18,35 @@ use crate::ledger::{self, Wallet};
 use crate::problem::Problem;
 use crate::request::Request;
 
+/// A sub-account that was just made, and the secret of its associated key.
+pub(crate) struct Created {
+    pub(crate) account: Account,
+    pub(crate) organization: Organization,
+    shown: Shown,
+    pub(crate) secret: String,
+}
+
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
     let (named, mut account) = read(&app, &request)?;
     account.organization = request.access.organization_or(named)?;
-    let mut change = match app.begin(&request).await? {
+    let secret = keys::secret(KeyType::Live);
+    carry_out(&app, &request, account, secret, |created| {
+        let api_key = Some(created.secret);
+        Answer::created(&Shown { api_key, ..created.shown })
+    })
+    .await
+}
+
+/// Makes a sub-account of an account but for its id and times; `secret` opens it from then on, and
+/// `answer` shows it.
+pub(crate) async fn carry_out(
+    app: &Shared,
+    request: &Request,
+    mut account: Account,
+    secret: String,
+    answer: impl FnOnce(Created) -> Result<Answer, Problem>,
+) -> Result<Answer, Problem> {
+    let mut change = match app.begin(request).await? {
         Begun::New(change) => change,
         Begun::Repeated(answer) => return Ok(answer),
     };
@@ -29,7 +54,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     account.id = new_id(AccountKind::SubAccount, now_us);
     (account.version, account.created_us, account.updated_us) = (now_us, now_us, now_us);
     let organization = Organization::load(change.connection(), account.organization).await?;
-    check_region(&app, &organization, &account)?;
+    check_region(app, &organization, &account)?;
     allocation::verify(change.connection(), &account, organization.total).await?;
     account.insert(change.connection()).await?;
     change.publish(Published::Account(account.config()));
@@ -54,9 +79,9 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         key_type: KeyType::Live,
         origin: Origin::Issued,
     };
-    let issued = keys::issue(change.connection(), &key, now_us).await?;
+    let issued = keys::insert(change.connection(), &key, secret, now_us).await?;
     change.publish(issued.change);
-    let mut shown = Shown::now(&app, &account, organization.currency, wallet.as_ref()).await;
+    let shown = Shown::now(app, &account, organization.currency, wallet.as_ref()).await;
     let id = account.id.to_string();
     change
         .audit(
@@ -67,8 +92,8 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
             Some(&shown.settings),
         )
         .await?;
-    shown.api_key = Some(issued.secret);
-    change.commit(Answer::created(&shown)?).await
+    let answer = answer(Created { account, organization, shown, secret: issued.secret })?;
+    change.commit(answer).await
 }
 
 /// An account's region must be one of its organization's.
@@ -98,27 +123,40 @@ fn read(app: &Shared, request: &Request) -> Result<(Option<AccountId>, Account),
     let rate = values::rate(&mut fields, "rate").value();
     let on_hub_loss = fields.optional("on_hub_loss", values::word(ON_HUB_LOSS));
     fields.finish()?;
-    let placeholder = new_id(AccountKind::SubAccount, 0);
     let mut account = Account {
-        id: placeholder,
-        organization: placeholder,
-        name: name.unwrap_or_default(),
-        status: Status::Active,
-        floor: 0,
-        cap: None,
         cps_limit,
         region,
         billing: billing.unwrap_or(Billing::Consolidated),
         rate,
-        lease_s: None,
-        duration_max_s: None,
         on_hub_loss: on_hub_loss.unwrap_or_default(),
-        version: 0,
-        created_us: 0,
-        updated_us: 0,
+        ..draft(name.unwrap_or_default())
     };
     allocation.merge_into(&mut account);
     Ok((named, account))
+}
+
+/// An account as it is when nothing but its name is said: without ids and times, elastic, billed to
+/// its organization.
+pub(crate) fn draft(name: String) -> Account {
+    let placeholder = new_id(AccountKind::SubAccount, 0);
+    Account {
+        id: placeholder,
+        organization: placeholder,
+        name,
+        status: Status::Active,
+        floor: 0,
+        cap: None,
+        cps_limit: None,
+        region: None,
+        billing: Billing::Consolidated,
+        rate: None,
+        lease_s: None,
+        duration_max_s: None,
+        on_hub_loss: OnHubLoss::default(),
+        version: 0,
+        created_us: 0,
+        updated_us: 0,
+    }
 }
 
 #[cfg(test)]

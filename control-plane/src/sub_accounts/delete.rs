@@ -17,7 +17,7 @@ use super::Settings;
 use crate::account::{Account, Organization};
 use crate::answer::Answer;
 use crate::change::Begun;
-use crate::fields::values;
+use crate::fields::{Fields, values};
 use crate::keys;
 use crate::ledger::{self, Cause, Kind as Place, Transaction, Wallet};
 use crate::problem::{Kind, Problem};
@@ -29,7 +29,7 @@ const LAST_CHARGES_PATIENCE: Duration = Duration::from_secs(2);
 /// How soon it is asked again whether gateways have ended the account's calls.
 const CALLS_END_PAUSE: Duration = Duration::from_millis(50);
 
-/// What becomes of the money.
+/// Where money goes that is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Disposal {
     Refund,
@@ -41,16 +41,42 @@ impl Disposal {
         &[("refund", Self::Refund), ("forfeit", Self::Forfeit)];
 }
 
+/// What becomes of an account's live calls and of its money.
+pub(crate) struct Terms {
+    force: bool,
+    disposal: Option<Disposal>,
+}
+
+impl Terms {
+    /// Reads `force` and `balance`.
+    pub(crate) fn read(query: &mut Fields) -> Self {
+        Self {
+            force: query.optional("force", values::flag).unwrap_or(false),
+            disposal: query.optional("balance", values::word(Disposal::WORDS)),
+        }
+    }
+}
+
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
     let mut query = request.query();
-    let force = query.optional("force", values::flag).unwrap_or(false);
-    let disposal = query.optional("balance", values::word(Disposal::WORDS));
+    let terms = Terms::read(&mut query);
     query.finish()?;
     request.body()?.finish()?;
+    carry_out(&app, &request, &terms, Answer::no_content()).await
+}
+
+/// Deletes the sub-account that the request is about.
+pub(crate) async fn carry_out(
+    app: &Shared,
+    request: &Request,
+    terms: &Terms,
+    answer: Answer,
+) -> Result<Answer, Problem> {
+    let Terms { force, disposal } = *terms;
     let (id, organization) = (request.access.account()?, request.access.organization()?);
     // What calls have cost by now is posted before the balance is looked at.
     app.caught_up(organization).await;
-    let mut change = match app.begin(&request).await? {
+    let mut change = match app.begin(request).await? {
         Begun::New(change) => change,
         Begun::Repeated(answer) => return Ok(answer),
     };
@@ -99,9 +125,9 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
             None::<&Settings>,
         )
         .await?;
-    let answer = change.commit(Answer::no_content()).await?;
-    if !is_settled(&app, organization, id, LAST_CHARGES_PATIENCE).await
-        || finish(&app, id).await.is_err()
+    let answer = change.commit(answer).await?;
+    if !is_settled(app, organization, id, LAST_CHARGES_PATIENCE).await
+        || finish(app, id).await.is_err()
     {
         app.deletions_pending.store(true, std::sync::atomic::Ordering::Release);
     }

@@ -16,20 +16,32 @@ use crate::ledger::{self, Wallet};
 use crate::problem::Problem;
 use crate::request::Request;
 
-struct Patch {
-    name: Option<String>,
-    allocation: Asked,
-    cps_limit: Given<u32>,
-    billing: Option<Billing>,
-    region: Given<String>,
-    rate: Given<Rate>,
-    on_hub_loss: Option<OnHubLoss>,
+/// What is to be merged into a sub-account.
+#[derive(Default)]
+pub(crate) struct Patch {
+    pub(crate) name: Option<String>,
+    pub(crate) allocation: Asked,
+    pub(crate) cps_limit: Given<u32>,
+    pub(crate) billing: Option<Billing>,
+    pub(crate) region: Given<String>,
+    pub(crate) rate: Given<Rate>,
+    pub(crate) on_hub_loss: Option<OnHubLoss>,
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
     let patch = read(&app, &request)?;
+    carry_out(&app, &request, patch, Answer::ok).await
+}
+
+/// Merges into the sub-account that the request is about; `answer` shows what it is then.
+pub(crate) async fn carry_out(
+    app: &Shared,
+    request: &Request,
+    patch: Patch,
+    answer: impl FnOnce(&Shown) -> Result<Answer, Problem>,
+) -> Result<Answer, Problem> {
     let id = request.access.account()?;
-    let mut change = match app.begin(&request).await? {
+    let mut change = match app.begin(request).await? {
         Begun::New(change) => change,
         Begun::Repeated(answer) => return Ok(answer),
     };
@@ -40,7 +52,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     let (allocates, moves) = (!patch.allocation.is_absent(), !patch.region.is_absent());
     patch.merge_into(&mut account);
     if moves {
-        create::check_region(&app, &organization, &account)?;
+        create::check_region(app, &organization, &account)?;
     }
     if allocates {
         allocation::verify(change.connection(), &account, organization.total).await?;
@@ -62,7 +74,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         wallet = Some(opened);
     }
     change.publish(Published::Account(account.config()));
-    let shown = Shown::now(&app, &account, organization.currency, wallet.as_ref()).await;
+    let shown = Shown::now(app, &account, organization.currency, wallet.as_ref()).await;
     let subject = id.to_string();
     change
         .audit(
@@ -73,7 +85,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
             Some(&shown.settings),
         )
         .await?;
-    change.commit(Answer::ok(&shown)?).await
+    change.commit(answer(&shown)?).await
 }
 
 fn read(app: &Shared, request: &Request) -> Result<Patch, Problem> {

@@ -131,6 +131,11 @@ impl RedisHub {
         Ok(self.calls_in_use(organization, account, None).await?.account)
     }
 
+    /// Live calls of an organization's accounts, but those of test keys.
+    pub async fn organization_live(&self, organization: AccountId) -> Result<u32, NoAnswer> {
+        Ok(self.calls_in_use(organization, organization, None).await?.organization)
+    }
+
     async fn calls_in_use(
         &self,
         organization: AccountId,

@@ -290,6 +290,13 @@ impl Counters {
         self.by_id.get(&id).map_or(0, |counter| counter.live())
     }
 
+    /// Live calls of an organization's accounts, but those of test keys. Looks at every counter.
+    pub fn organization_live(&self, organization: AccountId) -> u32 {
+        let counted = self.by_id.iter().filter(|(id, _)| !id.is_shadow());
+        let own = counted.filter(|(_, counter)| counter.organization == organization);
+        own.map(|(_, counter)| counter.live()).sum()
+    }
+
     /// Whether nothing was ever configured here.
     pub(super) fn is_empty(&self) -> bool {
         self.organizations.is_empty() && self.by_id.is_empty()
