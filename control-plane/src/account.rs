@@ -9,7 +9,10 @@ use sqlx::{AnyConnection, Row as _};
 use crate::counters::version_after;
 use crate::problem::Problem;
 
+pub(crate) mod presentation;
 pub(crate) mod rate;
+
+use presentation::Presentation;
 
 /// An account as it is stored.
 #[derive(Clone, Debug)]
@@ -27,6 +30,7 @@ pub(crate) struct Account {
     pub(crate) lease_s: Option<u32>,
     pub(crate) duration_max_s: Option<u32>,
     pub(crate) on_hub_loss: OnHubLoss,
+    pub(crate) presentation: Presentation,
     pub(crate) version: i64,
     pub(crate) created_us: i64,
     pub(crate) updated_us: i64,
@@ -76,7 +80,8 @@ pub(crate) fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'st
 }
 
 const COLUMNS: &str = "SELECT id, organization_id, name, status, floor, cap, cps_limit, region, billing_mode, rate, \
-     lease_s, duration_max_s, on_hub_loss, version, created_us, updated_us FROM accounts";
+     lease_s, duration_max_s, on_hub_loss, labels, display_name, logo_url, version, created_us, updated_us \
+     FROM accounts";
 
 impl Account {
     /// The account, unless it is unknown or being deleted.
@@ -167,6 +172,7 @@ impl Account {
             lease_s: optional_number(row, "lease_s")?,
             duration_max_s: optional_number(row, "duration_max_s")?,
             on_hub_loss: worded(row, "on_hub_loss", ON_HUB_LOSS)?,
+            presentation: Presentation::of_row(row)?,
             version: row.try_get("version")?,
             created_us: row.try_get("created_us")?,
             updated_us: row.try_get("updated_us")?,
@@ -176,8 +182,8 @@ impl Account {
     pub(crate) async fn insert(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
         sqlx::query(
             "INSERT INTO accounts (id, organization_id, name, status, floor, cap, cps_limit, region, billing_mode, rate, \
-             lease_s, duration_max_s, on_hub_loss, version, created_us, updated_us) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+             lease_s, duration_max_s, on_hub_loss, version, created_us, updated_us, labels, display_name, logo_url) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
         )
         .bind(self.id.to_string())
         .bind(self.organization.to_string())
@@ -195,6 +201,9 @@ impl Account {
         .bind(self.version)
         .bind(self.created_us)
         .bind(self.updated_us)
+        .bind(self.presentation.labels_text())
+        .bind(self.presentation.display_name.as_deref())
+        .bind(self.presentation.logo_url.as_deref())
         .execute(connection)
         .await?;
         Ok(())
@@ -210,7 +219,8 @@ impl Account {
         self.updated_us = now_us;
         sqlx::query(
             "UPDATE accounts SET name = $1, status = $2, floor = $3, cap = $4, cps_limit = $5, region = $6, \
-             billing_mode = $7, rate = $8, on_hub_loss = $9, version = $10, updated_us = $11 WHERE id = $12",
+             billing_mode = $7, rate = $8, on_hub_loss = $9, version = $10, updated_us = $11, labels = $12, \
+             display_name = $13, logo_url = $14 WHERE id = $15",
         )
         .bind(self.name.as_str())
         .bind(word(STATUS, &self.status))
@@ -223,6 +233,9 @@ impl Account {
         .bind(word(ON_HUB_LOSS, &self.on_hub_loss))
         .bind(self.version)
         .bind(self.updated_us)
+        .bind(self.presentation.labels_text())
+        .bind(self.presentation.display_name.as_deref())
+        .bind(self.presentation.logo_url.as_deref())
         .bind(self.id.to_string())
         .execute(connection)
         .await?;

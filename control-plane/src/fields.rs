@@ -165,6 +165,21 @@ impl Fields {
         value.map_or(Given::Absent, Given::Value)
     }
 
+    /// Every field that nobody has asked for; `read` is told its name.
+    pub(crate) fn rest<T>(
+        &mut self,
+        read: impl Fn(&str, &Raw) -> Result<T, String>,
+    ) -> Vec<(String, T)> {
+        let left = self.entries.iter().filter(|(_, raw)| raw.is_some());
+        let names: Vec<String> = left.map(|(name, _)| name.clone()).collect();
+        let read_one = |name: String| {
+            let raw = self.take(&name)?;
+            let value = self.read(&name, &raw, |raw| read(&name, raw))?;
+            Some((name, value))
+        };
+        names.into_iter().filter_map(read_one).collect()
+    }
+
     /// Notes that a field is wrong in a way that only the caller can see.
     pub(crate) fn refuse(&mut self, name: &str, problem: impl Into<String>) {
         self.error(name, None, problem);

@@ -5,6 +5,7 @@ use hub::money::Currency;
 use serde::Serialize;
 
 use crate::App;
+use crate::account::presentation::Presentation;
 use crate::account::{Account, BILLING, ON_HUB_LOSS, STATUS, rate, word};
 use crate::hub::Use;
 use crate::ledger::Wallet;
@@ -34,6 +35,8 @@ pub(crate) struct Settings {
     cps_limit: Option<u32>,
     rate: Option<rate::Shown>,
     on_hub_loss: &'static str,
+    #[serde(flatten)]
+    presentation: Presentation,
     created_at: String,
     updated_at: String,
 }
@@ -64,6 +67,7 @@ impl Settings {
             cps_limit: account.cps_limit,
             rate: account.rate.as_ref().map(|rate| rate::Shown::of(rate, currency)),
             on_hub_loss: word(ON_HUB_LOSS, &account.on_hub_loss),
+            presentation: account.presentation.clone(),
             created_at: timestamp::text(account.created_us),
             updated_at: timestamp::text(account.updated_us),
         }

@@ -9,6 +9,7 @@ use sqlx::AnyConnection;
 
 use super::{Settings, Shown};
 use crate::Shared;
+use crate::account::presentation::Presentation;
 use crate::account::{Account, Organization, RechargePolicy, new_id};
 use crate::allocation;
 use crate::answer::Answer;
@@ -98,6 +99,7 @@ pub(crate) async fn insert(
         lease_s: None,
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,
+        presentation: Presentation::default(),
         version: now_us,
         created_us: now_us,
         updated_us: now_us,

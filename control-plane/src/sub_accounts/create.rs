@@ -8,6 +8,7 @@ use hub::key::KeyScope;
 
 use super::{Settings, Shown};
 use crate::Shared;
+use crate::account::presentation::{self, Presentation};
 use crate::account::{Account, BILLING, ON_HUB_LOSS, Organization, new_id};
 use crate::allocation;
 use crate::answer::Answer;
@@ -122,6 +123,7 @@ fn read(app: &Shared, request: &Request) -> Result<(Option<AccountId>, Account),
     let cps_limit = fields.given("cps_limit", values::whole(values::CPS)).value();
     let rate = values::rate(&mut fields, "rate").value();
     let on_hub_loss = fields.optional("on_hub_loss", values::word(ON_HUB_LOSS));
+    let presentation = presentation::read(&mut fields);
     fields.finish()?;
     let mut account = Account {
         cps_limit,
@@ -132,6 +134,7 @@ fn read(app: &Shared, request: &Request) -> Result<(Option<AccountId>, Account),
         ..draft(name.unwrap_or_default())
     };
     allocation.merge_into(&mut account);
+    presentation.merge_into(&mut account.presentation);
     Ok((named, account))
 }
 
@@ -153,6 +156,7 @@ pub(crate) fn draft(name: String) -> Account {
         lease_s: None,
         duration_max_s: None,
         on_hub_loss: OnHubLoss::default(),
+        presentation: Presentation::default(),
         version: 0,
         created_us: 0,
         updated_us: 0,

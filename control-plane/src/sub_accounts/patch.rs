@@ -7,7 +7,7 @@ use hub::money::Rate;
 
 use super::{Settings, Shown, create};
 use crate::Shared;
-use crate::account::{Account, BILLING, ON_HUB_LOSS, Organization};
+use crate::account::{Account, BILLING, ON_HUB_LOSS, Organization, presentation};
 use crate::allocation::{self, Asked};
 use crate::answer::Answer;
 use crate::change::Begun;
@@ -26,6 +26,7 @@ pub(crate) struct Patch {
     pub(crate) region: Given<String>,
     pub(crate) rate: Given<Rate>,
     pub(crate) on_hub_loss: Option<OnHubLoss>,
+    pub(crate) presentation: presentation::Asked,
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
@@ -98,6 +99,7 @@ fn read(app: &Shared, request: &Request) -> Result<Patch, Problem> {
         region: fields.given("region", values::region(&app.regions)),
         rate: values::rate(&mut fields, "rate"),
         on_hub_loss: fields.optional("on_hub_loss", values::word(ON_HUB_LOSS)),
+        presentation: presentation::read(&mut fields),
     };
     fields.finish()?;
     Ok(patch)
@@ -112,6 +114,7 @@ impl Patch {
         account.region = self.region.merged(account.region.take());
         account.rate = self.rate.merged(account.rate);
         account.on_hub_loss = self.on_hub_loss.unwrap_or(account.on_hub_loss);
+        self.presentation.merge_into(&mut account.presentation);
     }
 }
 
