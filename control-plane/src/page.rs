@@ -21,7 +21,14 @@ pub(crate) struct Window {
 
 /// Reads `limit` and `cursor`.
 pub(crate) fn window(query: &mut Fields) -> Window {
-    let limit = query.optional("limit", values::whole(LIMITS)).unwrap_or(LIMIT_DEFAULT);
+    window_of(query, usize::MAX)
+}
+
+/// The same, where a page has at most `most` of what is counted.
+pub(crate) fn window_of(query: &mut Fields, most: usize) -> Window {
+    let most = u32::try_from(most).unwrap_or(u32::MAX).clamp(*LIMITS.start(), *LIMITS.end());
+    let limit = query.optional("limit", values::whole(*LIMITS.start()..=most));
+    let limit = limit.unwrap_or(LIMIT_DEFAULT.min(most));
     Window { after: query.optional("cursor", cursor), limit }
 }
 
@@ -44,8 +51,8 @@ impl Window {
 /// A page as it is answered.
 #[derive(Serialize)]
 pub(crate) struct Page<T> {
-    data: Vec<T>,
-    next_cursor: Option<String>,
+    pub(crate) data: Vec<T>,
+    pub(crate) next_cursor: Option<String>,
 }
 
 impl<T> Page<T> {
@@ -59,7 +66,18 @@ impl<T> Page<T> {
         Self { data: rows, next_cursor }
     }
 
-    pub(crate) fn map<U>(self, shown: impl Fn(T) -> U) -> Page<U> {
+    /// All there is.
+    pub(crate) const fn whole(data: Vec<T>) -> Self {
+        Self { data, next_cursor: None }
+    }
+
+    /// Each as several rows.
+    pub(crate) fn flat_map<U>(self, shown: impl Fn(T) -> Vec<U>) -> Page<U> {
+        let data = self.data.into_iter().flat_map(shown).collect();
+        Page { data, next_cursor: self.next_cursor }
+    }
+
+    pub(crate) fn map<U>(self, shown: impl FnMut(T) -> U) -> Page<U> {
         Page { data: self.data.into_iter().map(shown).collect(), next_cursor: self.next_cursor }
     }
 }

@@ -1,7 +1,7 @@
 //! What finished calls were and cost, read from their records. Test calls are never among them.
 
 use hub::clock::{SECOND_US, now_us};
-use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use crate::fields::{Fields, Raw, values};
@@ -9,7 +9,11 @@ use crate::timestamp;
 
 pub(crate) mod calls;
 pub(crate) mod costs;
+mod csv;
+mod interval;
+mod series;
 pub(crate) mod sums;
+mod tally;
 pub(crate) mod totals;
 
 /// The longest window of totals: a leap year.
@@ -22,11 +26,16 @@ pub(crate) struct Window {
     pub(crate) to_us: i64,
 }
 
-/// Reads `from` and `to`: dates or times. `to` as a date includes that day.
+/// Reads `from` and `to`: dates, in UTC, or times. `to` as a date includes that day.
 pub(crate) fn window(query: &mut Fields, from_default_us: i64) -> Window {
-    let from_us = query.optional("from", |raw| moment(raw, false)).unwrap_or(from_default_us);
+    window_in(query, &TimeZone::UTC, from_default_us)
+}
+
+/// The same with dates of a time zone.
+fn window_in(query: &mut Fields, zone: &TimeZone, from_default_us: i64) -> Window {
+    let from_us = query.optional("from", |raw| moment(raw, zone, false)).unwrap_or(from_default_us);
     let to_us = query
-        .optional("to", |raw| moment(raw, true))
+        .optional("to", |raw| moment(raw, zone, true))
         .unwrap_or_else(|| now_us().saturating_add(SECOND_US));
     if from_us > to_us {
         query.refuse("from", "expected a time before to");
@@ -34,20 +43,15 @@ pub(crate) fn window(query: &mut Fields, from_default_us: i64) -> Window {
     Window { from_us, to_us }
 }
 
-/// The first microsecond of this month in UTC.
-fn month_start_us() -> i64 {
-    let now = Timestamp::from_microsecond(now_us())
-        .unwrap_or(Timestamp::UNIX_EPOCH)
-        .to_zoned(TimeZone::UTC);
-    now.first_of_month()
-        .and_then(|day| day.start_of_day())
-        .map_or(0, |start| start.timestamp().as_microsecond())
-}
-
-fn moment(raw: &Raw, end_of_day: bool) -> Result<i64, String> {
+fn moment(raw: &Raw, zone: &TimeZone, end_of_day: bool) -> Result<i64, String> {
     let text = values::text(raw)?;
-    let us = timestamp::read(&text)
-        .ok_or("expected a date (2025-06-25) or a time (2025-06-25T10:00:00Z)")?;
-    let is_date = text.len() == "2025-06-25".len();
-    Ok(if end_of_day && is_date { us.saturating_add(86_400 * SECOND_US) } else { us })
+    let date: Option<Date> = text.parse().ok().filter(|_| text.len() == "2025-06-25".len());
+    let us = match date {
+        Some(date) if end_of_day => {
+            date.tomorrow().ok().and_then(|date| interval::start_us(date, zone))
+        }
+        Some(date) => interval::start_us(date, zone),
+        None => timestamp::read(&text),
+    };
+    us.ok_or_else(|| "expected a date (2025-06-25) or a time (2025-06-25T10:00:00Z)".to_owned())
 }

@@ -3,8 +3,10 @@
 
 use std::fmt::Write as _;
 
-use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AssertSqlSafe};
+use futures_util::TryStreamExt as _;
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection, AssertSqlSafe};
 
 pub(crate) enum Bound {
     Int(i64),
@@ -32,6 +34,17 @@ impl Conditions {
         self.sql.push(')');
     }
 
+    /// The same for a filter that may not be given.
+    pub(crate) fn and_given<const N: usize>(
+        &mut self,
+        condition: &'static str,
+        values: Option<[Bound; N]>,
+    ) {
+        if let Some(values) = values {
+            self.and(condition, values);
+        }
+    }
+
     /// The rows of `{select} WHERE … {tail}`.
     pub(crate) async fn rows(
         &self,
@@ -39,6 +52,25 @@ impl Conditions {
         select: &str,
         tail: &str,
     ) -> Result<Vec<AnyRow>, sqlx::Error> {
+        self.query(select, tail).fetch_all(connection).await
+    }
+
+    /// The same, one row after the other as they come, until `each` fails.
+    pub(crate) async fn each<E: From<sqlx::Error>>(
+        &self,
+        connection: &mut AnyConnection,
+        select: &str,
+        tail: &str,
+        mut each: impl FnMut(&AnyRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut rows = self.query(select, tail).fetch(connection);
+        while let Some(row) = rows.try_next().await? {
+            each(&row)?;
+        }
+        Ok(())
+    }
+
+    fn query(&self, select: &str, tail: &str) -> Query<'_, Any, AnyArguments> {
         let mut query = sqlx::query(AssertSqlSafe(format!("{select} {} {tail}", self.sql)));
         for value in &self.values {
             query = match value {
@@ -46,7 +78,7 @@ impl Conditions {
                 Bound::Text(text) => query.bind(text.as_str()),
             };
         }
-        query.fetch_all(connection).await
+        query
     }
 }
 

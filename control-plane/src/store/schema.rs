@@ -8,13 +8,14 @@ use sqlx::{AnyConnection, AnyPool, Row as _, SqlSafeStr};
 use super::backend::Backend;
 use crate::settings::OpenError;
 
-const STEPS: [(i64, &str, &str); 6] = [
+const STEPS: [(i64, &str, &str); 7] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "shared_hub", include_str!("../../migrations/0002_shared_hub.sql")),
     (3, "publications", include_str!("../../migrations/0003_publications.sql")),
     (4, "on_hub_loss", include_str!("../../migrations/0004_on_hub_loss.sql")),
     (6, "presentation", include_str!("../../migrations/0006_presentation.sql")),
     (7, "audit_chain", include_str!("../../migrations/0007_audit_chain.sql")),
+    (8, "usage", include_str!("../../migrations/0008_usage.sql")),
 ];
 
 /// The version that this program works with.
