@@ -1,49 +1,115 @@
 //! The scripts, one per operation. What several share stands in front of them once, put together when
 //! this is compiled. A script that fails has written nothing: each checks its argument, computes in
 //! memory, and writes at the end.
+//!
+//! Each part is a function that runs once and hands on the names given here. A script's definitions run at
+//! each of its calls, and in one long chunk each function that uses a name of it searches all the names
+//! that are in use by others: that took more than half of their time.
 
 use std::sync::LazyLock;
 
 use crate::redis::connect::Script;
 
-macro_rules! script {
-    ($flags:literal, $($part:literal),+) => {
+/// A file that defines `names` for what follows.
+macro_rules! chunk {
+    ($file:literal, $names:literal) => {
         concat!(
-            "#!lua", $flags, "\n",
-            include_str!("scripts/shared/memory.lua"),
-            include_str!("scripts/shared/arguments.lua"),
-            include_str!("scripts/shared/holders.lua"),
-            include_str!("scripts/shared/stream.lua"),
-            include_str!("scripts/shared/directory.lua"),
-            $(include_str!(concat!("scripts/", $part, ".lua"))),+
+            "local ",
+            $names,
+            " = (function()\n",
+            include_str!(concat!("scripts/shared/", $file, ".lua")),
+            "return ",
+            $names,
+            "\nend)()\n"
         )
     };
-    ($flags:literal; all; $part:literal) => {
+}
+
+macro_rules! part {
+    (memory) => {
+        chunk!(
+            "memory",
+            "APPLIED, U32_MAX, VALUES_MAX, shard_key, prefix, text, in_parts, writers, lists, gone, \
+             holders_of, organizations_of, counters_of, wallets_of, calls_of, sets, sorted, members_of, \
+             shard, wake, finish, open, second_of, second_after"
+        )
+    };
+    (arguments) => {
+        chunk!(
+            "arguments",
+            "malformed, checked, all_checked, sized, ACCOUNT_BYTES, HOLDER_BYTES, IDENTITY_BYTES, argument"
+        )
+    };
+    (holders) => {
+        chunk!("holders", "NOBODY, holders")
+    };
+    (stream) => {
+        chunk!("stream", "stream")
+    };
+    (batches) => {
+        chunk!("batches", "batches")
+    };
+    (counters) => {
+        chunk!("counters", "counters, SHADOW_BIT, is_shadow, idle_units")
+    };
+    (leasing) => {
+        chunk!("leasing", "parts")
+    };
+    (wallets) => {
+        chunk!("wallets", "wallets, CONSOLIDATED")
+    };
+    (calls) => {
+        chunk!("calls", "calls, account_of, KIND, LIVE, HOLDER, HOLD, TAKEN, BILLING")
+    };
+    (departure) => {
+        chunk!(
+            "departure",
+            "CLAIM_MAX_MS, leave_calls, leave_idle, give_up, reap, is_learning, end_learning"
+        )
+    };
+    (configuration) => {
+        chunk!("configuration", "configuration")
+    };
+    (directory) => {
+        chunk!("directory", "directory")
+    };
+}
+
+macro_rules! script {
+    ($flags:literal, $operation:literal $(, $part:ident)*) => {
+        concat!(
+            "#!lua", $flags, "\n",
+            part!(memory), part!(arguments), part!(holders), part!(stream),
+            $(part!($part),)*
+            "return (function()\n",
+            include_str!(concat!("scripts/", $operation, ".lua")),
+            "end)()\n"
+        )
+    };
+    ($flags:literal; all; $operation:literal $(, $part:ident)*) => {
         script!(
-            $flags,
-            "shared/batches", "shared/counters", "shared/leasing", "shared/wallets", "shared/calls",
-            "shared/departure", "shared/configuration", $part
+            $flags, $operation, batches, counters, leasing, wallets, calls, departure $(, $part)*
         )
     };
 }
 
 /// Without a flag: refused whole where memory or replicas are missing.
 pub const EXCHANGE: &str = script!(""; all; "exchange");
-pub const BEGIN: &str = script!(""; all; "begin");
-pub const PUBLISH: &str = script!(""; all; "publish");
+pub const BEGIN: &str = script!(""; all; "begin", configuration, directory);
+pub const PUBLISH: &str = script!(""; all; "publish", configuration, directory);
 pub const CONFIRM: &str = script!("", "confirm");
 /// Frees memory, so it also runs where there is none left.
 pub const ACKNOWLEDGE: &str = script!(" flags=allow-oom", "acknowledge");
 /// As [`ACKNOWLEDGE`].
 pub const FORGET: &str = script!(" flags=allow-oom"; all; "forget");
 /// As [`ACKNOWLEDGE`].
-pub const SWEEP: &str = script!(" flags=allow-oom", "sweep");
+pub const SWEEP: &str = script!(" flags=allow-oom", "sweep", directory);
 pub const BURY: &str = script!(""; all; "bury");
 pub const RECALL_MONEY: &str = script!(""; all; "recall-money");
 pub const RECORDS: &str = script!(" flags=no-writes", "records");
-pub const RECENT: &str = script!(" flags=no-writes", "recent");
-pub const PAGE: &str = script!(" flags=no-writes", "page");
-pub const STANDING: &str = script!(" flags=no-writes"; all; "standing");
+pub const RECENT: &str = script!(" flags=no-writes", "recent", directory);
+pub const PAGE: &str = script!(" flags=no-writes", "page", directory);
+pub const STANDING: &str = script!(" flags=no-writes"; all; "standing", directory);
 pub const LIVE_CALLS: &str = script!(" flags=no-writes"; all; "live-calls");
 pub const ACCOUNT_USE: &str = script!(" flags=no-writes"; all; "account-use");
 pub const WALLET_USE: &str = script!(" flags=no-writes"; all; "wallet-use");

@@ -10,12 +10,12 @@ if refusal then
   return refusal
 end
 
-local counter = counters_of.get(id)
+local counter = counters_of:get(id)
 if not counter then
   return { APPLIED, 0, 0, 0, 0 }
 end
 local lease = counter.leases[holder]
-local organization = organizations_of.get(counter.organization)
+local organization = organizations_of:get(counter.organization)
 return {
   APPLIED, counters.leased(counter), counters.live(counter), lease and lease.live or 0,
   organization and organization.live or 0,

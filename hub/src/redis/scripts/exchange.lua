@@ -275,7 +275,7 @@ local function load_calls()
   for _, name in ipairs(exchange.find) do
     names[#names + 1] = name
   end
-  calls_of.load(names)
+  calls_of:load(names)
 end
 
 local function report()

@@ -5,16 +5,20 @@
 local TICK_MAX = 9007199254740991
 
 local function whole(value)
-  return type(value) == 'number' and value == math.floor(value) and math.abs(value) <= TICK_MAX
+  return type(value) == 'number' and value % 1 == 0 and value <= TICK_MAX and value >= -TICK_MAX
 end
 
-local fits = {
-  b = function(value) return type(value) == 'string' end,
-  n = function(value) return whole(value) and value >= 0 end,
-  i = whole,
-  f = function(value) return type(value) == 'boolean' end,
-  l = function(value) return type(value) == 'table' end,
-}
+local function fits(kind, value)
+  local is = type(value)
+  if kind == 'b' then
+    return is == 'string'
+  elseif kind == 'l' then
+    return is == 'table'
+  elseif kind == 'f' then
+    return is == 'boolean'
+  end
+  return whole(value) and (kind == 'i' or value >= 0)
+end
 
 local function malformed(what)
   error('ringfence: malformed ' .. what, 0)
@@ -26,7 +30,7 @@ local function checked(list, shape, what)
     malformed(what)
   end
   for position = 1, #shape do
-    if not fits[string.sub(shape, position, position)](list[position]) then
+    if not fits(string.sub(shape, position, position), list[position]) then
       malformed(what)
     end
   end

@@ -27,7 +27,7 @@ end
 
 -- Puts a live call where its account's and its holder's calls are found, or those of nobody.
 local function enter(name, entry)
-  calls_of.put(name, entry)
+  calls_of:put(name, entry)
   put_live(name, entry, 0)
   if entry[HOLDER] == NOBODY then
     sorted.put('orphans', name, entry[DEADLINE])
@@ -49,7 +49,7 @@ end
 -- Whether the call could be admitted now. An expired tombstone does not stand in the way; one admission
 -- reported twice is one.
 function calls.would_admit(event, now)
-  local entry = calls_of.get(event.name)
+  local entry = calls_of:get(event.name)
   if not entry or (entry[KIND] == ENDED and entry[FORGET_AT] <= now) then
     return 'new'
   end
@@ -69,7 +69,7 @@ end
 
 -- The call, if `holder` has it.
 local function own(event, holder)
-  local entry = calls_of.get(event.name)
+  local entry = calls_of:get(event.name)
   local is_own = entry and entry[KIND] == LIVE and entry[HOLDER] == holder
   return is_own and entry[IDENTITY] == event.identity and entry or nil
 end
@@ -82,7 +82,7 @@ function calls.renew(event, holder)
   end
   local before = entry[HOLD]
   entry[DEADLINE], entry[HOLD], entry[LEASE] = event.deadline, event.hold, event.lease
-  calls_of.put(event.name, entry)
+  calls_of:put(event.name, entry)
   return before
 end
 
@@ -93,14 +93,14 @@ function calls.withdraw(event, holder)
     return nil
   end
   leave(event.name, entry)
-  calls_of.put(event.name, false)
+  calls_of:put(event.name, false)
   return entry[HOLD]
 end
 
 -- `holder` has the call from a dead one: by its token, or because it found it here. What became of it,
 -- and what an orphan held.
 function calls.adopt(event, holder, now)
-  local entry = calls_of.get(event.name)
+  local entry = calls_of:get(event.name)
   if not entry and event.deadline <= now then
     -- Nobody has a call whose lease is over.
     return 'refused'
@@ -124,9 +124,9 @@ function calls.orphan(holder, last, slack_s)
   for name in pairs(members_of('calls-of:' .. holder)) do
     names[#names + 1] = name
   end
-  calls_of.load(names)
+  calls_of:load(names)
   for _, name in ipairs(names) do
-    local entry = calls_of.get(name)
+    local entry = calls_of:get(name)
     leave(name, entry)
     entry[HOLDER] = NOBODY
     entry[DEADLINE] = math.max(last, math.min(entry[DEADLINE] + slack_s, U32_MAX))
@@ -138,18 +138,18 @@ end
 -- Drops a call that is still nobody's, without a trace: it was over before, or never told of. Returns what
 -- it was.
 function calls.abandon(name)
-  local entry = calls_of.get(name)
+  local entry = calls_of:get(name)
   if not entry or entry[KIND] ~= LIVE or entry[HOLDER] ~= NOBODY then
     return nil
   end
   leave(name, entry)
-  calls_of.put(name, false)
+  calls_of:put(name, false)
   return entry
 end
 
 -- The entry of an ended call; its tombstone is the last of all.
 local function bury(event)
-  calls_of.put(event.name, {
+  calls_of:put(event.name, {
     ENDED, event.identity, event.forget_at, event.revision, event.taken, event.record,
   })
 end
@@ -162,7 +162,7 @@ end
 -- What was there before, when the record changes anything: a live call of `holder` or of nobody ends, a
 -- later revision replaces an earlier one.
 function calls.finish(event, holder)
-  local entry = calls_of.get(event.name)
+  local entry = calls_of:get(event.name)
   if not entry or entry[IDENTITY] ~= event.identity then
     return nil
   elseif entry[KIND] == ENDED then
@@ -181,7 +181,7 @@ function calls.finish(event, holder)
 end
 
 function calls.has_ended(event)
-  local entry = calls_of.get(event.name)
+  local entry = calls_of:get(event.name)
   return entry and entry[KIND] == ENDED
 end
 
@@ -197,17 +197,22 @@ end
 
 -- Drops the `count` oldest tombstones, or those of them whose time is over at `now`.
 function calls.forget(count, now)
-  local dropped = 0
-  for _, packed in ipairs(redis.call('LRANGE', prefix .. 'tombstones', '0', text(count - 1))) do
+  local key, dropped = prefix .. 'tombstones', 0
+  -- Nearly always there is none: the others are not read then.
+  local oldest = now and redis.call('LINDEX', key, '0')
+  if now and not (oldest and cmsgpack.unpack(oldest)[1] <= now) then
+    return
+  end
+  for _, packed in ipairs(redis.call('LRANGE', key, '0', text(count - 1))) do
     local forget_at, low_half, name = unpack(cmsgpack.unpack(packed))
     if now and forget_at > now then
       break
     end
     dropped = dropped + 1
-    local entry = calls_of.get(name)
+    local entry = calls_of:get(name)
     local is_ended = entry and entry[KIND] == ENDED
     if is_ended and string.sub(entry[IDENTITY], 1, ADMISSION_LOW_HALF) == low_half then
-      calls_of.put(name, false)
+      calls_of:put(name, false)
     end
   end
   if dropped > 0 then
@@ -221,10 +226,10 @@ local function told(entry)
 end
 
 local function all_told(names)
-  calls_of.load(names)
+  calls_of:load(names)
   local live = {}
   for position, name in ipairs(names) do
-    live[position] = told(calls_of.get(name))
+    live[position] = told(calls_of:get(name))
   end
   return live
 end
@@ -243,7 +248,7 @@ function calls.live(account, after, most)
 end
 
 function calls.find(name)
-  local entry = calls_of.get(name)
+  local entry = calls_of:get(name)
   if not entry then
     return { 'nothing' }
   elseif entry[KIND] == ENDED then

@@ -7,15 +7,15 @@ function configuration.organization(id, version, total)
   local organization = counters.organization(id)
   if version >= organization.version then
     organization.version, organization.total = version, total
-    organizations_of.put(id, organization)
+    organizations_of:put(id, organization)
   end
 end
 
 function configuration.counter(id, organization, version, floor, cap)
-  local counter = counters_of.get(id)
+  local counter = counters_of:get(id)
   if not counter then
     counter = counters.new(organization)
-    counters_of.put(id, counter)
+    counters_of:put(id, counter)
   end
   if version >= counter.version then
     counters.change(id, counter, function()
@@ -25,7 +25,7 @@ function configuration.counter(id, organization, version, floor, cap)
 end
 
 local function remove(id)
-  local counter = counters_of.get(id)
+  local counter = counters_of:get(id)
   if counter then
     local nothing = { floor = 0, leased = 0, live = 0 }
     counters.account_for(id, counter.organization, counters.share(counter), nothing)
@@ -33,13 +33,13 @@ local function remove(id)
       sets.put('counters-of:' .. holder, id, false)
     end
     sorted.put('anonymous', 'c' .. id, false)
-    counters_of.put(id, false)
+    counters_of:put(id, false)
   end
 end
 
 -- While calls of the counter live it stays, for them only: they end on its organization's money.
 function configuration.counter_gone(id)
-  local counter = counters_of.get(id)
+  local counter = counters_of:get(id)
   if counter and counters.live(counter) > 0 then
     counters.change(id, counter, function()
       counter.floor, counter.cap = 0, 0
@@ -85,7 +85,7 @@ function configuration.apply(changes)
   for _, change in ipairs(changes) do
     ids[#ids + 1] = change[1] == 'counter' and change[2] or nil
   end
-  counters_of.load(ids)
+  counters_of:load(ids)
   for _, change in ipairs(changes) do
     configuration[change[1]](unpack(change, 2))
   end

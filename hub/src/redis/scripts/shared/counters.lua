@@ -58,10 +58,10 @@ function counters.lease_of(id, counter, holder)
 end
 
 function counters.organization(id)
-  local organization = organizations_of.get(id)
+  local organization = organizations_of:get(id)
   if not organization then
     organization = { version = 0, total = 0, leased = 0, committed = 0, live = 0 }
-    organizations_of.put(id, organization)
+    organizations_of:put(id, organization)
   end
   return organization
 end
@@ -78,7 +78,7 @@ function counters.account_for(id, organization_id, before, after)
   organization.committed = organization.committed
     + math.max(after.leased, after.floor) - math.max(before.leased, before.floor)
   organization.live = organization.live + after.live - before.live
-  organizations_of.put(organization_id, organization)
+  organizations_of:put(organization_id, organization)
   local was_above, is_above = before.leased > before.floor, after.leased > after.floor
   if was_above ~= is_above then
     sorted.put('above-floor:' .. organization_id, id, is_above and 0)
@@ -90,7 +90,7 @@ local function count_live(id, counter, more)
   if not is_shadow(id) then
     local organization = counters.organization(counter.organization)
     organization.live = organization.live + more
-    organizations_of.put(counter.organization, organization)
+    organizations_of:put(counter.organization, organization)
   end
 end
 
@@ -104,28 +104,28 @@ end
 function counters.change(id, counter, change)
   local before = counters.share(counter)
   change(counter)
-  counters_of.put(id, counter)
+  counters_of:put(id, counter)
   counters.account_for(id, counter.organization, before, counters.share(counter))
 end
 
 -- The counter; a shadow's comes into being at its first use, with its account's limits.
 function counters.with_shadow(id)
-  local counter = counters_of.get(id)
+  local counter = counters_of:get(id)
   if not is_shadow(id) then
     return counter
   end
-  local account = counters_of.get(real(id))
+  local account = counters_of:get(real(id))
   if not account then
     return nil
   end
   counter = counter or counters.new(account.organization)
   counter.floor, counter.cap = account.floor, account.cap
-  counters_of.put(id, counter)
+  counters_of:put(id, counter)
   return counter
 end
 
 function counters.organization_of(id)
-  local counter = counters_of.get(real(id))
+  local counter = counters_of:get(real(id))
   return counter and counter.organization
 end
 
@@ -145,7 +145,7 @@ end
 
 -- A call of the counter went live at a holder, or at none.
 function counters.goes_live(id, holder)
-  local counter = counters_of.get(id)
+  local counter = counters_of:get(id)
   if not counter then
     return
   elseif holder == NOBODY then
@@ -155,14 +155,14 @@ function counters.goes_live(id, holder)
   else
     local lease = counters.lease_of(id, counter, holder)
     lease.live = lease.live + 1
-    counters_of.put(id, counter)
+    counters_of:put(id, counter)
     count_live(id, counter, 1)
   end
 end
 
 -- It is over. A unit without a holder is free at once.
 function counters.ends(id, holder)
-  local counter = counters_of.get(id)
+  local counter = counters_of:get(id)
   if not counter then
     return
   elseif holder == NOBODY then
@@ -173,7 +173,7 @@ function counters.ends(id, holder)
     local lease = counters.lease_of(id, counter, holder)
     count_live(id, counter, -math.min(lease.live, 1))
     lease.live = math.max(lease.live - 1, 0)
-    counters_of.put(id, counter)
+    counters_of:put(id, counter)
   end
 end
 
@@ -206,7 +206,7 @@ end
 -- The holder's calls are nobody's now: each keeps its unit, which is no longer the holder's.
 function counters.orphan(holder)
   for id in pairs(members_of('counters-of:' .. holder)) do
-    local counter = counters_of.get(id)
+    local counter = counters_of:get(id)
     counters.change(id, counter, function()
       local lease = counter.leases[holder]
       counter.named = counter.named + lease.live
@@ -220,7 +220,7 @@ end
 -- until `until_s`, the rest is free. If it has recorded all, none is kept.
 function counters.reap(holder, until_s, has_recorded_all)
   for id in pairs(members_of('counters-of:' .. holder)) do
-    local counter = counters_of.get(id)
+    local counter = counters_of:get(id)
     counters.change(id, counter, function()
       local lease = counter.leases[holder]
       counter.leases[holder] = nil
@@ -234,7 +234,7 @@ function counters.reap(holder, until_s, has_recorded_all)
 end
 
 function counters.expire_anonymous(id, now)
-  local counter = counters_of.get(id)
+  local counter = counters_of:get(id)
   counters.change(id, counter, function()
     batches.expire('c' .. id, counter.anonymous, now)
   end)

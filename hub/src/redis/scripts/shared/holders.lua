@@ -10,7 +10,7 @@ local NOBODY = ''
 local holders = {}
 
 function holders.all()
-  return holders_of.all()
+  return holders_of:all()
 end
 
 function holders.find(id)
@@ -29,12 +29,12 @@ function holders.join(id)
     confirmed = false, dying = false, reported = false, beat = 0, beat_ms = 0, exchange = 0,
     mail_seen = 0, record = 0, records_acknowledged = 0,
   }
-  holders_of.put(id, holder)
+  holders_of:put(id, holder)
   return holder
 end
 
 function holders.changed(id)
-  holders_of.put(id, holders.find(id))
+  holders_of:put(id, holders.find(id))
 end
 
 -- Those who may be granted something.
@@ -49,7 +49,7 @@ function holders.confirmed()
 end
 
 function holders.remove(id)
-  holders_of.put(id, false)
+  holders_of:put(id, false)
   for _, name in ipairs({ 'mail:', 'own-records:', 'calls-of:', 'counters-of:', 'wallets-of:' }) do
     gone[#gone + 1] = prefix .. name .. id
   end

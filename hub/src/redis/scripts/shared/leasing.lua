@@ -78,9 +78,9 @@ end
 
 local function recall_above_floors(organization_id, holder, recalls)
   local own, ids = false, above_floor(organization_id)
-  counters_of.load(ids)
+  counters_of:load(ids)
   for _, id in ipairs(ids) do
-    own = recall(id, counters_of.get(id), holder, recalls) or own
+    own = recall(id, counters_of:get(id), holder, recalls) or own
   end
   return own
 end
@@ -94,7 +94,7 @@ function counters.lease(holder, id, wanted, recalled, recalls)
   end
   local sums = { leased = 0, committed = 0, total = U32_MAX }
   if not is_shadow(id) then
-    sums = organizations_of.get(counter.organization) or { leased = 0, committed = 0, total = 0 }
+    sums = organizations_of:get(counter.organization) or { leased = 0, committed = 0, total = 0 }
   end
   local granted, scope = grantable(counter, counters.leased(counter), sums, math.max(wanted, 1))
   if granted > 0 then
@@ -123,7 +123,7 @@ local function is_exact(id, counter)
     or math.max(counter.cap - leased, 0) < parts(counter.cap, EXACT_PART) then
     return true
   end
-  local sums = organizations_of.get(counter.organization)
+  local sums = organizations_of:get(counter.organization)
   local is_near_total = not sums
     or math.max(sums.total - sums.committed, 0) < parts(sums.total, EXACT_PART)
   return leased >= counter.floor and is_near_total and not is_shadow(id)
@@ -132,7 +132,7 @@ end
 -- What a holder has of a counter: units granted in total, and how many admits it may answer before
 -- the hub has them, with `confirmed` holders: 0 where little is left, so that the hub decides each.
 function counters.terms(holder, id, confirmed)
-  local counter = counters_of.get(id)
+  local counter = counters_of:get(id)
   if not counter then
     return { id, 0, 0 }
   end
@@ -143,6 +143,6 @@ function counters.terms(holder, id, confirmed)
   end
   local lease = counters.lease_of(id, counter, holder)
   lease.unflushed_max = math.max(lease.unflushed_max, unflushed_max)
-  counters_of.put(id, counter)
+  counters_of:put(id, counter)
   return { id, lease.granted, unflushed_max }
 end

@@ -2,12 +2,14 @@
 -- by `commit` and nowhere else. An error before that has written nothing, and `commit` is only made
 -- of commands that cannot fail on keys of their own types. Reads no clock.
 
-local PROTOCOL = 1
+local PROTOCOL = '1'
 -- First element of every answer.
 local APPLIED, UNSEALED, OTHER_PROTOCOL = 0, 1, 2
 local U32_MAX = 4294967295
 -- Values of one command: Lua cannot pass many more at once.
 local VALUES_MAX = 1000
+-- Of a server's id, and of its data's.
+local SEAL_DIGITS = 40
 
 local shard_key = KEYS[1]
 -- All keys of a shard begin alike, with its hash tag.
@@ -24,82 +26,92 @@ local function in_parts(command, key, values)
   end
 end
 
--- What runs at the end, in this order.
-local writers = {}
+-- What runs at the end, in this order, after the hashes.
+local writers, hashes = {}, {}
 
-local function commit()
-  for _, write in ipairs(writers) do
-    write()
+-- A hash of packed tables. Whoever changes what `get` returned says so by `put`.
+local Hash = {}
+Hash.__index = Hash
+
+local function packed_hash(name)
+  local hash = setmetatable({ key = prefix .. name, known = {}, changed = {} }, Hash)
+  hashes[#hashes + 1] = hash
+  return hash
+end
+
+function Hash:get(field)
+  local value = self.known[field]
+  if value == nil then
+    local packed = redis.call('HGET', self.key, field)
+    value = packed and cmsgpack.unpack(packed)
+    self.known[field] = value
+  end
+  return value or nil
+end
+
+-- Reads many at once, those that are not known yet.
+function Hash:load(fields)
+  local known, unknown = self.known, {}
+  for _, field in ipairs(fields) do
+    if known[field] == nil then
+      known[field] = false
+      unknown[#unknown + 1] = field
+    end
+  end
+  for first = 1, #unknown, VALUES_MAX do
+    local last = math.min(first + VALUES_MAX - 1, #unknown)
+    local values = redis.call('HMGET', self.key, unpack(unknown, first, last))
+    for position, packed in ipairs(values) do
+      known[unknown[first + position - 1]] = packed and cmsgpack.unpack(packed)
+    end
   end
 end
 
--- A hash of packed tables. Whoever changes what `get` returned says so by `put`.
-local function packed_hash(name)
-  local key, known, changed, is_read = prefix .. name, {}, {}, false
-  local hash = {}
-
-  function hash.get(field)
-    local value = known[field]
-    if value == nil then
-      local packed = redis.call('HGET', key, field)
-      value = packed and cmsgpack.unpack(packed)
-      known[field] = value
-    end
-    return value or nil
-  end
-
-  -- Reads many at once, those that are not known yet.
-  function hash.load(fields)
-    local unknown = {}
-    for _, field in ipairs(fields) do
-      if known[field] == nil then
-        known[field] = false
-        unknown[#unknown + 1] = field
-      end
-    end
-    for first = 1, #unknown, VALUES_MAX do
-      local last = math.min(first + VALUES_MAX - 1, #unknown)
-      local values = redis.call('HMGET', key, unpack(unknown, first, last))
-      for position, packed in ipairs(values) do
-        known[unknown[first + position - 1]] = packed and cmsgpack.unpack(packed)
-      end
-    end
-  end
-
-  -- Reads all: field → value, `false` where there is none.
-  function hash.all()
-    if is_read then
-      return known
-    end
-    is_read = true
-    local values = redis.call('HGETALL', key)
-    for position = 1, #values, 2 do
-      if known[values[position]] == nil then
-        known[values[position]] = cmsgpack.unpack(values[position + 1])
-      end
-    end
+-- Reads all: field → value, `false` where there is none.
+function Hash:all()
+  local known = self.known
+  if self.is_read then
     return known
   end
-
-  -- `false` removes.
-  function hash.put(field, value)
-    known[field], changed[field] = value, true
-  end
-
-  writers[#writers + 1] = function()
-    local put, removed = {}, {}
-    for field in pairs(changed) do
-      if known[field] then
-        put[#put + 1] = field
-        put[#put + 1] = cmsgpack.pack(known[field])
-      else
-        removed[#removed + 1] = field
-      end
+  self.is_read = true
+  local values = redis.call('HGETALL', self.key)
+  for position = 1, #values, 2 do
+    if known[values[position]] == nil then
+      known[values[position]] = cmsgpack.unpack(values[position + 1])
     end
-    in_parts('HDEL', key, removed)
-    in_parts('HSET', key, put)
   end
-  return hash
+  return known
+end
+
+-- `false` removes.
+function Hash:put(field, value)
+  self.known[field], self.changed[field] = value, true
+end
+
+function Hash:write()
+  local put, removed = {}, {}
+  for field in pairs(self.changed) do
+    local value = self.known[field]
+    if value then
+      put[#put + 1] = field
+      put[#put + 1] = cmsgpack.pack(value)
+    else
+      removed[#removed + 1] = field
+    end
+  end
+  in_parts('HDEL', self.key, removed)
+  in_parts('HSET', self.key, put)
+end
+
+local function commit()
+  for _, hash in ipairs(hashes) do
+    if next(hash.changed) then
+      hash:write()
+    end
+  end
+  for _, write in ipairs(writers) do
+    write()
+  end
 end
 
 -- Sets, or sorted sets: by key, which of their members come (with `true`, or a score) and which go.
@@ -188,14 +200,17 @@ end
 -- Numbers of the shard itself. Until when it learns, at least and at most, is empty when it does not.
 local NUMBERS = {
   'incarnation', 'clock_ms', 'call_lease_s', 'overshoot', 'last_record',
-  'learning_at_least_until_ms', 'learning_at_most_until_ms',
   'publication', 'revision', 'directory_floor',
+  'learning_at_least_until_ms', 'learning_at_most_until_ms',
 }
-local shard, shard_before = {}, {}
-
-local function field(text_or_number)
-  return type(text_or_number) == 'number' and text(text_or_number) or text_or_number or ''
-end
+-- So many of them are never empty.
+local NEVER_EMPTY = 8
+local shard = {
+  incarnation = 0, clock_ms = 0, call_lease_s = 0, overshoot = 0, last_record = 0,
+  publication = 0, revision = 0, directory_floor = 0, protocol = '', seal = '',
+}
+-- What is stored of it: `protocol` and `seal`, then the numbers.
+local stored
 
 local must_wake = false
 
@@ -211,10 +226,17 @@ local function finish()
     redis.call('DEL', key)
   end
   local changed = {}
-  for _, name in ipairs({ 'protocol', 'seal', unpack(NUMBERS) }) do
-    if field(shard[name]) ~= shard_before[name] then
+  for position, name in ipairs(NUMBERS) do
+    local number, before = shard[name], stored[position + 2]
+    if not before or number ~= tonumber(before) then
       changed[#changed + 1] = name
-      changed[#changed + 1] = field(shard[name])
+      changed[#changed + 1] = number and text(number) or ''
+    end
+  end
+  for position, name in ipairs({ 'protocol', 'seal' }) do
+    if shard[name] ~= stored[position] then
+      changed[#changed + 1] = name
+      changed[#changed + 1] = shard[name]
     end
   end
   in_parts('HSET', shard_key, changed)
@@ -224,23 +246,26 @@ local function finish()
   end
 end
 
+-- The digits that the server gives after a name, by a plain search: patterns are much slower.
+local function told(section, name)
+  local lines = redis.call('INFO', section)
+  local _, last = string.find(lines, name, 1, true)
+  return string.sub(lines, last + 1, last + SEAL_DIGITS)
+end
+
 -- Which server this is, and which history its data has: another after a restart or a failover.
 local function server_seal()
-  local run_id = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-  return run_id .. string.match(redis.call('INFO', 'replication'), 'master_replid:(%x+)')
+  return told('server', '\nrun_id:') .. told('replication', '\nmaster_replid:')
 end
 
 -- Reads the shard's numbers. Returns the answer when nothing may be applied: its memory is of
 -- another version, or was begun on another server (rule 3).
 local function open(is_begin)
-  local stored = redis.call('HMGET', shard_key, 'protocol', 'seal', unpack(NUMBERS))
-  shard_before.protocol, shard_before.seal = stored[1], stored[2]
+  stored = redis.call('HMGET', shard_key, 'protocol', 'seal', unpack(NUMBERS))
   for position, name in ipairs(NUMBERS) do
-    shard_before[name] = stored[position + 2]
-    shard[name] = tonumber(shard_before[name])
-      or not string.find(name, '^learning') and 0 or nil
+    shard[name] = tonumber(stored[position + 2]) or position <= NEVER_EMPTY and 0 or nil
   end
-  if stored[1] and stored[1] ~= text(PROTOCOL) then
+  if stored[1] and stored[1] ~= PROTOCOL then
     return { OTHER_PROTOCOL, stored[1] }
   end
   local seal = server_seal()

@@ -16,8 +16,8 @@ end
 
 -- Comes into being at its first use; whoever asks for it changes it.
 function wallets.entry(owner)
-  local wallet = wallets_of.get(owner) or { spent = 0, held = 0, leases = {}, anonymous = {} }
-  wallets_of.put(owner, wallet)
+  local wallet = wallets_of:get(owner) or { spent = 0, held = 0, leases = {}, anonymous = {} }
+  wallets_of:put(owner, wallet)
   return wallet
 end
 
@@ -53,7 +53,7 @@ end
 
 -- What the calls on it hold, what they have spent, and what is idle.
 function wallets.used(owner)
-  local wallet = wallets_of.get(owner)
+  local wallet = wallets_of:get(owner)
   if not wallet then
     return 0, 0, 0
   end
@@ -62,7 +62,7 @@ end
 
 -- Asks everybody for what they have idle of it.
 function wallets.recall(owner)
-  local wallet = wallets_of.get(owner)
+  local wallet = wallets_of:get(owner)
   for _, letter in ipairs(wallet and money_recalls(owner, wallet) or {}) do
     if holders.post(letter[1], letter[2]) then
       wake()
@@ -132,7 +132,7 @@ function wallets.fund(holder, owner, least, most, confirmed, recalls)
 end
 
 function wallets.granted(holder, owner)
-  local wallet = wallets_of.get(owner)
+  local wallet = wallets_of:get(owner)
   local lease = wallet and wallet.leases[holder]
   return lease and lease.granted or 0
 end
