@@ -7,9 +7,8 @@
 //! hub's memory of the wallet is lost again: a record that the ledger has posted and whose holder had
 //! not yet heard so is sent again and counted twice; a correction that lowers a charge and that the
 //! ledger has not posted is counted by the hub, and undone by the ledger's higher number. Each is at
-//! most what calls were charged within about a second. To be exact the hub would have to be told
-//! with a beginning, for each holder, the number of its last record that the ledger has posted; the
-//! record stream does not say whose record it carries.
+//! most what calls were charged within about a second. What it takes to be exact is written in
+//! ARCHITECTURE.md, with the limits of the lease protocol.
 
 use hub::clock::now_us;
 use hub::directory::Change;
