@@ -8,8 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
 use gateway::http::Tls;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
@@ -60,15 +64,15 @@ pub async fn serve(
         };
         tokio::select! {
             (accepted, place) = accept => match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     // Answers are small; waiting for more of one would only delay it.
                     let _best_effort = stream.set_nodelay(true);
                     let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
                     let watcher = graceful.watcher();
                     connections.spawn(async move {
                         match tls {
-                            None => answer(stream, router, watcher).await,
-                            Some(tls) => answer_by_tls(stream, &tls, router, watcher, stop).await,
+                            None => answer(stream, peer, router, watcher).await,
+                            Some(tls) => answer_by_tls((stream, peer), &tls, router, watcher, stop).await,
                         }
                         drop(place);
                     });
@@ -96,7 +100,7 @@ pub async fn told(stop: &mut watch::Receiver<bool>) {
 
 /// Shakes hands and answers; a client that cannot or is too slow is gone.
 async fn answer_by_tls(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, SocketAddr),
     tls: &Tls,
     router: Router,
     watcher: Watcher,
@@ -108,7 +112,7 @@ async fn answer_by_tls(
         () = told(&mut stop) => return,
     };
     match shaken {
-        Ok(Ok(stream)) => answer(stream, router, watcher).await,
+        Ok(Ok(stream)) => answer(stream, peer, router, watcher).await,
         Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
         Err(_) => tracing::debug!("a TLS handshake took too long"),
     }
@@ -116,13 +120,20 @@ async fn answer_by_tls(
 
 async fn answer(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
     router: Router,
     watcher: Watcher,
 ) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        // Attempts to sign in are counted by where they come from.
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_MAX)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     // How a client leaves is its own affair.
     let _end = watcher.watch(connection).await;
 }

@@ -1,34 +1,29 @@
-//! What a principal may do on a route: the one place that compares scopes. What is not the
-//! principal's own is answered as if it did not exist.
+//! What a principal may do on a route: finds the accounts that a request is about and compares what
+//! the principal is to them with the route's permit. What is not the principal's own is answered as
+//! if it did not exist.
 
 use hub::id::{AccountId, AccountKind};
 use hub::key::KeyScope;
-use sqlx::Row as _;
+use sqlx::{AnyConnection, Row as _};
 
 use crate::App;
-use crate::principal::Principal;
+use crate::account::Organization;
+use crate::members::{self, Membership};
+use crate::permission::{Grade, Permit, Role};
+use crate::principal::{Identity, Principal};
 use crate::problem::{Kind, Problem};
-
-/// Who may use a route. Each includes those before it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Permit {
-    Operator,
-    /// The organization that owns the subject.
-    Organization,
-    /// A live key of the subject itself.
-    Account,
-    /// A test key of the subject as well.
-    TestKey,
-}
+use crate::users::User;
 
 /// What a route is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     /// The whole installation.
     Installation,
+    /// The user who asks.
+    User,
     /// The organization whose id is in the path.
     Organization,
-    /// The organization of the key; an operator names one where the operation asks for it.
+    /// The organization of the principal; an operator names one where the operation asks for it.
     Own,
     /// The sub-account whose id is in the path.
     SubAccount,
@@ -38,17 +33,53 @@ pub(crate) enum Subject {
 #[derive(Clone)]
 pub(crate) struct Access {
     pub(crate) principal: Principal,
+    /// The account that the principal acts for; `None`: the operator, or nobody's but its own.
+    pub(crate) acting_for: Option<AccountId>,
     organization: Option<AccountId>,
     account: Option<AccountId>,
 }
 
 impl Access {
     pub(crate) const fn is_operator(&self) -> bool {
-        matches!(self.principal.scope, KeyScope::Operator)
+        matches!(self.principal.identity, Identity::Key(KeyScope::Operator))
     }
 
     pub(crate) const fn is_test(&self) -> bool {
-        matches!(self.principal.scope, KeyScope::Account(id) if id.is_shadow())
+        matches!(self.principal.identity, Identity::Key(KeyScope::Account(id)) if id.is_shadow())
+    }
+
+    pub(crate) const fn is_user(&self) -> bool {
+        matches!(self.principal.identity, Identity::User(_))
+    }
+
+    /// Refuses a user who was the Owner when its request came, and is no more now that its turn has
+    /// come: a change of who owns what is decided in its own transaction.
+    pub(crate) async fn refuse_former_owner(
+        &self,
+        connection: &mut AnyConnection,
+        organization: AccountId,
+    ) -> Result<(), Problem> {
+        if !self.is_user() {
+            return Ok(());
+        }
+        let memberships = members::of_user(connection, &self.user()?.id).await?;
+        let owns = |membership: &Membership| {
+            membership.account == organization && membership.role == Role::Owner
+        };
+        if memberships.iter().any(owns) {
+            return Ok(());
+        }
+        Err(Problem::new(Kind::Forbidden, Permit::Own.refusal()))
+    }
+
+    /// The user who asks, where it must be one.
+    pub(crate) fn user(&self) -> Result<&User, Problem> {
+        match &self.principal.identity {
+            Identity::User(signed_in) => Ok(&signed_in.user),
+            Identity::Nobody | Identity::Key(_) => {
+                Err(Problem::new(Kind::Forbidden, Permit::User.refusal()))
+            }
+        }
     }
 
     /// The organization that the request is about.
@@ -88,49 +119,86 @@ pub(crate) async fn decide(
     permit: Permit,
     id: Option<&str>,
 ) -> Result<Access, Problem> {
+    let about_no_account = matches!(subject, Subject::Installation | Subject::User);
+    if permit == Permit::Anyone || permit == Permit::User {
+        let access = Access { principal, acting_for: None, organization: None, account: None };
+        if permit == Permit::User {
+            access.user()?;
+        }
+        return Ok(access);
+    }
+    let Some((acting_for, grade)) = acting(&principal, about_no_account)? else {
+        return Err(Problem::new(Kind::Forbidden, permit.refusal()));
+    };
+    let (organization, account) = about(app, subject, acting_for, id).await?;
+    let is_its_own = acting_for
+        .is_none_or(|own| about_no_account || organization == Some(own) || account == Some(own));
+    if !is_its_own {
+        return Err(Problem::unknown_account());
+    }
+    if !permit.admits(grade) {
+        return Err(Problem::new(Kind::Forbidden, permit.refusal()));
+    }
+    if let (Permit::Allocate, Grade::Organization(Role::Member), Some(organization)) =
+        (permit, grade, organization)
+        && !may_allocate(app, organization).await?
+    {
+        return Err(Problem::new(
+            Kind::Forbidden,
+            "members_may_allocate is false: in this organization only an Owner or Admin creates and updates accounts",
+        ));
+    }
+    Ok(Access { principal, acting_for, organization, account })
+}
+
+/// The account that a principal acts for, `None` for the operator, and what it is to that account.
+/// `None`: a user, on a route about no account.
+fn acting(
+    principal: &Principal,
+    about_no_account: bool,
+) -> Result<Option<(Option<AccountId>, Grade)>, Problem> {
+    Ok(match &principal.identity {
+        Identity::Nobody => return Err(Problem::unauthenticated()),
+        Identity::Key(scope) => {
+            let account = match scope {
+                KeyScope::Operator => None,
+                KeyScope::Organization(id) | KeyScope::Account(id) => Some(id.real()),
+            };
+            Some((account, Grade::of_key(*scope)))
+        }
+        Identity::User(_) if about_no_account => None,
+        Identity::User(signed_in) => {
+            let membership = signed_in.acting()?;
+            let grade = Grade::of_member(membership.account, membership.role);
+            Some((Some(membership.account), grade))
+        }
+    })
+}
+
+/// The organization and the sub-account that a request is about.
+async fn about(
+    app: &App,
+    subject: Subject,
+    acting_for: Option<AccountId>,
+    id: Option<&str>,
+) -> Result<(Option<AccountId>, Option<AccountId>), Problem> {
     let id = || id.and_then(|id| id.parse::<AccountId>().ok()).ok_or_else(Problem::unknown_account);
-    let (organization, account) = match subject {
-        Subject::Installation => (None, None),
-        Subject::Organization => {
+    Ok(match (subject, acting_for) {
+        (Subject::Installation | Subject::User, _) | (Subject::Own, None) => (None, None),
+        (Subject::Organization, _) => {
             let id = id()?;
             known(app, id, AccountKind::Organization).await?;
             (Some(id), None)
         }
-        Subject::SubAccount => {
+        (Subject::SubAccount, _) => {
             let id = id()?;
             (Some(known(app, id, AccountKind::SubAccount).await?), Some(id))
         }
-        Subject::Own => match principal.scope {
-            KeyScope::Operator => (None, None),
-            KeyScope::Organization(id) => (Some(id), None),
-            KeyScope::Account(id) => {
-                (Some(known(app, id.real(), AccountKind::SubAccount).await?), Some(id.real()))
-            }
-        },
-    };
-    let needed = match principal.scope {
-        KeyScope::Operator => Permit::Operator,
-        KeyScope::Organization(own) if organization.is_none_or(|of| of == own) => {
-            Permit::Organization
+        (Subject::Own, Some(own)) if own.kind() == AccountKind::Organization => (Some(own), None),
+        (Subject::Own, Some(own)) => {
+            (Some(known(app, own, AccountKind::SubAccount).await?), Some(own))
         }
-        KeyScope::Account(own) if organization.is_none() || account == Some(own.real()) => {
-            if own.is_shadow() { Permit::TestKey } else { Permit::Account }
-        }
-        KeyScope::Organization(_) | KeyScope::Account(_) => return Err(Problem::unknown_account()),
-    };
-    if needed <= permit {
-        Ok(Access { principal, organization, account })
-    } else {
-        Err(Problem::new(Kind::Forbidden, refusal(permit)))
-    }
-}
-
-const fn refusal(permit: Permit) -> &'static str {
-    match permit {
-        Permit::Operator => "only the operator may do this",
-        Permit::Organization => "only the organization may do this, not an account's key",
-        Permit::Account | Permit::TestKey => "a test key has no wallet, no calls and no usage",
-    }
+    })
 }
 
 /// The organization of an account that exists and is not being deleted.
@@ -146,4 +214,9 @@ async fn known(app: &App, id: AccountId, kind: AccountKind) -> Result<AccountId,
     .ok_or_else(Problem::unknown_account)?;
     let organization: String = row.try_get(0)?;
     organization.parse().map_err(Problem::internal)
+}
+
+async fn may_allocate(app: &App, organization: AccountId) -> Result<bool, Problem> {
+    let mut connection = app.store.read().await?;
+    Ok(Organization::load(&mut connection, organization).await?.members_may_allocate)
 }

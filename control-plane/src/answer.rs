@@ -20,6 +20,7 @@ pub(crate) struct Answer {
     status: StatusCode,
     body: Vec<u8>,
     repeated: bool,
+    cookie: Option<HeaderValue>,
 }
 
 impl Answer {
@@ -32,7 +33,7 @@ impl Answer {
     }
 
     pub(crate) const fn no_content() -> Self {
-        Self { status: StatusCode::NO_CONTENT, body: Vec::new(), repeated: false }
+        Self { status: StatusCode::NO_CONTENT, body: Vec::new(), repeated: false, cookie: None }
     }
 
     /// An answer that was given before, as it was.
@@ -41,7 +42,15 @@ impl Answer {
             status: StatusCode::from_u16(status).unwrap_or(StatusCode::OK),
             body,
             repeated: true,
+            cookie: None,
         }
+    }
+
+    /// Sets or removes the cookie of a session; it is not stored with the answer.
+    #[must_use]
+    pub(crate) fn with_cookie(mut self, cookie: HeaderValue) -> Self {
+        self.cookie = Some(cookie);
+        self
     }
 
     pub(crate) const fn status(&self) -> StatusCode {
@@ -54,7 +63,7 @@ impl Answer {
 
     fn new(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
         let body = serde_json::to_vec(body).map_err(Problem::internal)?;
-        Ok(Self { status, body, repeated: false })
+        Ok(Self { status, body, repeated: false, cookie: None })
     }
 }
 
@@ -69,6 +78,9 @@ impl IntoResponse for Answer {
         }
         // Answers may carry a secret, and none may be taken for the state of a later moment.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(cookie) = self.cookie {
+            headers.insert(header::SET_COOKIE, cookie);
+        }
         if self.repeated {
             headers.insert(
                 HeaderName::from_static("idempotency-replayed"),

@@ -3,15 +3,15 @@
 
 use hub::directory::Change as Published;
 use hub::id::AccountId;
-use hub::key::KeyScope;
 use serde::Serialize;
 use sqlx::AnyConnection;
 use std::sync::atomic::Ordering;
 
 use crate::App;
+use crate::access::Access;
 use crate::answer::Answer;
 use crate::idempotency::Idempotency;
-use crate::principal::Principal;
+use crate::principal::Identity;
 use crate::problem::{Kind, Problem};
 use crate::publication::Publication;
 use crate::request::Request;
@@ -48,7 +48,7 @@ impl App {
         Ok(Begun::New(Box::new(Change {
             app: self,
             writing,
-            actor: actor(&request.access.principal),
+            actor: actor(&request.access),
             account: request.access.account().ok(),
             idempotency: request.idempotency.clone(),
             published: Vec::new(),
@@ -65,6 +65,11 @@ impl Change<'_> {
     /// What the hub is told once the change is committed.
     pub(crate) fn publish(&mut self, change: Published) {
         self.published.push(change);
+    }
+
+    /// Names who makes the change, where the request shows it only now.
+    pub(crate) fn act_as(&mut self, user_id: &str) {
+        self.actor = format!("user by {user_id}");
     }
 
     /// Writes the audit row of this change; `before` and `after` are the subject as answers show it.
@@ -109,10 +114,15 @@ impl Change<'_> {
 }
 
 /// The principal as the audit names it.
-fn actor(principal: &Principal) -> String {
-    let scope = match principal.scope {
-        KeyScope::Operator => "operator".to_owned(),
-        KeyScope::Organization(id) | KeyScope::Account(id) => id.to_string(),
-    };
-    format!("{scope} by {}", principal.key_id)
+fn actor(access: &Access) -> String {
+    let account = access.acting_for.map(|account| account.to_string());
+    match &access.principal.identity {
+        Identity::Nobody => "nobody".to_owned(),
+        Identity::Key(_) => {
+            format!("{} by {}", account.as_deref().unwrap_or("operator"), access.principal.id)
+        }
+        Identity::User(signed_in) => {
+            format!("{} by {}", account.as_deref().unwrap_or("user"), signed_in.user.id)
+        }
+    }
 }

@@ -120,6 +120,16 @@ impl Fields {
         self.read(name, &raw, read)
     }
 
+    /// A secret that must be there: a wrong one is never shown back.
+    pub(crate) fn required_secret<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&Raw) -> Result<T, String>,
+    ) -> Option<T> {
+        let read = self.take(name).ok_or_else(|| "required".to_owned()).and_then(|raw| read(&raw));
+        read.map_err(|problem| self.error(name, None, problem)).ok()
+    }
+
     /// A field that may be left out.
     pub(crate) fn optional<T>(
         &mut self,

@@ -1,7 +1,7 @@
 //! `Idempotency-Key`: the stored answer of a POST, found again by principal, method, path and key.
 //! It is written in the transaction of the change it answers, so of two equal requests at once
 //! only one changes anything. Answers may carry a secret, so they are stored sealed under the API
-//! key that asked; refusals changed nothing and are not stored.
+//! key or session that asked; refusals changed nothing and are not stored.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -34,7 +34,8 @@ pub(crate) struct Idempotency {
 }
 
 impl Idempotency {
-    /// `None` when the request has no `Idempotency-Key` or is no POST.
+    /// `None` when the request has no `Idempotency-Key`, is no POST, or is nobody's: what everyone may
+    /// send carries a proof that counts once, and its answer is nobody's to ask for again.
     pub(crate) fn of(
         principal: &Principal,
         method: &Method,
@@ -43,7 +44,9 @@ impl Idempotency {
         body: &[u8],
     ) -> Result<Option<Self>, Problem> {
         let mut values = headers.get_all("idempotency-key").iter();
-        let Some(value) = values.next().filter(|_| method == Method::POST) else {
+        let Some(value) =
+            values.next().filter(|_| method == Method::POST && !principal.id.is_empty())
+        else {
             return Ok(None);
         };
         let key = value
@@ -59,7 +62,7 @@ impl Idempotency {
                 )
             })?;
         Ok(Some(Self {
-            key_id: principal.key_id.clone(),
+            key_id: principal.id.clone(),
             method: method.clone(),
             path: uri.path().to_owned(),
             key: key.to_owned(),

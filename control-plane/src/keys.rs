@@ -92,9 +92,12 @@ pub(crate) async fn issue(
 
 /// A fresh secret of the ordinary form.
 pub(crate) fn secret(key_type: KeyType) -> String {
-    let random: String =
-        rand::rng().sample_iter(Alphanumeric).take(RANDOM_CHARACTERS).map(char::from).collect();
-    format!("rf_{}_{random}", key_type.label())
+    format!("rf_{}_{}", key_type.label(), random())
+}
+
+/// The random part of a secret, 190 bits.
+pub(crate) fn random() -> String {
+    rand::rng().sample_iter(Alphanumeric).take(RANDOM_CHARACTERS).map(char::from).collect()
 }
 
 /// Writes a key of a given secret. The caller has made sure that no other key has it.

@@ -1,5 +1,5 @@
-//! The control plane: organizations, sub-accounts, keys, wallets, the ledger and usage, by REST over
-//! one database. Tells gateways their configuration through the hub and posts the hub's call records
+//! The control plane: organizations, sub-accounts, people, keys, wallets, the ledger and usage, by REST
+//! over one database. Tells gateways their configuration through the hub and posts the hub's call records
 //! to the ledger. Never decides an admission.
 
 use std::future::Future;
@@ -27,10 +27,13 @@ mod fields;
 mod holders;
 mod hub;
 mod idempotency;
+mod invitations;
 mod keys;
 mod ledger;
+mod members;
 mod organizations;
 mod page;
+mod permission;
 mod principal;
 mod problem;
 mod publication;
@@ -38,6 +41,7 @@ mod publish;
 mod records;
 mod request;
 mod router;
+mod sessions;
 mod settings;
 mod steward;
 mod store;
@@ -46,6 +50,8 @@ mod sub_accounts;
 mod testing;
 mod timestamp;
 mod usage;
+mod users;
+mod uses;
 mod wallets;
 
 pub use crate::hub::Hub;
@@ -86,6 +92,11 @@ struct App {
     /// Withdrawals that were not carried out, and that the hub has not heard of.
     withdrawn: Mutex<Vec<WalletConfig>>,
     call_lease_s: u32,
+    /// Cookies are for TLS only.
+    serves_tls: bool,
+    passwords: users::password::Passwords,
+    attempts: sessions::attempts::Attempts,
+    uses: uses::Uses,
 }
 
 impl ControlPlane {
@@ -111,6 +122,10 @@ impl ControlPlane {
             deletions_pending: AtomicBool::new(true),
             withdrawn: Mutex::default(),
             call_lease_s: settings.call_lease_s,
+            serves_tls: settings.serves_tls,
+            passwords: users::password::Passwords::new(),
+            attempts: sessions::attempts::Attempts::default(),
+            uses: uses::Uses::default(),
         };
         app.publish_all().await.map_err(|problem| {
             tracing::error!(?problem, "the hub could not be told the configuration");

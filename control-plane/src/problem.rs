@@ -20,13 +20,19 @@ pub(crate) enum Kind {
     NotFound,
     UnknownAccount,
     UnknownKey,
+    UnknownMember,
+    UnknownInvitation,
     MethodNotAllowed,
     OverAllocation,
     ConsolidatedBilling,
     LiveCalls,
     BalanceLeft,
+    AlreadyMember,
+    OwnerExists,
+    OwnerRequired,
     TooLarge,
     IdempotencyKeyReused,
+    RateLimited,
     Internal,
     HubUnavailable,
     Busy,
@@ -37,19 +43,25 @@ impl Kind {
     const fn row(self) -> (&'static str, StatusCode, &'static str) {
         match self {
             Self::InvalidRequest => ("invalid_request", StatusCode::BAD_REQUEST, "The request is not valid"),
-            Self::Unauthenticated => ("unauthenticated", StatusCode::UNAUTHORIZED, "The API key is missing or not valid"),
+            Self::Unauthenticated => ("unauthenticated", StatusCode::UNAUTHORIZED, "The API key or session is missing or not valid"),
             Self::InsufficientBalance => ("insufficient_balance", StatusCode::PAYMENT_REQUIRED, "Insufficient wallet balance"),
             Self::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "The key may not do this"),
             Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "No such resource"),
             Self::UnknownAccount => ("unknown_account", StatusCode::NOT_FOUND, "No such account"),
             Self::UnknownKey => ("unknown_key", StatusCode::NOT_FOUND, "No such API key"),
+            Self::UnknownMember => ("unknown_member", StatusCode::NOT_FOUND, "No such member"),
+            Self::UnknownInvitation => ("unknown_invitation", StatusCode::NOT_FOUND, "No such invitation"),
             Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "The resource does not know this method"),
             Self::OverAllocation => ("over_allocation", StatusCode::CONFLICT, "More slots promised than bought"),
             Self::ConsolidatedBilling => ("consolidated_billing", StatusCode::CONFLICT, "The account has no wallet of its own"),
             Self::LiveCalls => ("live_calls", StatusCode::CONFLICT, "The account has live calls"),
             Self::BalanceLeft => ("balance_left", StatusCode::CONFLICT, "The account's wallet is not empty"),
+            Self::AlreadyMember => ("already_member", StatusCode::CONFLICT, "Already a member"),
+            Self::OwnerExists => ("owner_exists", StatusCode::CONFLICT, "The organization has an Owner"),
+            Self::OwnerRequired => ("owner_required", StatusCode::CONFLICT, "The organization needs its Owner"),
             Self::TooLarge => ("too_large", StatusCode::PAYLOAD_TOO_LARGE, "The request is too large"),
             Self::IdempotencyKeyReused => ("idempotency_key_reused", StatusCode::UNPROCESSABLE_ENTITY, "The Idempotency-Key belongs to another request"),
+            Self::RateLimited => ("rate_limited", StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong here"),
             Self::HubUnavailable => ("hub_unavailable", StatusCode::SERVICE_UNAVAILABLE, "The change is not in force yet"),
             Self::Busy => ("busy", StatusCode::SERVICE_UNAVAILABLE, "Too busy to answer in time"),
@@ -117,6 +129,18 @@ impl Problem {
 
     pub(crate) fn unknown_account() -> Self {
         Self::new(Kind::UnknownAccount, "there is no such account for this key")
+    }
+
+    /// Nobody whom we know asks.
+    pub(crate) fn unauthenticated() -> Self {
+        Self::new(
+            Kind::Unauthenticated,
+            "send a valid API key as Authorization: Bearer, X-API-Key, or Basic user name or password, or the cookie of a session",
+        )
+        .with_header(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Basic realm=\"ringfence\", Bearer"),
+        )
     }
 
     /// Something failed that the client cannot help.

@@ -41,6 +41,8 @@ const DRAIN_US: i64 = 5 * SECOND_US;
 const SWEEP_EVERY_US: i64 = 600 * SECOND_US;
 /// Pause between two looks at deletions that wait for the last charges of their calls.
 const DELETIONS_EVERY_US: i64 = SECOND_US;
+/// Pause between two writings of when sessions were used last.
+const USES_EVERY_US: i64 = 5 * SECOND_US;
 /// Accounts whose organization is remembered, but for those of one batch.
 const ORGANIZATIONS_MAX: usize = 1_000_000;
 /// Accounts read by one statement; shorter last lists are filled up, so it is prepared once.
@@ -92,6 +94,7 @@ struct Consumer<'a> {
     swept_us: i64,
     /// When deletions are looked at again.
     deletions_us: i64,
+    uses_us: i64,
     pace: Pace,
     /// What waited when the last batch had been posted.
     waiting: u64,
@@ -119,6 +122,7 @@ impl<'a> Consumer<'a> {
             next_shard: 0,
             swept_us: 0,
             deletions_us: 0,
+            uses_us: 0,
             pace: Pace::new(app.posting_cpu_percent),
             waiting: app.hub.backlog(),
         }
@@ -303,16 +307,35 @@ impl<'a> Consumer<'a> {
                 self.app.deletions_pending.store(true, Ordering::Release);
             }
         }
+        self.write_uses().await;
         if now_us - self.swept_us > SWEEP_EVERY_US {
             self.swept_us = now_us;
             let swept = async {
                 let mut writing = self.app.store.write().await?;
                 crate::idempotency::sweep(writing.connection(), now_us).await?;
+                crate::sessions::sweep(writing.connection(), now_us).await?;
                 writing.commit().await
             };
             if let Err(error) = swept.await {
-                tracing::warn!(%error, "old answers could not be swept");
+                tracing::warn!(%error, "old answers and sessions could not be swept");
             }
+        }
+    }
+
+    /// Writes when sessions were used last, a few seconds after they were.
+    async fn write_uses(&mut self) {
+        let now_us = boot_us();
+        if now_us - self.uses_us < USES_EVERY_US || self.app.uses.is_empty() {
+            return;
+        }
+        self.uses_us = now_us;
+        let written = async {
+            let mut writing = self.app.store.write().await?;
+            self.app.uses.write(writing.connection()).await?;
+            writing.commit().await
+        };
+        if let Err(error) = written.await {
+            tracing::warn!(%error, "it could not be written when sessions were used last");
         }
     }
 }

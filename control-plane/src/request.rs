@@ -1,8 +1,10 @@
 //! One request of a principal that may make it: read whole, within its limits, before any handler
 //! runs.
 
+use std::net::{IpAddr, SocketAddr};
+
 use axum::body::Body;
-use axum::extract::FromRequestParts;
+use axum::extract::{ConnectInfo, FromRequestParts};
 use http::request::Parts;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
@@ -10,6 +12,7 @@ use crate::access::Access;
 use crate::fields::Fields;
 use crate::idempotency::Idempotency;
 use crate::problem::{Kind, Problem};
+use crate::sessions::cookie;
 
 /// The longest body, in bytes.
 pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -18,6 +21,10 @@ pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct Request {
     pub(crate) access: Access,
     pub(crate) idempotency: Option<Idempotency>,
+    /// Where it comes from, as the listener sees it.
+    pub(crate) source: Option<IpAddr>,
+    /// The session that it shows, whether or not it counts.
+    pub(crate) cookie: Option<Vec<u8>>,
     body: Vec<u8>,
     query: Option<String>,
 }
@@ -29,7 +36,15 @@ impl Request {
         parts: &Parts,
         body: Vec<u8>,
     ) -> Self {
-        Self { access, idempotency, body, query: parts.uri.query().map(str::to_owned) }
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        Self {
+            access,
+            idempotency,
+            source: peer.map(|ConnectInfo(address)| address.ip()),
+            cookie: cookie::presented(&parts.headers),
+            body,
+            query: parts.uri.query().map(str::to_owned),
+        }
     }
 
     /// The fields of the body.

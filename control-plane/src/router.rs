@@ -13,12 +13,16 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{RequestExt as _, Router};
 use http::{HeaderValue, Method, header};
 
-use crate::access::{self, Permit, Subject};
+use crate::access::{self, Subject};
 use crate::idempotency::Idempotency;
-use crate::principal;
+use crate::permission::Permit;
+use crate::principal::{self, Identity, Principal};
 use crate::problem::{Kind, Problem};
 use crate::request::{Request, read_body};
-use crate::{Shared, audit, compatibility, keys, organizations, sub_accounts, usage, wallets};
+use crate::{
+    Shared, audit, compatibility, invitations, keys, members, organizations, sessions,
+    sub_accounts, usage, users, wallets,
+};
 
 /// The longest that a request takes, its body's arrival included.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -35,49 +39,70 @@ pub(crate) struct Route {
 
 #[rustfmt::skip]
 pub(crate) fn routes() -> Vec<Route> {
-    use Permit::{Account, Operator, Organization, TestKey};
+    use Permit::{Administer, AdministerAccount, Allocate, Anyone, Operator, Oversee, Own, Read, See, User};
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
     const PATCH: MethodFilter = MethodFilter::PATCH;
     const DELETE: MethodFilter = MethodFilter::DELETE;
     vec![
-        route(POST,   "/v1/organizations",                        Subject::Installation, Operator,     organizations::create::handle),
-        route(GET,    "/v1/organizations/{id}",                   Subject::Organization, Operator,     organizations::read::handle),
-        route(PATCH,  "/v1/organizations/{id}",                   Subject::Organization, Operator,     organizations::patch::handle),
-        route(GET,    "/v1/organizations/{id}/wallet",            Subject::Organization, Operator,     wallets::read::handle),
-        route(GET,    "/v1/organizations/{id}/wallet/entries",    Subject::Organization, Operator,     wallets::entries::handle),
-        route(POST,   "/v1/organizations/{id}/wallet/recharge",   Subject::Organization, Operator,     wallets::recharge::handle),
-        route(GET,    "/v1/organization",                         Subject::Own,          Organization, organizations::read::handle),
-        route(PATCH,  "/v1/organization",                         Subject::Own,          Organization, organizations::patch::handle),
-        route(GET,    "/v1/organization/wallet",                  Subject::Own,          Organization, wallets::read::handle),
-        route(GET,    "/v1/organization/wallet/entries",          Subject::Own,          Organization, wallets::entries::handle),
-        route(POST,   "/v1/sub-accounts",                         Subject::Own,          Organization, sub_accounts::create::handle),
-        route(GET,    "/v1/sub-accounts",                         Subject::Own,          Organization, sub_accounts::list::handle),
-        route(GET,    "/v1/sub-accounts/{id}",                    Subject::SubAccount,   TestKey,      sub_accounts::read::handle),
-        route(PATCH,  "/v1/sub-accounts/{id}",                    Subject::SubAccount,   Organization, sub_accounts::patch::handle),
-        route(DELETE, "/v1/sub-accounts/{id}",                    Subject::SubAccount,   Organization, sub_accounts::delete::handle),
-        route(POST,   "/v1/sub-accounts/{id}/suspend",            Subject::SubAccount,   Organization, sub_accounts::status::suspend),
-        route(POST,   "/v1/sub-accounts/{id}/reactivate",         Subject::SubAccount,   Organization, sub_accounts::status::reactivate),
-        route(GET,    "/v1/sub-accounts/{id}/wallet",             Subject::SubAccount,   Account,      wallets::read::handle),
-        route(GET,    "/v1/sub-accounts/{id}/wallet/entries",     Subject::SubAccount,   Account,      wallets::entries::handle),
-        route(POST,   "/v1/sub-accounts/{id}/wallet/recharge",    Subject::SubAccount,   Organization, wallets::recharge::handle),
-        route(GET,    "/v1/sub-accounts/{id}/api-keys",           Subject::SubAccount,   Organization, keys::list::handle),
-        route(POST,   "/v1/sub-accounts/{id}/api-keys",           Subject::SubAccount,   Organization, keys::create::handle),
-        route(DELETE, "/v1/sub-accounts/{id}/api-keys/{key_id}",  Subject::SubAccount,   Organization, keys::revoke::handle),
-        route(GET,    "/v1/sub-accounts/{id}/calls",              Subject::SubAccount,   Account,      usage::calls::handle),
-        route(GET,    "/v1/sub-accounts/{id}/usage",              Subject::SubAccount,   Account,      usage::totals::handle),
-        route(GET,    "/v1/usage",                                Subject::Own,          Account,      usage::totals::handle),
-        route(GET,    "/v1/audit",                                Subject::Own,          Organization, audit::list::handle),
-        route(GET,    "/v1/audit/export",                         Subject::Own,          Organization, audit::export::handle),
-        route(GET,    "/v1/sub-accounts/{id}/audit",              Subject::SubAccount,   Organization, audit::list::handle),
-        route(GET,    "/v1/sub-accounts/{id}/audit/export",       Subject::SubAccount,   Organization, audit::export::handle),
-        route(POST,   "/sub-accounts/create",                     Subject::Own,          Organization, compatibility::create::handle),
-        route(GET,    "/sub-accounts/all",                        Subject::Own,          Organization, compatibility::list::handle),
-        route(GET,    "/sub-accounts/all/usage",                  Subject::Own,          Organization, compatibility::all_usage::handle),
-        route(PATCH,  "/sub-accounts/{uuid}",                     Subject::SubAccount,   Organization, compatibility::patch::handle),
-        route(DELETE, "/sub-accounts/{uuid}",                     Subject::SubAccount,   Organization, compatibility::delete::handle),
-        route(GET,    "/sub-accounts/{uuid}/usage",               Subject::SubAccount,   Account,      compatibility::usage::handle),
-        route(GET,    "/user/me",                                 Subject::Own,          TestKey,      compatibility::me::handle),
+        route(POST,   "/v1/sessions",                                             Subject::Installation, Anyone,            sessions::create::handle),
+        route(POST,   "/v1/invitations/accept",                                   Subject::Installation, Anyone,            invitations::accept::handle),
+        route(DELETE, "/v1/sessions",                                             Subject::User,         User,              sessions::end::all),
+        route(DELETE, "/v1/sessions/current",                                     Subject::User,         User,              sessions::end::current),
+        route(GET,    "/v1/me",                                                   Subject::User,         User,              users::me::handle),
+        route(POST,   "/v1/organizations",                                        Subject::Installation, Operator,          organizations::create::handle),
+        route(GET,    "/v1/organizations/{id}",                                   Subject::Organization, Operator,          organizations::read::handle),
+        route(PATCH,  "/v1/organizations/{id}",                                   Subject::Organization, Operator,          organizations::patch::handle),
+        route(GET,    "/v1/organizations/{id}/wallet",                            Subject::Organization, Operator,          wallets::read::handle),
+        route(GET,    "/v1/organizations/{id}/wallet/entries",                    Subject::Organization, Operator,          wallets::entries::handle),
+        route(POST,   "/v1/organizations/{id}/wallet/recharge",                   Subject::Organization, Operator,          wallets::recharge::handle),
+        route(GET,    "/v1/organizations/{id}/members",                           Subject::Organization, Operator,          members::list::handle),
+        route(GET,    "/v1/organizations/{id}/invitations",                       Subject::Organization, Operator,          invitations::list::handle),
+        route(POST,   "/v1/organizations/{id}/invitations",                       Subject::Organization, Operator,          invitations::create::handle),
+        route(GET,    "/v1/organization",                                         Subject::Own,          Oversee,           organizations::read::handle),
+        route(PATCH,  "/v1/organization",                                         Subject::Own,          Administer,        organizations::patch::handle),
+        route(GET,    "/v1/organization/wallet",                                  Subject::Own,          Oversee,           wallets::read::handle),
+        route(GET,    "/v1/organization/wallet/entries",                          Subject::Own,          Oversee,           wallets::entries::handle),
+        route(GET,    "/v1/members",                                              Subject::Own,          Administer,        members::list::handle),
+        route(PATCH,  "/v1/members/{user_id}",                                    Subject::Own,          Administer,        members::patch::handle),
+        route(DELETE, "/v1/members/{user_id}",                                    Subject::Own,          Administer,        members::remove::handle),
+        route(POST,   "/v1/members/{user_id}/transfer-ownership",                 Subject::Own,          Own,               members::transfer::handle),
+        route(GET,    "/v1/invitations",                                          Subject::Own,          Administer,        invitations::list::handle),
+        route(POST,   "/v1/invitations",                                          Subject::Own,          Administer,        invitations::create::handle),
+        route(DELETE, "/v1/invitations/{invitation_id}",                          Subject::Own,          Administer,        invitations::revoke::handle),
+        route(POST,   "/v1/sub-accounts",                                         Subject::Own,          Allocate,          sub_accounts::create::handle),
+        route(GET,    "/v1/sub-accounts",                                         Subject::Own,          Oversee,           sub_accounts::list::handle),
+        route(GET,    "/v1/sub-accounts/{id}",                                    Subject::SubAccount,   See,               sub_accounts::read::handle),
+        route(PATCH,  "/v1/sub-accounts/{id}",                                    Subject::SubAccount,   Allocate,          sub_accounts::patch::handle),
+        route(DELETE, "/v1/sub-accounts/{id}",                                    Subject::SubAccount,   Administer,        sub_accounts::delete::handle),
+        route(POST,   "/v1/sub-accounts/{id}/suspend",                            Subject::SubAccount,   Administer,        sub_accounts::status::suspend),
+        route(POST,   "/v1/sub-accounts/{id}/reactivate",                         Subject::SubAccount,   Administer,        sub_accounts::status::reactivate),
+        route(GET,    "/v1/sub-accounts/{id}/wallet",                             Subject::SubAccount,   Read,              wallets::read::handle),
+        route(GET,    "/v1/sub-accounts/{id}/wallet/entries",                     Subject::SubAccount,   Read,              wallets::entries::handle),
+        route(POST,   "/v1/sub-accounts/{id}/wallet/recharge",                    Subject::SubAccount,   Administer,        wallets::recharge::handle),
+        route(GET,    "/v1/sub-accounts/{id}/api-keys",                           Subject::SubAccount,   AdministerAccount, keys::list::handle),
+        route(POST,   "/v1/sub-accounts/{id}/api-keys",                           Subject::SubAccount,   AdministerAccount, keys::create::handle),
+        route(DELETE, "/v1/sub-accounts/{id}/api-keys/{key_id}",                  Subject::SubAccount,   AdministerAccount, keys::revoke::handle),
+        route(GET,    "/v1/sub-accounts/{id}/members",                            Subject::SubAccount,   AdministerAccount, members::list::handle),
+        route(PATCH,  "/v1/sub-accounts/{id}/members/{user_id}",                  Subject::SubAccount,   AdministerAccount, members::patch::handle),
+        route(DELETE, "/v1/sub-accounts/{id}/members/{user_id}",                  Subject::SubAccount,   AdministerAccount, members::remove::handle),
+        route(GET,    "/v1/sub-accounts/{id}/invitations",                        Subject::SubAccount,   AdministerAccount, invitations::list::handle),
+        route(POST,   "/v1/sub-accounts/{id}/invitations",                        Subject::SubAccount,   AdministerAccount, invitations::create::handle),
+        route(DELETE, "/v1/sub-accounts/{id}/invitations/{invitation_id}",        Subject::SubAccount,   AdministerAccount, invitations::revoke::handle),
+        route(GET,    "/v1/sub-accounts/{id}/calls",                              Subject::SubAccount,   Read,              usage::calls::handle),
+        route(GET,    "/v1/sub-accounts/{id}/usage",                              Subject::SubAccount,   Read,              usage::totals::handle),
+        route(GET,    "/v1/usage",                                                Subject::Own,          Read,              usage::totals::handle),
+        route(GET,    "/v1/audit",                                                Subject::Own,          Oversee,           audit::list::handle),
+        route(GET,    "/v1/audit/export",                                         Subject::Own,          Oversee,           audit::export::handle),
+        route(GET,    "/v1/sub-accounts/{id}/audit",                              Subject::SubAccount,   Oversee,           audit::list::handle),
+        route(GET,    "/v1/sub-accounts/{id}/audit/export",                       Subject::SubAccount,   Oversee,           audit::export::handle),
+        route(POST,   "/sub-accounts/create",                                     Subject::Own,          Allocate,          compatibility::create::handle),
+        route(GET,    "/sub-accounts/all",                                        Subject::Own,          Oversee,           compatibility::list::handle),
+        route(GET,    "/sub-accounts/all/usage",                                  Subject::Own,          Oversee,           compatibility::all_usage::handle),
+        route(PATCH,  "/sub-accounts/{uuid}",                                     Subject::SubAccount,   Allocate,          compatibility::patch::handle),
+        route(DELETE, "/sub-accounts/{uuid}",                                     Subject::SubAccount,   Administer,        compatibility::delete::handle),
+        route(GET,    "/sub-accounts/{uuid}/usage",                               Subject::SubAccount,   Read,              compatibility::usage::handle),
+        route(GET,    "/user/me",                                                 Subject::Own,          See,               compatibility::me::handle),
     ]
 }
 
@@ -129,7 +154,16 @@ async fn admit(
     next: Next,
 ) -> Result<Response, Problem> {
     let Gate { app, subject, permit } = gate;
-    let principal = principal::authenticate(&app, request.headers()).await?;
+    let reads = request.method() == Method::GET || request.method() == Method::HEAD;
+    let principal = if permit == Permit::Anyone {
+        Principal::nobody()
+    } else {
+        principal::authenticate(&app, request.headers(), hub::clock::now_us()).await?
+    };
+    if !reads && !matches!(principal.identity, Identity::Key(_)) {
+        let by_session = matches!(principal.identity, Identity::User(_));
+        principal::refuse_forgery(request.headers(), by_session)?;
+    }
     let path: RawPathParams = request.extract_parts().await.map_err(Problem::internal)?;
     let id = path.iter().find_map(|(name, id)| match name {
         "id" => Some(id.to_owned()),
@@ -141,7 +175,6 @@ async fn admit(
     let body = read_body(body).await?;
     let idempotency =
         Idempotency::of(&access.principal, &parts.method, &parts.uri, &parts.headers, &body)?;
-    let reads = parts.method == Method::GET || parts.method == Method::HEAD;
     let read = Request::new(access, idempotency, &parts, body);
     parts.extensions.insert(read);
     let handled = next.run(axum::extract::Request::from_parts(parts, Body::empty()));

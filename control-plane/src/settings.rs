@@ -28,6 +28,8 @@ pub struct Settings {
     pub posting_cpu_percent: Option<u8>,
     /// The ordinary call lease: how long calls may outlive a gateway that is gone. The gateways'.
     pub call_lease_s: u32,
+    /// The API is served by TLS: cookies of sessions are then sent by nothing else.
+    pub serves_tls: bool,
 }
 
 /// The organization that the first start creates. Later starts ignore it.
@@ -61,6 +63,7 @@ impl Settings {
             organization_key: None,
             posting_cpu_percent: None,
             call_lease_s: 90,
+            serves_tls: false,
         }
     }
 
@@ -114,6 +117,7 @@ impl fmt::Debug for Settings {
             .field("organization_key_set", &self.organization_key.is_some())
             .field("posting_cpu_percent", &self.posting_cpu_percent)
             .field("call_lease_s", &self.call_lease_s)
+            .field("serves_tls", &self.serves_tls)
             .finish_non_exhaustive()
     }
 }

@@ -20,6 +20,7 @@ use crate::{ControlPlane, Settings};
 pub(crate) mod calls;
 pub(crate) mod compatibility;
 pub(crate) mod gateway;
+pub(crate) mod people;
 pub(crate) mod sharing;
 
 pub(crate) struct Harness {

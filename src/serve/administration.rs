@@ -112,6 +112,7 @@ fn control_plane_settings(settings: &Settings, database_url: String) -> control_
         organization_key: reveal(&settings.organization_key),
         posting_cpu_percent: Some(settings.posting_cpu_percent),
         call_lease_s: settings.call_lease_s,
+        serves_tls: settings.control_plane_tls.is_some(),
         ..control_plane::Settings::new(database_url)
     }
 }

@@ -1,31 +1,124 @@
 //! Who may use which route, and how requests that fit none are answered.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value, json};
 
 use super::*;
+use crate::permission::Role;
 use crate::testing::compatibility::uuid;
+use crate::testing::people::Cookie;
 use crate::testing::{Answered, Harness, named, text};
 
-/// Everyone who might ask, and what each is to the subject.
-const OPERATOR: usize = 0;
-const ORGANIZATION: usize = 1;
-const FOREIGN_ORGANIZATION: usize = 2;
-const ACCOUNT: usize = 3;
-const FOREIGN_ACCOUNT: usize = 4;
-const TEST_KEY: usize = 5;
+/// What is expected: every route, asked by everyone about every object. Read its head first.
+const TABLE: &str = include_str!("permissions.txt");
+/// In place of any id that nobody has.
+const MISSING: [&str; 2] = ["org_01arz3ndektsv4rrffq69g5fav", "sa_01arz3ndektsv4rrffq69g5fav"];
+const MEMBER_KEPT: &str = "member*";
 
-/// `None`: may. Else the reason of the refusal.
-fn expected(who: usize, subject: Subject, permit: Permit) -> Option<&'static str> {
-    let up_to = |needed: Permit| (needed > permit).then_some("forbidden");
-    let elsewhere = matches!(subject, Subject::Organization | Subject::SubAccount);
-    match (who, subject) {
-        (OPERATOR, _) => None,
-        (FOREIGN_ORGANIZATION | FOREIGN_ACCOUNT, _) if elsewhere => Some("unknown_account"),
-        (ACCOUNT | TEST_KEY, Subject::Organization) => Some("unknown_account"),
-        (ORGANIZATION | FOREIGN_ORGANIZATION, _) => up_to(Permit::Organization),
-        (TEST_KEY, _) => up_to(Permit::TestKey),
-        _ => up_to(Permit::Account),
+/// Someone who asks.
+enum Credential {
+    Key(String),
+    Session(Cookie),
+}
+
+/// One installation with two organizations and three accounts.
+struct World {
+    harness: Harness,
+    /// In the order of the table's columns.
+    principals: Vec<(&'static str, Credential)>,
+    /// Ids of organization and account: own, the other account, of the other organization, missing.
+    objects: [(&'static str, [String; 2]); 4],
+}
+
+impl World {
+    async fn new() -> Self {
+        let harness = Harness::new().await;
+        let body = json!({"name": "Other", "concurrency_total": 10, "currency": "USD"});
+        let other = harness.send(&harness.operator, "POST", "/v1/organizations", body).await;
+        let (own, key, test_key) = account(&harness, &harness.organization).await;
+        let (sibling, ..) = account(&harness, &harness.organization).await;
+        let (foreign, ..) = account(&harness, &text(&other.body["api_key"])).await;
+        let organization = harness.organization_id.clone();
+        let mut principals = vec![
+            ("operator", Credential::Key(harness.operator.clone())),
+            ("org-key", Credential::Key(harness.organization.clone())),
+        ];
+        for (name, role) in [
+            ("owner", Role::Owner),
+            ("admin", Role::Admin),
+            ("member", Role::Member),
+            (MEMBER_KEPT, Role::Member),
+            ("viewer", Role::Viewer),
+        ] {
+            principals.push((name, member(&harness, name, &organization, role).await));
+        }
+        principals.push(("key", Credential::Key(key)));
+        principals.push(("test-key", Credential::Key(test_key)));
+        for (name, role) in
+            [("sa-admin", Role::Admin), ("sa-member", Role::Member), ("sa-viewer", Role::Viewer)]
+        {
+            principals.push((name, member(&harness, name, &own, role).await));
+        }
+        principals.push(("nobody", Credential::Key(String::new())));
+        let objects = [
+            ("own", [organization.clone(), own]),
+            ("sibling", [organization, sibling]),
+            ("foreign", [text(&other.body["organization_id"]), foreign]),
+            ("missing", MISSING.map(str::to_owned)),
+        ];
+        Self { harness, principals, objects }
     }
+
+    async fn ask(&self, who: &Credential, method: &str, path: &str, body: Value) -> Answered {
+        match who {
+            Credential::Key(key) => self.harness.send(key, method, path, body).await,
+            Credential::Session(cookie) => self.harness.send_by(cookie, method, path, body).await,
+        }
+    }
+
+    /// What happens when `who` asks. Whoever gets past the table is refused for a field that no
+    /// operation knows, so that nothing changes. The second surface ignores such a field: there it finds
+    /// nothing to do, or a `force` that is no flag.
+    async fn verdict(&self, who: &Credential, method: &str, path: &str) -> &'static str {
+        let answered = if method == "GET" || method == "DELETE" && compatibility::owns(path) {
+            let path = format!("{path}?unknown_field=1&force=perhaps");
+            self.ask(who, method, &path, Value::Null).await
+        } else {
+            self.ask(who, method, path, json!({"unknown_field": 1})).await
+        };
+        match refusal(&answered) {
+            Some("unauthenticated") => "who",
+            Some("forbidden") => "no",
+            Some("unknown_account") => "hidden",
+            None if compatibility::owns(path) => "yes",
+            None if answered.body["reason"] == "invalid_request"
+                && named(&answered.body).contains(&"unknown_field".to_owned()) =>
+            {
+                "yes"
+            }
+            _ => panic!("{method} {path}: {} {}", answered.status, answered.body),
+        }
+    }
+
+    /// The objects that a route is asked about.
+    fn objects_of(&self, subject: Subject) -> Vec<(&'static str, Option<&str>)> {
+        let of = |index: usize, skipped: &'static str| {
+            let objects = self.objects.iter().filter(move |(name, _)| *name != skipped);
+            objects.map(move |(name, ids)| (*name, Some(ids[index].as_str()))).collect()
+        };
+        match subject {
+            Subject::Organization => of(0, "sibling"),
+            Subject::SubAccount => of(1, ""),
+            Subject::Installation | Subject::User | Subject::Own => vec![("-", None)],
+        }
+    }
+}
+
+async fn member(harness: &Harness, name: &str, account: &str, role: Role) -> Credential {
+    let email = format!("{}@example.com", name.replace('*', "-kept"));
+    harness.user(&email, account, role).await;
+    Credential::Session(harness.sign_in(&email).await)
 }
 
 fn name(method: MethodFilter) -> &'static str {
@@ -60,45 +153,141 @@ fn refusal(answered: &Answered) -> Option<&str> {
     reason.map(|(_, reason)| reason)
 }
 
+/// A path with its ids in place.
+fn filled(path: &str, id: &str) -> String {
+    let path = path.replace("{id}", id);
+    let path = if path.contains("{uuid}") { path.replace("{uuid}", &uuid(id)) } else { path };
+    ["key_id", "user_id", "invitation_id"]
+        .iter()
+        .fold(path, |path, name| path.replace(&format!("{{{name}}}"), "unknown"))
+}
+
 #[tokio::test]
 async fn every_route_is_open_to_whom_the_table_says_and_to_nobody_else() {
-    let harness = Harness::new().await;
-    let body = json!({"name": "Other", "concurrency_total": 10, "currency": "USD"});
-    let other = harness.send(&harness.operator, "POST", "/v1/organizations", body).await;
-    let foreign_organization = text(&other.body["api_key"]);
-    let (_, foreign_account, _) = account(&harness, &foreign_organization).await;
-    for Route { method, path, subject, permit, .. } in routes() {
-        for who in OPERATOR..=TEST_KEY {
-            // A fresh one each time: some routes delete it.
-            let (id, account_key, test_key) = account(&harness, &harness.organization).await;
-            let id = if subject == Subject::Organization { &harness.organization_id } else { &id };
-            let path = path
-                .replace("{id}", id)
-                .replace("{key_id}", "key_unknown")
-                .replace("{uuid}", &uuid(id));
-            let keys = [
-                &harness.operator,
-                &harness.organization,
-                &foreign_organization,
-                &account_key,
-                &foreign_account,
-                &test_key,
-            ];
-            let body = if method == MethodFilter::GET { Value::Null } else { json!({}) };
-            let answered = harness.send(keys[who], name(method), &path, body.clone()).await;
-            let refused = refusal(&answered);
-            assert_eq!(
-                refused,
-                expected(who, subject, permit),
-                "{} {path} by {who}: {}",
-                name(method),
-                answered.body
-            );
-            let nobody = harness.send("", name(method), &path, body).await;
-            assert_eq!((nobody.status, refusal(&nobody)), (401, Some("unauthenticated")));
-            assert!(nobody.headers.contains_key("www-authenticate"));
+    let world = World::new().await;
+    let mut found = String::new();
+    for line in TABLE.lines().filter(|line| line.starts_with('#')) {
+        found.push_str(line);
+        found.push('\n');
+    }
+    write!(found, "{:<69}", "").expect("text");
+    for (who, _) in &world.principals {
+        write!(found, "{who:<10}").expect("text");
+    }
+    for Route { method, path, subject, .. } in routes() {
+        for (object, id) in world.objects_of(subject) {
+            write!(found, "\n{:<7}{path:<54}{object:<8}", name(method)).expect("text");
+            for (who, credential) in &world.principals {
+                let kept = i32::from(*who != MEMBER_KEPT);
+                world
+                    .harness
+                    .execute(&format!("UPDATE organizations SET members_may_allocate = {kept}"))
+                    .await;
+                let path = filled(path, id.unwrap_or_default());
+                let verdict = world.verdict(credential, name(method), &path).await;
+                write!(found, "{verdict:<10}").expect("text");
+            }
         }
     }
+    let trimmed = |table: &str| table.lines().map(str::trim_end).map(str::to_owned).collect();
+    let (found, expected): (Vec<String>, Vec<String>) = (trimmed(&found), trimmed(TABLE));
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!(found, expected, "what is, and what permissions.txt says");
+    }
+    assert_eq!(found.len(), expected.len(), "routes without permissions:\n{}", found.join("\n"));
+}
+
+#[tokio::test]
+async fn what_is_no_credential_any_more_opens_no_route() {
+    let world = World::new().await;
+    let (id, revoked, _) = account(&world.harness, &world.harness.organization).await;
+    let path = format!("/v1/sub-accounts/{id}/api-keys");
+    let keys = world.harness.get(&world.harness.organization, &path).await;
+    for key in keys.body["data"].as_array().expect("keys") {
+        let path = format!("{path}/{}", text(&key["id"]));
+        world.harness.send(&world.harness.organization, "DELETE", &path, Value::Null).await;
+    }
+    let ended = member(&world.harness, "ended", &world.objects[0].1[0], Role::Admin).await;
+    let gone = world.ask(&ended, "DELETE", "/v1/sessions/current", Value::Null).await;
+    assert_eq!(gone.status, 204);
+    let credentials = [
+        Credential::Key(String::new()),
+        Credential::Key("rf_live_nothing".to_owned()),
+        Credential::Key(revoked),
+        ended,
+    ];
+    for Route { method, path, permit, .. } in routes() {
+        for who in credentials.iter().filter(|_| permit != Permit::Anyone) {
+            let path = filled(path, &world.objects[0].1[1]);
+            let answered = world.ask(who, name(method), &path, Value::Null).await;
+            assert_eq!((answered.status, refusal(&answered)), (401, Some("unauthenticated")));
+            assert!(answered.headers.contains_key("www-authenticate"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_named_in_body_query_or_header_opens_no_more_than_a_path() {
+    let world = World::new().await;
+    let [_, _, (_, foreign), (_, missing)] = &world.objects;
+    for organization in [&foreign[0], &missing[0]] {
+        let body = json!({"name": "x", "concurrency_limit": 0, "organization_id": organization});
+        for (who, credential) in &world.principals[1..5] {
+            let answered = world.ask(credential, "POST", "/v1/sub-accounts", body.clone()).await;
+            assert_eq!(answered.body["reason"], json!("unknown_account"), "{who}");
+            for path in ["/v1/sub-accounts", "/v1/usage"] {
+                let path = format!("{path}?organization_id={organization}");
+                let answered = world.ask(credential, "GET", &path, Value::Null).await;
+                assert_eq!(answered.body["reason"], json!("unknown_account"), "{who} {path}");
+            }
+        }
+    }
+    for (who, credential) in &world.principals {
+        let Credential::Session(cookie) = credential else { continue };
+        for account in [&foreign[0], &foreign[1], &missing[1], &"x".to_owned()] {
+            let headers = [("cookie", cookie.header()), ("ringfence-account", account.as_str())];
+            let answered =
+                world.harness.send_with("", "GET", "/v1/usage", &headers, Vec::new()).await;
+            assert_eq!(answered.body["reason"], json!("unknown_account"), "{who}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_member_of_several_accounts_names_the_one_it_acts_in_and_is_nothing_more_there() {
+    let world = World::new().await;
+    let [(_, own), ..] = &world.objects;
+    let harness = &world.harness;
+    harness.user("both@example.com", &own[0], Role::Viewer).await;
+    harness.user("both@example.com", &own[1], Role::Admin).await;
+    let cookie = harness.sign_in("both@example.com").await;
+    let unnamed = harness.get_by(&cookie, "/v1/usage").await;
+    assert_eq!((unnamed.status, named(&unnamed.body)), (400, vec!["ringfence-account".to_owned()]));
+    assert_eq!(harness.get_by(&cookie, "/v1/me").await.status, 200);
+    let keys = format!("/v1/sub-accounts/{}/api-keys", own[1]);
+    for (account, path, status) in [
+        (&own[0], "/v1/organization", 200),
+        (&own[0], &keys, 403),
+        (&own[1], "/v1/organization", 403),
+        (&own[1], &keys, 200),
+    ] {
+        let headers = [("cookie", cookie.header()), ("ringfence-account", account.as_str())];
+        let answered = harness.send_with("", "GET", path, &headers, Vec::new()).await;
+        assert_eq!(answered.status, status, "{account} {path}: {}", answered.body);
+    }
+}
+
+#[tokio::test]
+async fn a_member_who_may_not_allocate_is_told_why() {
+    let world = World::new().await;
+    let kept = json!({"members_may_allocate": false});
+    let harness = &world.harness;
+    harness.send(&harness.organization, "PATCH", "/v1/organization", kept).await;
+    let (_, member) = &world.principals[4];
+    let body = json!({"name": "x", "concurrency_limit": 0});
+    let refused = world.ask(member, "POST", "/v1/sub-accounts", body).await;
+    assert_eq!((refused.status, &refused.body["reason"]), (403, &json!("forbidden")));
+    assert!(text(&refused.body["detail"]).starts_with("members_may_allocate is false"));
 }
 
 #[tokio::test]

@@ -8,11 +8,12 @@ use sqlx::{AnyConnection, AnyPool, Row as _, SqlSafeStr};
 use super::backend::Backend;
 use crate::settings::OpenError;
 
-const STEPS: [(i64, &str, &str); 7] = [
+const STEPS: [(i64, &str, &str); 8] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "shared_hub", include_str!("../../migrations/0002_shared_hub.sql")),
     (3, "publications", include_str!("../../migrations/0003_publications.sql")),
     (4, "on_hub_loss", include_str!("../../migrations/0004_on_hub_loss.sql")),
+    (5, "people", include_str!("../../migrations/0005_people.sql")),
     (6, "presentation", include_str!("../../migrations/0006_presentation.sql")),
     (7, "audit_chain", include_str!("../../migrations/0007_audit_chain.sql")),
     (8, "usage", include_str!("../../migrations/0008_usage.sql")),
@@ -22,12 +23,16 @@ const STEPS: [(i64, &str, &str); 7] = [
 pub(crate) const LATEST: i64 = STEPS[STEPS.len() - 1].0;
 
 /// All tables, each after those that it refers to.
-pub(crate) const TABLES: [&str; 18] = [
+pub(crate) const TABLES: [&str; 22] = [
     "installation",
     "counters",
     "organizations",
     "accounts",
     "keys",
+    "users",
+    "memberships",
+    "sessions",
+    "invitations",
     "wallets",
     "ledger_accounts",
     "ledger_transactions",

@@ -22,7 +22,7 @@ use crate::keys;
 use crate::ledger::{self, Cause, Kind as Place, Transaction, Wallet};
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
-use crate::{App, Shared};
+use crate::{App, Shared, members};
 
 /// How long the answer waits for the last charges; the deletion goes on without it.
 const LAST_CHARGES_PATIENCE: Duration = Duration::from_secs(2);
@@ -114,6 +114,7 @@ pub(crate) async fn carry_out(
     for hash in revoke_keys(change.connection(), id, organization, now_us).await? {
         change.publish(hash);
     }
+    members::forget(change.connection(), id).await?;
     change.publish(Published::AccountGone { id, organization });
     let before = Settings::of(&account, owner.currency);
     change

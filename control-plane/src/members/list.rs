@@ -1,0 +1,29 @@
+//! `GET …/members`: the members of an organization, or of a sub-account, which are not the same.
+
+use axum::extract::State;
+
+use super::Member;
+use crate::Shared;
+use crate::answer::Answer;
+use crate::page::{self, Page};
+use crate::problem::Problem;
+use crate::request::Request;
+
+pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
+    let mut query = request.query();
+    let window = page::window(&mut query);
+    query.finish()?;
+    let mut connection = app.store.read().await?;
+    let rows = sqlx::query(
+        "SELECT m.user_id, u.email, u.name, m.role, m.created_us \
+         FROM memberships m JOIN users u ON u.id = m.user_id \
+         WHERE m.account_id = $1 AND m.user_id > $2 ORDER BY m.user_id LIMIT $3",
+    )
+    .bind(request.access.account()?.to_string())
+    .bind(window.after_text())
+    .bind(window.rows())
+    .fetch_all(&mut *connection)
+    .await?;
+    let members = rows.iter().map(Member::of_row).collect::<Result<Vec<_>, _>>()?;
+    Answer::ok(&Page::of(members, &window, |member| member.user_id.clone()))
+}
