@@ -129,8 +129,8 @@ fn upkeep() -> [Command; 3] {
              planes go on meanwhile",
         )
         .after_help(
-            "Of a SQLite database and of PostgreSQL alike. It has accounts, hashes of keys, ledger and \
-             call records, not the calls that are live: those are the hub's.",
+            "Of a SQLite database and of PostgreSQL alike. It has accounts, people, hashes of keys and \
+             passwords, ledger and call records, not the calls that are live: those are the hub's.",
         )
         .arg(file("the file to be written; one that exists is never replaced"));
     let restore = Command::new("restore")

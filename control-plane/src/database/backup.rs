@@ -15,7 +15,7 @@ use crate::store::backend::Backend;
 use crate::store::{schema, writer};
 
 /// Writes a backup of the database to a new file, which only its owner may read: it holds hashes of
-/// keys. Checks the ledger of what it has written.
+/// keys and passwords. Checks the ledger of what it has written.
 pub async fn back_up(database_url: &str, file: &Path) -> Result<Copied, CopyError> {
     if file.exists() {
         return Err(CopyError::Exists(file.to_owned()));
