@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use control_plane::{AuditHead, AuditReport};
-use tokio::runtime::Builder;
 
 /// It could not be checked; 1 says that something does not fit.
 const STATUS_UNCHECKED: u8 = 3;
@@ -14,12 +13,9 @@ const EARLIER_MAX: u64 = 64 * 1024 * 1024;
 
 /// Checks the audit, also against what an earlier check printed.
 pub fn verify(database_url: &str, earlier: Option<&Path>) -> ExitCode {
-    let checked = earlier.map_or(Ok(Vec::new()), read).and_then(|earlier| {
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
-        let checked = runtime.block_on(control_plane::verify_audit(database_url, &earlier));
-        checked.map_err(|error| error.to_string())
-    });
+    let checked = earlier
+        .map_or(Ok(Vec::new()), read)
+        .and_then(|earlier| crate::complete(control_plane::verify_audit(database_url, &earlier)));
     match checked {
         Ok(report) => print(&report),
         Err(why) => {

@@ -1,4 +1,5 @@
-//! The database of this installation: whose it is, and the commands that work on it and serve nothing: `ringfence migrate`, `backup` and `restore`.
+//! The database of this installation: whose it is, and the commands that work on it and serve nothing:
+//! `ringfence migrate`, `backup` and `restore`.
 
 mod sole;
 
@@ -19,11 +20,7 @@ pub enum Upkeep {
 
 /// Does it, and says what was done.
 pub fn keep_up(upkeep: &Upkeep, url: &str) -> ExitCode {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let done = runtime
-        .map_err(|error| format!("no threads: {error}"))
-        .and_then(|runtime| runtime.block_on(carry_out(upkeep, url)));
-    match done {
+    match crate::complete(carry_out(upkeep, url)) {
         Ok(text) => crate::say(&text),
         Err(failure) => crate::fail(&failure),
     }
@@ -55,7 +52,7 @@ async fn carry_out(upkeep: &Upkeep, url: &str) -> Result<String, String> {
     }
 }
 
-/// `version 4 of the schema, 1234 rows (12 accounts, 1000 calls), the ledger agrees`
+/// `version 8 of the schema, 33 rows (2 accounts, 0 calls), and its ledger agrees with itself`
 fn shown(copied: &Copied) -> String {
     let rows =
         |of: &str| copied.tables.iter().find(|(table, _)| *table == of).map_or(0, |(_, n)| *n);

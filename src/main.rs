@@ -13,12 +13,14 @@ mod settings;
 mod task;
 mod tls;
 
+use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
 use command_line::Task;
 use settings::source::Sources;
 use settings::{Problem, Settings};
+use tokio::runtime::Builder;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -44,6 +46,13 @@ fn main() -> ExitCode {
             .map(|database_url| audit::verify(&database_url, earlier.as_deref())),
     };
     done.unwrap_or_else(|problems| refuse(&problems))
+}
+
+/// Carries out what a command does and serves nothing, to its end.
+fn complete<T, E: Display>(work: impl Future<Output = Result<T, E>>) -> Result<T, String> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    runtime.block_on(work).map_err(|error| error.to_string())
 }
 
 fn say(text: &str) -> ExitCode {

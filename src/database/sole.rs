@@ -1,4 +1,4 @@
-//! The lock of a SQLite file: changes take turns within one process only.
+//! The lock beside a SQLite file, which only one process may hold.
 
 use std::fs::{self, File, TryLockError};
 use std::path::Path;
