@@ -27,6 +27,8 @@ pub(crate) enum Subject {
     Own,
     /// The sub-account whose id is in the path.
     SubAccount,
+    /// The workspace whose id is in the path.
+    Workspace,
 }
 
 /// A principal that may do what it asks, and on what.
@@ -100,12 +102,12 @@ impl Access {
         }
     }
 
-    /// The sub-account that the request is about, if it is about one.
+    /// The account below the organization that the request is about, if it is about one.
     pub(crate) const fn sub_account(&self) -> Option<AccountId> {
         self.account
     }
 
-    /// The account that the request is about: the sub-account, else the organization itself.
+    /// The account that the request is about: the one below the organization, else the organization.
     pub(crate) fn account(&self) -> Result<AccountId, Problem> {
         self.account.map_or_else(|| self.organization(), Ok)
     }
@@ -175,7 +177,7 @@ fn acting(
     })
 }
 
-/// The organization and the sub-account that a request is about.
+/// The organization and the account below it that a request is about.
 async fn about(
     app: &App,
     subject: Subject,
@@ -190,14 +192,16 @@ async fn about(
             known(app, id, AccountKind::Organization).await?;
             (Some(id), None)
         }
-        (Subject::SubAccount, _) => {
+        (Subject::SubAccount | Subject::Workspace, _) => {
             let id = id()?;
-            (Some(known(app, id, AccountKind::SubAccount).await?), Some(id))
+            let kind = match subject {
+                Subject::Workspace => AccountKind::Workspace,
+                _ => AccountKind::SubAccount,
+            };
+            (Some(known(app, id, kind).await?), Some(id))
         }
         (Subject::Own, Some(own)) if own.kind() == AccountKind::Organization => (Some(own), None),
-        (Subject::Own, Some(own)) => {
-            (Some(known(app, own, AccountKind::SubAccount).await?), Some(own))
-        }
+        (Subject::Own, Some(own)) => (Some(known(app, own, own.kind()).await?), Some(own)),
     })
 }
 

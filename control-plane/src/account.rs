@@ -66,8 +66,16 @@ impl RechargePolicy {
         &[("external", Self::External), ("transfer", Self::Transfer), ("operator", Self::Operator)];
 }
 
-pub(crate) const STATUS: &[(&str, Status)] =
-    &[("active", Status::Active), ("suspended", Status::Suspended), ("deleting", Status::Deleting)];
+/// An account whose calls are to end is a suspended one.
+pub(crate) const STATUS: &[(&str, Status)] = &[
+    ("active", Status::Active),
+    ("suspended", Status::Suspended),
+    ("suspended", Status::Ending),
+    ("deleting", Status::Deleting),
+];
+/// What becomes of the live calls of an account that is suspended.
+pub(crate) const LIVE_CALLS: &[(&str, Status)] =
+    &[("drain", Status::Suspended), ("end", Status::Ending)];
 pub(crate) const BILLING: &[(&str, Billing)] =
     &[("isolated", Billing::Isolated), ("consolidated", Billing::Consolidated)];
 
@@ -80,7 +88,7 @@ pub(crate) fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'st
 }
 
 const COLUMNS: &str = "SELECT id, organization_id, name, status, floor, cap, cps_limit, region, billing_mode, rate, \
-     lease_s, duration_max_s, on_hub_loss, labels, display_name, logo_url, version, created_us, updated_us \
+     lease_s, duration_max_s, on_hub_loss, live_calls, labels, display_name, logo_url, version, created_us, updated_us \
      FROM accounts";
 
 impl Account {
@@ -94,20 +102,23 @@ impl Account {
         Self::of_row(&row.ok_or_else(Problem::unknown_account)?)
     }
 
-    /// At most `limit` sub-accounts of an organization whose id follows `after`, in order.
+    /// At most `limit` accounts of one kind in an organization whose id follows `after`, in order.
     pub(crate) async fn page(
         connection: &mut AnyConnection,
-        organization: AccountId,
+        (organization, kind): (AccountId, AccountKind),
         after: &str,
         limit: i64,
     ) -> Result<Vec<Self>, Problem> {
         let sql = const_format(
             COLUMNS,
-            " WHERE organization_id = $1 AND id > $2 AND id LIKE 'sa%' AND status IN ('active', 'suspended') ORDER BY id LIMIT $3",
+            " WHERE organization_id = $1 AND id > $2 AND id < $3 AND status IN ('active', 'suspended') \
+             ORDER BY id LIMIT $4",
         );
         let rows = sqlx::query(sql)
             .bind(organization.to_string())
-            .bind(after)
+            .bind(after.max(kind.prefix()))
+            // A ULID begins with one of 0 to 7, in every collation.
+            .bind(format!("{}8", kind.prefix()))
             .bind(limit)
             .fetch_all(connection)
             .await?;
@@ -162,7 +173,10 @@ impl Account {
             id: identifier(row, "id")?,
             organization: identifier(row, "organization_id")?,
             name: row.try_get("name")?,
-            status: worded(row, "status", STATUS)?,
+            status: match worded(row, "status", STATUS)? {
+                Status::Suspended => worded(row, "live_calls", LIVE_CALLS)?,
+                status => status,
+            },
             floor: number(row.try_get("floor")?)?,
             cap: optional_number(row, "cap")?,
             cps_limit: optional_number(row, "cps_limit")?,
@@ -220,7 +234,7 @@ impl Account {
         sqlx::query(
             "UPDATE accounts SET name = $1, status = $2, floor = $3, cap = $4, cps_limit = $5, region = $6, \
              billing_mode = $7, rate = $8, on_hub_loss = $9, version = $10, updated_us = $11, labels = $12, \
-             display_name = $13, logo_url = $14 WHERE id = $15",
+             display_name = $13, logo_url = $14, live_calls = $15 WHERE id = $16",
         )
         .bind(self.name.as_str())
         .bind(word(STATUS, &self.status))
@@ -236,10 +250,16 @@ impl Account {
         .bind(self.presentation.labels_text())
         .bind(self.presentation.display_name.as_deref())
         .bind(self.presentation.logo_url.as_deref())
+        .bind(self.live_calls().unwrap_or(LIVE_CALLS[0].0))
         .bind(self.id.to_string())
         .execute(connection)
         .await?;
         Ok(())
+    }
+
+    /// What becomes of its live calls; `None` while it is not suspended.
+    pub(crate) fn live_calls(&self) -> Option<&'static str> {
+        Some(word(LIVE_CALLS, &self.status)).filter(|word| !word.is_empty())
     }
 
     /// As the hub is told.

@@ -128,7 +128,7 @@ fn account_change(account: &Account) -> Change {
         Status::Deleting => {
             Change::AccountGone { id: account.id, organization: account.organization }
         }
-        Status::Active | Status::Suspended => Change::Account(account.config()),
+        Status::Active | Status::Suspended | Status::Ending => Change::Account(account.config()),
     }
 }
 

@@ -1,12 +1,16 @@
-//! Sub-accounts: isolated tenants of an organization, and how they look in answers.
+//! The accounts below an organization, and how they look in answers: sub-accounts (isolated tenants) and
+//! workspaces (parts of the organization itself, always billed to it). What is said of one is said of the
+//! other, but where money is concerned.
 
 use hub::directory::Billing;
+use hub::id::{AccountId, AccountKind};
 use hub::money::Currency;
 use serde::Serialize;
 
 use crate::App;
 use crate::account::presentation::Presentation;
 use crate::account::{Account, BILLING, ON_HUB_LOSS, STATUS, rate, word};
+use crate::fields::{Fields, values};
 use crate::hub::Use;
 use crate::ledger::Wallet;
 use crate::timestamp;
@@ -22,10 +26,16 @@ pub(crate) mod status;
 /// What can be configured, as answers and the audit show it.
 #[derive(Clone, Serialize)]
 pub(crate) struct Settings {
-    sub_account_id: String,
+    /// Under the name that its kind has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sub_account_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workspace_id: Option<String>,
     organization_id: String,
     name: String,
     status: &'static str,
+    /// Null while the account is not suspended.
+    live_calls: Option<&'static str>,
     billing_mode: &'static str,
     region: Option<String>,
     /// The most slots; null when elastic.
@@ -52,13 +62,52 @@ pub(crate) struct Shown {
     api_key: Option<String>,
 }
 
+/// What was done to an account, as the audit names it.
+#[derive(Clone, Copy)]
+pub(crate) enum Deed {
+    Created,
+    Updated,
+    Suspended,
+    Reactivated,
+    Deleted,
+}
+
+impl Deed {
+    const fn to(self, account: AccountId) -> &'static str {
+        let is_workspace = matches!(account.kind(), AccountKind::Workspace);
+        match (self, is_workspace) {
+            (Self::Created, false) => "sub_account.created",
+            (Self::Updated, false) => "sub_account.updated",
+            (Self::Suspended, false) => "sub_account.suspended",
+            (Self::Reactivated, false) => "sub_account.reactivated",
+            (Self::Deleted, false) => "sub_account.deleted",
+            (Self::Created, true) => "workspace.created",
+            (Self::Updated, true) => "workspace.updated",
+            (Self::Suspended, true) => "workspace.suspended",
+            (Self::Reactivated, true) => "workspace.reactivated",
+            (Self::Deleted, true) => "workspace.deleted",
+        }
+    }
+}
+
+/// Reads `billing_mode`, which only sub-accounts have.
+fn billing_mode(fields: &mut Fields, kind: AccountKind) -> Option<Billing> {
+    if kind == AccountKind::Workspace && fields.has("billing_mode") {
+        fields.refuse("billing_mode", "a workspace is billed to its organization: leave it out");
+    }
+    fields.optional("billing_mode", values::word(BILLING))
+}
+
 impl Settings {
     pub(crate) fn of(account: &Account, currency: Currency) -> Self {
+        let id = |kind| (account.id.kind() == kind).then(|| account.id.to_string());
         Self {
-            sub_account_id: account.id.to_string(),
+            sub_account_id: id(AccountKind::SubAccount),
+            workspace_id: id(AccountKind::Workspace),
             organization_id: account.organization.to_string(),
             name: account.name.clone(),
             status: word(STATUS, &account.status),
+            live_calls: account.live_calls(),
             billing_mode: word(BILLING, &account.billing),
             region: account.region.clone(),
             concurrency_limit: account.cap,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
-use hub::call::Pins;
+use hub::call::{Cause, Pins};
 use hub::denial::Reason;
 use hub::directory::{Billing, OnHubLoss, Status, WalletConfig};
 use hub::id::AccountId;
@@ -158,6 +158,11 @@ impl Account {
     pub fn set_terms(&self, terms: Terms) {
         self.cap.store(terms.cap(), Ordering::Release);
         self.terms.store(Arc::new(terms));
+    }
+
+    /// What ends a call whose lease has run out.
+    pub fn lapse(&self) -> Cause {
+        if self.terms().status == Status::Ending { Cause::Suspended } else { Cause::Expiry }
     }
 
     /// [`Terms::cap`] of the present terms.

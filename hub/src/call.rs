@@ -64,6 +64,7 @@ pub enum Cause {
     Release = 0,
     Expiry = 1,
     Reconcile = 2,
+    /// Its lease ran out while its account's calls were to end.
     Suspended = 3,
     Deleted = 4,
 }
@@ -80,6 +81,11 @@ impl Cause {
             Self::Suspended => "suspended",
             Self::Deleted => "deleted",
         }
+    }
+
+    /// Whether no stack said when the call ended: one release may still say it.
+    pub const fn may_be_corrected(self) -> bool {
+        matches!(self, Self::Expiry | Self::Suspended)
     }
 }
 

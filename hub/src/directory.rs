@@ -14,6 +14,8 @@ use crate::money::{Amount, Currency, Rate};
 pub enum Status {
     Active,
     Suspended,
+    /// Suspended, and its live calls are to end: none of them is renewed.
+    Ending,
     Deleting,
 }
 

@@ -2,6 +2,7 @@
 //! in this answer only.
 
 use axum::extract::State;
+use hub::id::AccountKind;
 use serde::Serialize;
 
 use super::refusal::Refusal;
@@ -63,7 +64,7 @@ fn read(request: &Request) -> Result<Account, Refusal> {
     if asked.is_absent() {
         return Err(Refusal::NoConcurrency);
     }
-    let mut account = draft(name.unwrap_or_default());
+    let mut account = draft(AccountKind::SubAccount, name.unwrap_or_default());
     asked.merge_into(&mut account);
     Ok(account)
 }

@@ -13,7 +13,11 @@ use crate::testing::{Answered, Harness, named, text};
 /// What is expected: every route, asked by everyone about every object. Read its head first.
 const TABLE: &str = include_str!("permissions.txt");
 /// In place of any id that nobody has.
-const MISSING: [&str; 2] = ["org_01arz3ndektsv4rrffq69g5fav", "sa_01arz3ndektsv4rrffq69g5fav"];
+const MISSING: [&str; 3] = [
+    "org_01arz3ndektsv4rrffq69g5fav",
+    "sa_01arz3ndektsv4rrffq69g5fav",
+    "ws_01arz3ndektsv4rrffq69g5fav",
+];
 const MEMBER_KEPT: &str = "member*";
 
 /// Someone who asks.
@@ -22,13 +26,14 @@ enum Credential {
     Session(Cookie),
 }
 
-/// One installation with two organizations and three accounts.
+/// One installation with two organizations, three sub-accounts and three workspaces.
 struct World {
     harness: Harness,
     /// In the order of the table's columns.
     principals: Vec<(&'static str, Credential)>,
-    /// Ids of organization and account: own, the other account, of the other organization, missing.
-    objects: [(&'static str, [String; 2]); 4],
+    /// Ids of organization, sub-account and workspace: own, the other one, of the other organization,
+    /// missing.
+    objects: [(&'static str, [String; 3]); 4],
 }
 
 impl World {
@@ -39,6 +44,9 @@ impl World {
         let (own, key, test_key) = account(&harness, &harness.organization).await;
         let (sibling, ..) = account(&harness, &harness.organization).await;
         let (foreign, ..) = account(&harness, &text(&other.body["api_key"])).await;
+        let (workspace, workspace_key) = workspace(&harness, &harness.organization).await;
+        let (sibling_workspace, _) = self::workspace(&harness, &harness.organization).await;
+        let (foreign_workspace, _) = self::workspace(&harness, &text(&other.body["api_key"])).await;
         let organization = harness.organization_id.clone();
         let mut principals = vec![
             ("operator", Credential::Key(harness.operator.clone())),
@@ -60,11 +68,17 @@ impl World {
         {
             principals.push((name, member(&harness, name, &own, role).await));
         }
+        principals.push(("ws-key", Credential::Key(workspace_key)));
+        for (name, role) in
+            [("ws-admin", Role::Admin), ("ws-member", Role::Member), ("ws-viewer", Role::Viewer)]
+        {
+            principals.push((name, member(&harness, name, &workspace, role).await));
+        }
         principals.push(("nobody", Credential::Key(String::new())));
         let objects = [
-            ("own", [organization.clone(), own]),
-            ("sibling", [organization, sibling]),
-            ("foreign", [text(&other.body["organization_id"]), foreign]),
+            ("own", [organization.clone(), own, workspace]),
+            ("sibling", [organization, sibling, sibling_workspace]),
+            ("foreign", [text(&other.body["organization_id"]), foreign, foreign_workspace]),
             ("missing", MISSING.map(str::to_owned)),
         ];
         Self { harness, principals, objects }
@@ -110,6 +124,7 @@ impl World {
         match subject {
             Subject::Organization => of(0, "sibling"),
             Subject::SubAccount => of(1, ""),
+            Subject::Workspace => of(2, ""),
             Subject::Installation | Subject::User | Subject::Own => vec![("-", None)],
         }
     }
@@ -140,6 +155,13 @@ async fn account(harness: &Harness, organization_key: &str) -> (String, String, 
     let key =
         harness.send(organization_key, "POST", &path, json!({"name": "t", "type": "test"})).await;
     (id, text(&made.body["api_key"]), text(&key.body["secret"]))
+}
+
+/// A workspace without slots: its id and key.
+async fn workspace(harness: &Harness, organization_key: &str) -> (String, String) {
+    let body = json!({"name": "x", "concurrency_limit": 0});
+    let made = harness.send(organization_key, "POST", "/v1/workspaces", body).await;
+    (text(&made.body["workspace_id"]), text(&made.body["api_key"]))
 }
 
 /// The reason of a refusal that is about who asks. The second surface has only the status for it.

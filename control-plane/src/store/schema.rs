@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AnyPool, Row as _, SqlSafeStr};
 use super::backend::Backend;
 use crate::settings::OpenError;
 
-const STEPS: [(i64, &str, &str); 8] = [
+const STEPS: [(i64, &str, &str); 9] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "shared_hub", include_str!("../../migrations/0002_shared_hub.sql")),
     (3, "publications", include_str!("../../migrations/0003_publications.sql")),
@@ -17,6 +17,7 @@ const STEPS: [(i64, &str, &str); 8] = [
     (6, "presentation", include_str!("../../migrations/0006_presentation.sql")),
     (7, "audit_chain", include_str!("../../migrations/0007_audit_chain.sql")),
     (8, "usage", include_str!("../../migrations/0008_usage.sql")),
+    (14, "live_calls", include_str!("../../migrations/0014_live_calls.sql")),
 ];
 
 /// The version that this program works with.

@@ -1,15 +1,15 @@
-//! `POST /v1/sub-accounts`: a sub-account with its associated key, whose secret is in this answer
-//! only, and its wallet when billing is isolated.
+//! `POST /v1/sub-accounts` and `POST /v1/workspaces`: an account with its associated key, whose secret is
+//! in this answer only, and its wallet when billing is isolated.
 
 use axum::extract::State;
 use hub::directory::{Billing, Change as Published, OnHubLoss, Status};
 use hub::id::{AccountId, AccountKind};
 use hub::key::KeyScope;
 
-use super::{Settings, Shown};
+use super::{Deed, Settings, Shown, billing_mode};
 use crate::Shared;
 use crate::account::presentation::{self, Presentation};
-use crate::account::{Account, BILLING, ON_HUB_LOSS, Organization, new_id};
+use crate::account::{Account, ON_HUB_LOSS, Organization, new_id};
 use crate::allocation;
 use crate::answer::Answer;
 use crate::change::Begun;
@@ -28,17 +28,28 @@ pub(crate) struct Created {
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
-    let (named, mut account) = read(&app, &request)?;
+    create(&app, &request, AccountKind::SubAccount).await
+}
+
+pub(crate) async fn workspace(
+    State(app): State<Shared>,
+    request: Request,
+) -> Result<Answer, Problem> {
+    create(&app, &request, AccountKind::Workspace).await
+}
+
+async fn create(app: &Shared, request: &Request, kind: AccountKind) -> Result<Answer, Problem> {
+    let (named, mut account) = read(app, request, kind)?;
     account.organization = request.access.organization_or(named)?;
     let secret = keys::secret(KeyType::Live);
-    carry_out(&app, &request, account, secret, |created| {
+    carry_out(app, request, account, secret, |created| {
         let api_key = Some(created.secret);
         Answer::created(&Shown { api_key, ..created.shown })
     })
     .await
 }
 
-/// Makes a sub-account of an account but for its id and times; `secret` opens it from then on, and
+/// Makes an account, given but for its id and times; `secret` opens it from then on, and
 /// `answer` shows it.
 pub(crate) async fn carry_out(
     app: &Shared,
@@ -52,7 +63,7 @@ pub(crate) async fn carry_out(
         Begun::Repeated(answer) => return Ok(answer),
     };
     let now_us = change.now_us;
-    account.id = new_id(AccountKind::SubAccount, now_us);
+    account.id = new_id(account.id.kind(), now_us);
     (account.version, account.created_us, account.updated_us) = (now_us, now_us, now_us);
     let organization = Organization::load(change.connection(), account.organization).await?;
     check_region(app, &organization, &account)?;
@@ -87,7 +98,7 @@ pub(crate) async fn carry_out(
     change
         .audit(
             Some(organization.id),
-            "sub_account.created",
+            Deed::Created.to(account.id),
             &id,
             None::<&Settings>,
             Some(&shown.settings),
@@ -113,11 +124,15 @@ pub(super) fn check_region(
 }
 
 /// The organization named, and the account but for its ids and times.
-fn read(app: &Shared, request: &Request) -> Result<(Option<AccountId>, Account), Problem> {
+fn read(
+    app: &Shared,
+    request: &Request,
+    kind: AccountKind,
+) -> Result<(Option<AccountId>, Account), Problem> {
     let mut fields = request.body()?;
     let named = fields.optional("organization_id", values::account_id);
     let name = fields.required("name", values::name);
-    let billing = fields.optional("billing_mode", values::word(BILLING));
+    let billing = billing_mode(&mut fields, kind);
     let region = fields.given("region", values::region(&app.regions)).value();
     let allocation = allocation::read(&mut fields, true);
     let cps_limit = fields.given("cps_limit", values::whole(values::CPS)).value();
@@ -131,7 +146,7 @@ fn read(app: &Shared, request: &Request) -> Result<(Option<AccountId>, Account),
         billing: billing.unwrap_or(Billing::Consolidated),
         rate,
         on_hub_loss: on_hub_loss.unwrap_or_default(),
-        ..draft(name.unwrap_or_default())
+        ..draft(kind, name.unwrap_or_default())
     };
     allocation.merge_into(&mut account);
     presentation.merge_into(&mut account.presentation);
@@ -140,8 +155,8 @@ fn read(app: &Shared, request: &Request) -> Result<(Option<AccountId>, Account),
 
 /// An account as it is when nothing but its name is said: without ids and times, elastic, billed to
 /// its organization.
-pub(crate) fn draft(name: String) -> Account {
-    let placeholder = new_id(AccountKind::SubAccount, 0);
+pub(crate) fn draft(kind: AccountKind, name: String) -> Account {
+    let placeholder = new_id(kind, 0);
     Account {
         id: placeholder,
         organization: placeholder,
@@ -205,6 +220,56 @@ mod tests {
         let heard = harness.heard.lock();
         assert!(heard.iter().any(|change| matches!(change, Change::Account(account) if account.floor == 10 && account.cap == Some(10))));
         assert!(heard.iter().any(|change| matches!(change, Change::Key { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_workspace_is_billed_to_its_organization_and_shares_its_total() {
+        let harness = Harness::new().await;
+        let path = "/v1/workspaces";
+        let body = json!({"name": "Staging", "min_concurrency": 60, "max_concurrency": 80});
+        let created = harness.send(&harness.organization, "POST", path, body.clone()).await;
+        assert_eq!(created.status, 201, "{}", created.body);
+        let (id, key) = (text(&created.body["workspace_id"]), text(&created.body["api_key"]));
+        assert!(id.starts_with("ws_"));
+        assert_eq!(created.body["sub_account_id"], Value::Null);
+        assert_eq!(
+            (&created.body["billing_mode"], &created.body["wallet"]),
+            (&json!("consolidated"), &Value::Null)
+        );
+        let beyond = harness.send(&harness.organization, "POST", path, body).await;
+        assert_eq!((beyond.status, &beyond.body["over_by"]), (409, &json!(20)));
+        let paid = json!({"name": "x", "concurrency_limit": 1, "billing_mode": "isolated"});
+        let refused = harness.send(&harness.organization, "POST", path, paid.clone()).await;
+        assert_eq!((refused.status, named(&refused.body)), (400, vec!["billing_mode".into()]));
+        let own = format!("{path}/{id}");
+        let paid = json!({"billing_mode": "isolated"});
+        let refused = harness.send(&harness.organization, "PATCH", &own, paid).await;
+        assert_eq!((refused.status, named(&refused.body)), (400, vec!["billing_mode".into()]));
+        let renamed = json!({"name": "Production", "max_concurrency": 70});
+        let patched = harness.send(&harness.organization, "PATCH", &own, renamed).await;
+        assert_eq!((patched.status, &patched.body["name"]), (200, &json!("Production")));
+        let read = harness.get(&key, &own).await;
+        assert_eq!((read.status, &read.body["max_concurrency"]), (200, &json!(70)));
+        // Under the other kind's path there is none.
+        let mistaken = format!("/v1/sub-accounts/{id}");
+        assert_eq!(harness.get(&harness.organization, &mistaken).await.status, 404);
+        let usage = harness.get(&key, "/v1/usage").await;
+        assert_eq!((usage.status, &usage.body["account"]), (200, &json!(id)));
+        let path = format!("{own}/suspend");
+        let suspended = harness.send(&harness.organization, "POST", &path, Value::Null).await;
+        assert_eq!(suspended.body["status"], json!("suspended"));
+        let deleted = harness.send(&harness.organization, "DELETE", &own, Value::Null).await;
+        assert_eq!(deleted.status, 204);
+        assert_eq!(harness.get(&key, &own).await.status, 401);
+        let audit = harness.get(&harness.organization, "/v1/audit?action=workspace").await;
+        let actions: Vec<String> = audit.body["data"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|entry| text(&entry["action"]))
+            .collect();
+        let verbs = ["deleted", "suspended", "updated", "created"];
+        assert_eq!(actions, verbs.map(|verb| format!("workspace.{verb}")));
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-//! `DELETE /v1/sub-accounts/{id}`: gone for good, in two steps. First the account is marked, its keys
+//! `DELETE /v1/sub-accounts/{id}` and `…/workspaces/{id}`: gone for good, in two steps. First the account is marked, its keys
 //! revoked, and the hub ends its calls (`?force=true` where it has any). Then, when their charges
 //! are posted, what is left of its own wallet goes where `?balance=` says: `refund` (paid back
 //! outside Ringfence) or `forfeit` (kept as revenue). The ledger and the call records stay: they are
@@ -13,7 +13,7 @@ use hub::id::AccountId;
 use hub::money::Amount;
 use sqlx::{AnyConnection, Row as _};
 
-use super::Settings;
+use super::{Deed, Settings};
 use crate::account::{Account, Organization};
 use crate::answer::Answer;
 use crate::change::Begun;
@@ -120,7 +120,7 @@ pub(crate) async fn carry_out(
     change
         .audit(
             Some(organization),
-            "sub_account.deleted",
+            Deed::Deleted.to(id),
             &id.to_string(),
             Some(&before),
             None::<&Settings>,

@@ -1,9 +1,9 @@
-//! `GET /v1/sub-accounts`: the sub-accounts of an organization, oldest first.
+//! `GET /v1/sub-accounts` and `GET /v1/workspaces`: those of an organization, oldest first.
 
 use std::collections::HashMap;
 
 use axum::extract::State;
-use hub::id::AccountId;
+use hub::id::{AccountId, AccountKind};
 
 use super::Shown;
 use crate::Shared;
@@ -16,6 +16,17 @@ use crate::problem::Problem;
 use crate::request::Request;
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
+    list(&app, &request, AccountKind::SubAccount).await
+}
+
+pub(crate) async fn workspaces(
+    State(app): State<Shared>,
+    request: Request,
+) -> Result<Answer, Problem> {
+    list(&app, &request, AccountKind::Workspace).await
+}
+
+async fn list(app: &Shared, request: &Request, kind: AccountKind) -> Result<Answer, Problem> {
     let mut query = request.query();
     let named = query.optional("organization_id", values::account_id);
     let window = page::window(&mut query);
@@ -24,7 +35,8 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     app.caught_up(id).await;
     let mut connection = app.store.read().await?;
     let organization = Organization::load(&mut connection, id).await?;
-    let accounts = Account::page(&mut connection, id, window.after_text(), window.rows()).await?;
+    let accounts =
+        Account::page(&mut connection, (id, kind), window.after_text(), window.rows()).await?;
     let mut wallets = HashMap::new();
     if let (Some(first), Some(last)) = (accounts.first(), accounts.last()) {
         let between = Wallet::between(&mut connection, id, first.id, last.id).await?;
@@ -71,6 +83,35 @@ mod tests {
             path = format!("/v1/sub-accounts?limit=2&cursor={cursor}");
         }
         assert_eq!(seen, made);
+    }
+
+    #[tokio::test]
+    async fn workspaces_and_sub_accounts_are_lists_of_their_own() {
+        let harness = Harness::new().await;
+        let (sub_account, _) = harness.isolated(1).await;
+        let body = json!({"name": "Staging", "concurrency_limit": 2});
+        let mut made = Vec::new();
+        for _ in 0..3 {
+            let path = "/v1/workspaces";
+            let body = body.clone();
+            let created = harness.send(&harness.organization, "POST", path, body).await;
+            assert_eq!(created.status, 201, "{}", created.body);
+            made.push(text(&created.body["workspace_id"]));
+        }
+        made.sort();
+        let first = harness.get(&harness.organization, "/v1/workspaces?limit=2").await;
+        let cursor = text(&first.body["next_cursor"]);
+        let path = format!("/v1/workspaces?limit=2&cursor={cursor}");
+        let rest = harness.get(&harness.organization, &path).await;
+        let ids: Vec<String> = [&first, &rest]
+            .iter()
+            .flat_map(|page| page.body["data"].as_array().expect("a list"))
+            .map(|shown| text(&shown["workspace_id"]))
+            .collect();
+        assert_eq!(ids, made);
+        let listed = harness.get(&harness.organization, "/v1/sub-accounts").await;
+        assert_eq!(listed.body["data"][0]["sub_account_id"], json!(sub_account));
+        assert_eq!(listed.body["data"].as_array().map(Vec::len), Some(1));
     }
 
     #[tokio::test]

@@ -1,13 +1,13 @@
-//! `PATCH /v1/sub-accounts/{id}`: merges what is given into a sub-account. Live calls are never
+//! `PATCH /v1/sub-accounts/{id}` and `…/workspaces/{id}`: merges what is given into an account. Live calls are never
 //! dropped; they keep the billing they were admitted with.
 
 use axum::extract::State;
 use hub::directory::{Billing, Change as Published, OnHubLoss};
 use hub::money::Rate;
 
-use super::{Settings, Shown, create};
+use super::{Deed, Settings, Shown, billing_mode, create};
 use crate::Shared;
-use crate::account::{Account, BILLING, ON_HUB_LOSS, Organization, presentation};
+use crate::account::{Account, ON_HUB_LOSS, Organization, presentation};
 use crate::allocation::{self, Asked};
 use crate::answer::Answer;
 use crate::change::Begun;
@@ -16,7 +16,7 @@ use crate::ledger::{self, Wallet};
 use crate::problem::Problem;
 use crate::request::Request;
 
-/// What is to be merged into a sub-account.
+/// What is to be merged into an account.
 #[derive(Default)]
 pub(crate) struct Patch {
     pub(crate) name: Option<String>,
@@ -34,7 +34,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     carry_out(&app, &request, patch, Answer::ok).await
 }
 
-/// Merges into the sub-account that the request is about; `answer` shows what it is then.
+/// Merges into the account that the request is about; `answer` shows what it is then.
 pub(crate) async fn carry_out(
     app: &Shared,
     request: &Request,
@@ -80,7 +80,7 @@ pub(crate) async fn carry_out(
     change
         .audit(
             Some(organization.id),
-            "sub_account.updated",
+            Deed::Updated.to(id),
             &subject,
             Some(&before),
             Some(&shown.settings),
@@ -95,7 +95,7 @@ fn read(app: &Shared, request: &Request) -> Result<Patch, Problem> {
         name: fields.optional("name", values::name),
         allocation: allocation::read(&mut fields, false),
         cps_limit: fields.given("cps_limit", values::whole(values::CPS)),
-        billing: fields.optional("billing_mode", values::word(BILLING)),
+        billing: billing_mode(&mut fields, request.access.account()?.kind()),
         region: fields.given("region", values::region(&app.regions)),
         rate: values::rate(&mut fields, "rate"),
         on_hub_loss: fields.optional("on_hub_loss", values::word(ON_HUB_LOSS)),

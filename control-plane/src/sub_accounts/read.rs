@@ -1,4 +1,4 @@
-//! `GET /v1/sub-accounts/{id}`: one sub-account with its use and its wallet.
+//! `GET /v1/sub-accounts/{id}` and `…/workspaces/{id}`: one account with its use and its wallet.
 
 use axum::extract::State;
 

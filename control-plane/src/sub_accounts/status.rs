@@ -1,13 +1,18 @@
-//! `POST /v1/sub-accounts/{id}/suspend` and `…/reactivate`. Repeating either changes nothing.
+//! `POST /v1/sub-accounts/{id}/suspend` and `…/reactivate`; the same of a workspace. Repeating either
+//! changes nothing. A suspended
+//! account starts no calls; what becomes of its live ones is `live_calls`: `drain` (they go on until
+//! they end) or `end` (each renew is answered 410, so that its stack ends it; slot and hold count until
+//! it is released or its lease runs out).
 
 use axum::extract::State;
 use hub::directory::{Change as Published, Status};
 
-use super::{Settings, Shown};
+use super::{Deed, Settings, Shown};
 use crate::Shared;
-use crate::account::{Account, Organization};
+use crate::account::{Account, LIVE_CALLS, Organization};
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::fields::values;
 use crate::ledger::Wallet;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -16,23 +21,31 @@ pub(crate) async fn suspend(
     State(app): State<Shared>,
     request: Request,
 ) -> Result<Answer, Problem> {
-    set(&app, &request, Status::Suspended, "sub_account.suspended").await
+    let mut fields = request.body()?;
+    let asked = fields.optional("live_calls", values::word(LIVE_CALLS));
+    fields.finish()?;
+    let suspended = |account: &Account| match asked {
+        Some(status) => status,
+        None if account.status == Status::Active => Status::Suspended,
+        None => account.status,
+    };
+    set(&app, &request, suspended, Deed::Suspended).await
 }
 
 pub(crate) async fn reactivate(
     State(app): State<Shared>,
     request: Request,
 ) -> Result<Answer, Problem> {
-    set(&app, &request, Status::Active, "sub_account.reactivated").await
+    request.body()?.finish()?;
+    set(&app, &request, |_| Status::Active, Deed::Reactivated).await
 }
 
 async fn set(
     app: &Shared,
     request: &Request,
-    status: Status,
-    action: &'static str,
+    status: impl Fn(&Account) -> Status,
+    deed: Deed,
 ) -> Result<Answer, Problem> {
-    request.body()?.finish()?;
     let id = request.access.account()?;
     let mut change = match app.begin(request).await? {
         Begun::New(change) => change,
@@ -42,13 +55,14 @@ async fn set(
     let mut account = Account::load(change.connection(), id).await?;
     let organization = Organization::load(change.connection(), account.organization).await?;
     let wallet = Wallet::find(change.connection(), id).await?;
+    let status = status(&account);
     if account.status != status {
         let before = Settings::of(&account, organization.currency);
         account.status = status;
         account.update(change.connection(), now_us).await?;
         let after = Settings::of(&account, organization.currency);
         change
-            .audit(Some(organization.id), action, &id.to_string(), Some(&before), Some(&after))
+            .audit(Some(organization.id), deed.to(id), &id.to_string(), Some(&before), Some(&after))
             .await?;
     }
     // Also when nothing changed: the hub may not have heard of it the last time.
@@ -62,7 +76,7 @@ mod tests {
     use hub::directory::{Change, Status};
     use serde_json::{Value, json};
 
-    use crate::testing::Harness;
+    use crate::testing::{Harness, named};
 
     #[tokio::test]
     async fn suspending_and_reactivating_are_told_to_the_hub_and_may_be_repeated() {
@@ -80,7 +94,31 @@ mod tests {
             assert!(matches!(last, Some(Change::Account(account)) if account.status == status));
         }
         let path = format!("/v1/sub-accounts/{id}/suspend");
-        let refused = harness.send(&harness.organization, "POST", &path, json!({"why": 1})).await;
-        assert_eq!(refused.status, 400);
+        let body = json!({"why": 1, "live_calls": "stop"});
+        let refused = harness.send(&harness.organization, "POST", &path, body).await;
+        assert_eq!(named(&refused.body), ["live_calls", "why"]);
+    }
+
+    #[tokio::test]
+    async fn live_calls_drain_unless_they_are_to_end() {
+        let harness = Harness::new().await;
+        let (id, _) = harness.isolated(1).await;
+        for (verb, body, live_calls, status) in [
+            ("suspend", Value::Null, json!("drain"), Status::Suspended),
+            ("suspend", json!({"live_calls": "end"}), json!("end"), Status::Ending),
+            ("suspend", Value::Null, json!("end"), Status::Ending),
+            ("suspend", json!({"live_calls": "drain"}), json!("drain"), Status::Suspended),
+            ("suspend", json!({"live_calls": "end"}), json!("end"), Status::Ending),
+            ("reactivate", Value::Null, Value::Null, Status::Active),
+        ] {
+            let path = format!("/v1/sub-accounts/{id}/{verb}");
+            let answered = harness.send(&harness.organization, "POST", &path, body).await;
+            assert_eq!((answered.status, &answered.body["live_calls"]), (200, &live_calls));
+            let path = format!("/v1/sub-accounts/{id}");
+            let read = harness.get(&harness.organization, &path).await;
+            assert_eq!(read.body["live_calls"], live_calls);
+            let last = harness.heard.lock().last().cloned();
+            assert!(matches!(last, Some(Change::Account(account)) if account.status == status));
+        }
     }
 }

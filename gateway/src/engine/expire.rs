@@ -5,7 +5,6 @@ use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use hub::call::Cause;
 use hub::call_table::CallHash;
 use hub::clock::{self, second_of};
 
@@ -91,7 +90,7 @@ impl Engine {
             if live.lease.deadline > now || !may_end {
                 self.wheel.add(live.lease.deadline.max(now.saturating_add(1)), hash);
             } else {
-                due = Some(live.call.clone());
+                due = Some((live.call.clone(), live.account.lapse()));
             }
         });
         if let Hub::Shared(sharing) = &self.hub
@@ -99,8 +98,8 @@ impl Engine {
         {
             sharing.forgot(1);
         }
-        if let Some(call) = due {
-            self.end(&call, Cause::Expiry, now_us);
+        if let Some((call, cause)) = due {
+            self.end(&call, cause, now_us);
         }
     }
 }

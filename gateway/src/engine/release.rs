@@ -93,13 +93,11 @@ impl Engine {
             return Ok(Released::Elsewhere);
         };
         self.check_token(call.token, &known.call)?;
-        match (known.cause, &self.hub) {
-            (Cause::Expiry, Hub::Embedded { .. }) => {
-                Ok(self.correct(account, place, &known, (ending, call.costs)))
-            }
+        match &self.hub {
+            _ if !known.cause.may_be_corrected() => Ok(Released::Now(known)),
+            Hub::Embedded { .. } => Ok(self.correct(account, place, &known, (ending, call.costs))),
             // Another gateway may have corrected it.
-            (Cause::Expiry, Hub::Shared(_)) => Ok(Released::Elsewhere),
-            _ => Ok(Released::Now(known)),
+            Hub::Shared(_) => Ok(Released::Elsewhere),
         }
     }
 
@@ -166,7 +164,7 @@ impl Engine {
         released
     }
 
-    /// The one release that may follow an expiry: what the stack says counts, the difference is
+    /// The one release that may follow the end of a lease: what the stack says counts, the difference is
     /// posted.
     pub(super) fn correct(
         &self,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hub::clock::{second_after, second_of};
 use hub::denial::Reason;
+use hub::directory::Status;
 use hub::money::Amount;
 use hub::state::request::{Event, Granted, Lease};
 
@@ -49,6 +50,9 @@ impl Engine {
         };
         self.check_token(call.token, &live.call)?;
         self.may_renew(account, live)?;
+        if account.terms().status == Status::Ending {
+            return Err(Refusal::Ended(view(live)).into());
+        }
         let lease = self.extended(live, call.requested_s, now_us, raised)?;
         let elapsed = elapsed_s(live.call.facts().admitted_us, &lease, now_us);
         if lease.is_final() && lease.granted_s() > 0 && elapsed > lease.granted_s() {

@@ -167,6 +167,7 @@ fn write_status(writer: &mut Writer<'_>, status: Status) {
         Status::Active => 0,
         Status::Suspended => 1,
         Status::Deleting => 2,
+        Status::Ending => 3,
     });
 }
 
@@ -175,6 +176,7 @@ fn read_status(reader: &mut Reader<'_>) -> Result<Status, Malformed> {
         0 => Status::Active,
         1 => Status::Suspended,
         2 => Status::Deleting,
+        3 => Status::Ending,
         _ => return Err(Malformed("a status")),
     })
 }

@@ -223,7 +223,7 @@ impl Engine {
                     }
                     self.end_orphan(account, &live, ending, call.costs)
                 }
-                Whereabouts::Ended(record) if record.cause == Cause::Expiry => {
+                Whereabouts::Ended(record) if record.cause.may_be_corrected() => {
                     self.check_token(call.token, &record.call)?;
                     if let Some(short) = self.beyond_earlier(account, &record, ending) {
                         let mut patience = Patience::new();

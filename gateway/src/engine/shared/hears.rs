@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hub::call::{Call, Cause, Record};
+use hub::call::{Call, Record};
 use hub::call_table::same_admission;
 use hub::clock;
 use hub::id::AccountId;
@@ -386,7 +386,7 @@ impl Engine {
         }
         drop(place);
         let ended_us = clock::now_us();
-        let ending = Ending { cause: Cause::Expiry, ended_us, outcome: None, billable_s: None };
+        let ending = Ending { cause: account.lapse(), ended_us, outcome: None, billable_s: None };
         drop(self.end_orphan(&account, orphan, ending, None));
     }
 }

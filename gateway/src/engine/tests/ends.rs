@@ -90,3 +90,42 @@ fn what_was_corrected_since_is_not_forgotten_with_the_record_before() {
     world.engine.calls.forget(flushed);
     assert!(world.keeps("call"), "the hub has not heard of the correction");
 }
+
+#[test]
+fn a_call_that_is_to_end_is_not_renewed_and_lapses_unless_its_account_is_reactivated() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let priced = AccountConfig { rate: Some(rate(1, 1)), ..account(0, 1, Some(1)) };
+    let settings = Settings { call_lease_s: 1, ..Settings::default() };
+    let world = World::open(directory, 9, std::slice::from_ref(&priced), settings);
+    world.publish(wallet(sub_account(0), "100", 1));
+    world.admit(0, "call").expect("a slot");
+    let set = |version, status| {
+        world.publish(Change::Account(AccountConfig { version, status, ..priced.clone() }));
+    };
+    let renew = || {
+        let renew = Renew { call_id: "call", token: None, requested_s: None };
+        done(world.engine.renew(&world.account(0), &renew, clock::now_us()))
+    };
+    set(2, Status::Suspended);
+    renew().expect("live calls go on");
+    set(3, Status::Ending);
+    assert!(matches!(renew(), Err(Refusal::Ended(CallView::Live(_)))));
+    let list = Reconcile { source: "", live: vec!["call"], complete: false };
+    let listed = done(world.engine.reconcile(&world.account(0), &list)).expect("recorded");
+    assert_eq!((listed.renewed, listed.unknown), (0, 1));
+    set(4, Status::Active);
+    renew().expect("reactivated");
+    set(5, Status::Ending);
+    let held = world.free(0);
+    assert!(held < amount("100"), "slot and hold count until the deadline");
+    let lapsed = || {
+        world.engine.expire();
+        let view = done(world.engine.look_up(&world.account(0), "call")).expect("remembered");
+        matches!(view, CallView::Ended(record) if record.cause == Cause::Suspended)
+    };
+    while !lapsed() {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert_eq!(world.free(0), amount("100"));
+    assert_eq!(cost(&world.release(0, "call", Some(50))), amount("1"), "its one correction");
+}

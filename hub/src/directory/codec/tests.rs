@@ -33,7 +33,7 @@ fn changes() -> Vec<Change> {
         on_hub_loss: OnHubLoss::Closed,
     };
     let plain = AccountConfig {
-        status: Status::Deleting,
+        status: Status::Ending,
         cap: None,
         cps_limit: None,
         region: None,
@@ -60,6 +60,7 @@ fn changes() -> Vec<Change> {
         Change::Organization(OrganizationConfig { default_rate: None, ..bought.clone() }),
         Change::Organization(bought),
         Change::Account(full()),
+        Change::Account(AccountConfig { status: Status::Deleting, ..plain.clone() }),
         Change::Account(plain),
         Change::AccountGone { id, organization },
         Change::Wallet(wallet),
