@@ -1,6 +1,6 @@
 # Short targets that people and continuous integration call alike.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-shared bench-startup interleavings models simulate chaos clean tools
+.PHONY: help run test check openapi schemathesis bench bench-shared bench-startup interleavings models simulate chaos clean tools
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -19,6 +19,15 @@ check: ## Formatting, lints and the house rules
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo test --locked --quiet --test tidy
+
+openapi: ## Write control-plane/openapi.json anew, after routes or their descriptions have changed
+	RINGFENCE_RENEW=1 cargo test --locked --quiet --workspace --lib \
+		description::tests::the_committed_document_is_what_the_routes_say
+
+schemathesis: ## Made-up requests to a control plane over each database, held against its document: minutes
+	cargo build --workspace --locked --bin ringfence --bin with-postgres
+	./tests/schemathesis/run
+	$${CARGO_TARGET_DIR:-target}/debug/with-postgres ./tests/schemathesis/run
 
 bench: ## Benchmarks and load, as ratios to a bare hyper server
 	./benches/run

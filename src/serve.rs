@@ -178,6 +178,9 @@ impl Halves {
             }
         };
         tokio::join!(drained, closed);
+        if let Some(half) = &mut data_plane {
+            half.reporting.stop().await;
+        }
         if let Some(half) = &mut administration {
             half.stop_tasks().await;
         }
@@ -202,8 +205,12 @@ async fn watch_over(
     data_plane: &mut Option<DataPlane>,
     administration: &mut Option<Administration>,
 ) -> Result<(), Failure> {
-    let (mut no_link, mut no_serving, mut no_tasks) = (Part::none(), Part::none(), Part::none());
-    let link = data_plane.as_mut().map_or(&mut no_link, |half| &mut half.link);
+    let [mut no_link, mut no_reporting, mut no_serving, mut no_tasks] =
+        std::array::from_fn(|_| Part::none());
+    let (link, reporting) = match data_plane {
+        Some(half) => (&mut half.link, &mut half.reporting),
+        None => (&mut no_link, &mut no_reporting),
+    };
     let (serving, tasks) = match administration {
         Some(half) => (&mut half.serving, &mut half.tasks),
         None => (&mut no_serving, &mut no_tasks),
@@ -215,6 +222,7 @@ async fn watch_over(
         }
         failure = watching.first_end() => Err(failure),
         failure = link.first_end() => Err(failure),
+        failure = reporting.first_end() => Err(failure),
         failure = serving.first_end() => Err(failure),
         failure = tasks.first_end() => Err(failure),
     }

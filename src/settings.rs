@@ -2,6 +2,7 @@
 //! starts. Values do not change while it runs.
 
 mod database;
+mod mail;
 mod nearest;
 mod problem;
 mod reader;
@@ -22,6 +23,7 @@ use crate::role::Role;
 use crate::tls::pair::{self, Part};
 
 pub use database::database_url;
+use mail::Mail;
 pub use problem::Problem;
 pub use reader::{DatabaseUrl, Secret, TlsFiles};
 use reader::{InForce, Reader};
@@ -48,6 +50,7 @@ pub struct Settings {
     pub ops_tls: Option<TlsFiles>,
     pub operator_key: Option<Secret>,
     pub organization_key: Option<Secret>,
+    pub mail: Mail,
     pub concurrency_total: u32,
     pub currency: Currency,
     pub default_rate: Option<Rate>,
@@ -63,6 +66,9 @@ pub struct Settings {
     pub gateway_threads: usize,
     pub connections_max: usize,
     pub posting_cpu_percent: u8,
+    pub webhook_private_networks: bool,
+    pub requests_per_s: u32,
+    pub open_requests_per_s: u32,
     pub get_allowed: bool,
     pub drain_s: u32,
     pub log_format: Format,
@@ -102,6 +108,7 @@ impl Settings {
             ops_tls: reader.tls("ops_tls_cert", "ops_tls_key"),
             operator_key: reader.key("operator_key"),
             organization_key: reader.key("organization_key"),
+            mail: Mail::read(&mut reader),
             concurrency_total: reader.number("concurrency_total"),
             currency: reader.currency("currency"),
             default_rate: reader.rate("default_rate"),
@@ -116,6 +123,9 @@ impl Settings {
             gateway_threads: reader.number_or("gateway_threads", processors()),
             connections_max: reader.number("connections_max"),
             posting_cpu_percent: reader.number("posting_cpu_percent"),
+            webhook_private_networks: reader.one_of("webhook_private_networks").unwrap_or_default(),
+            requests_per_s: reader.number("requests_per_s"),
+            open_requests_per_s: reader.number("open_requests_per_s"),
             get_allowed: reader.one_of("get_allowed").unwrap_or_default(),
             drain_s: reader.number("drain_s"),
             log_format: reader.one_of("log_format").unwrap_or_default(),
@@ -133,6 +143,13 @@ impl Settings {
     /// Where the control plane's database is.
     pub fn database_url(&self) -> String {
         database::url(&self.data_dir, self.database_url.as_ref())
+    }
+
+    /// Where users reach the control plane: as it was set, else its listener.
+    pub fn public_url(&self) -> String {
+        let scheme = if self.control_plane_tls.is_some() { "https" } else { "http" };
+        let own = || format!("{scheme}://{}", self.control_plane_listen);
+        self.mail.public_url().map_or_else(own, str::to_owned)
     }
 
     /// What each setting is in force as, in the order of the table.
@@ -185,6 +202,10 @@ impl Settings {
                     .to_owned(),
             );
         }
+        if role.has_control_plane() {
+            self.mail.check(problems);
+        }
+        let mut refuse = |text: String| problems.push(Problem::new(text));
         let (lease_s, renew_s) = (self.call_lease_s, self.renew_every_s);
         if lease_s < 2 * renew_s {
             refuse(format!(

@@ -20,7 +20,8 @@ const BANNED_NAMES: &[&str] = &[
 const BANNED_EDGES: &[(&str, &[&str])] = &[
     ("hub", &["gateway", "control-plane", "hyper", "axum", "sqlx"]),
     ("gateway", &["control-plane", "axum", "sqlx"]),
-    ("control-plane", &["gateway", "hyper"]),
+    // It serves by axum; hyper is what it sends webhooks by.
+    ("control-plane", &["gateway"]),
 ];
 
 /// What the admission core may not name: it decides, and does nothing else.

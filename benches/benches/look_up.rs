@@ -17,7 +17,7 @@ fn look_up(criterion: &mut Criterion) {
     let world = World::open(accounts, TOMBSTONES_MAX).expect("a world");
     let secrets: Vec<String> = (0..ACCOUNTS).map(names::secret).collect();
     let account = |secret: &str| {
-        let scope = world.engine.authenticate(secret.as_bytes()).expect("a known key");
+        let scope = world.engine.authenticate(secret.as_bytes()).expect("a known key").scope;
         black_box(world.engine.account(scope, None).expect("its account"));
     };
     let mut group = criterion.benchmark_group("look up by key");

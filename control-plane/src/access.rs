@@ -31,6 +31,18 @@ pub(crate) enum Subject {
     Workspace,
 }
 
+/// How far a credential goes within what its user may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    Read,
+    Write,
+}
+
+impl Reach {
+    pub(crate) const WORDS: &'static [(&'static str, Self)] =
+        &[("read", Self::Read), ("write", Self::Write)];
+}
+
 /// A principal that may do what it asks, and on what.
 #[derive(Clone)]
 pub(crate) struct Access {
@@ -52,6 +64,11 @@ impl Access {
 
     pub(crate) const fn is_user(&self) -> bool {
         matches!(self.principal.identity, Identity::User(_))
+    }
+
+    /// Whether the principal acts for the account, not for its organization or the operator.
+    pub(crate) fn is_within_account(&self) -> bool {
+        self.acting_for.is_some() && self.acting_for == self.account
     }
 
     /// Refuses a user who was the Owner when its request came, and is no more now that its turn has
@@ -113,8 +130,26 @@ impl Access {
     }
 }
 
-/// Decides whether `principal` may use a route of this subject and permit. `id` is the path's.
+/// Decides whether `principal` may use a route of this subject and permit, to read or to change
+/// something. `id` is the path's.
 pub(crate) async fn decide(
+    app: &App,
+    principal: Principal,
+    (subject, permit): (Subject, Permit),
+    reads: bool,
+    id: Option<&str>,
+) -> Result<Access, Problem> {
+    let access = permitted(app, principal, subject, permit, id).await?;
+    if !reads && access.principal.reach() == Reach::Read {
+        return Err(Problem::new(
+            Kind::Forbidden,
+            "this API token or delegation is for reading only",
+        ));
+    }
+    Ok(access)
+}
+
+async fn permitted(
     app: &App,
     principal: Principal,
     subject: Subject,
@@ -122,10 +157,19 @@ pub(crate) async fn decide(
     id: Option<&str>,
 ) -> Result<Access, Problem> {
     let about_no_account = matches!(subject, Subject::Installation | Subject::User);
-    if permit == Permit::Anyone || permit == Permit::User {
+    if matches!(permit, Permit::Anyone | Permit::User | Permit::SignedIn) {
         let access = Access { principal, acting_for: None, organization: None, account: None };
-        if permit == Permit::User {
+        if permit != Permit::Anyone {
             access.user()?;
+        }
+        if access.principal.delegation().is_some() {
+            return Err(Problem::new(
+                Kind::Forbidden,
+                "not under a delegation: leave Ringfence-Delegation out",
+            ));
+        }
+        if permit == Permit::SignedIn && !access.principal.is_session() {
+            return Err(Problem::new(Kind::Forbidden, permit.refusal()));
         }
         return Ok(access);
     }
@@ -141,8 +185,11 @@ pub(crate) async fn decide(
     if !permit.admits(grade) {
         return Err(Problem::new(Kind::Forbidden, permit.refusal()));
     }
-    if let (Permit::Allocate, Grade::Organization(Role::Member), Some(organization)) =
-        (permit, grade, organization)
+    if let (
+        Permit::Allocate | Permit::Adjust,
+        Grade::Organization(Role::Member),
+        Some(organization),
+    ) = (permit, grade, organization)
         && !may_allocate(app, organization).await?
     {
         return Err(Problem::new(
@@ -170,6 +217,9 @@ fn acting(
         }
         Identity::User(_) if about_no_account => None,
         Identity::User(signed_in) => {
+            if let Some(delegation) = principal.delegation() {
+                return Ok(Some((Some(delegation.account), Grade::Delegate)));
+            }
             let membership = signed_in.acting()?;
             let grade = Grade::of_member(membership.account, membership.role);
             Some((Some(membership.account), grade))

@@ -9,6 +9,7 @@ use sqlx::{AnyConnection, Row as _};
 use crate::counters::version_after;
 use crate::problem::Problem;
 
+pub(crate) mod owners;
 pub(crate) mod presentation;
 pub(crate) mod rate;
 

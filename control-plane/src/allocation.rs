@@ -4,6 +4,7 @@ use hub::allocation::{OverAllocation, check};
 use sqlx::AnyConnection;
 
 use crate::account::{Account, floors_of_others};
+use crate::description::schema::{self, Schema};
 use crate::fields::{Fields, Given, values};
 use crate::problem::{Kind, Problem};
 
@@ -36,6 +37,30 @@ pub(crate) fn read(fields: &mut Fields, needed: bool) -> Asked {
         );
     }
     limit.map_or_else(|| Asked::between(floor, cap), Asked::fixed)
+}
+
+/// The members of requests that [`read`] reads.
+pub(crate) fn asked() -> [(&'static str, Schema); 3] {
+    let slots = || schema::whole(values::CONCURRENCY);
+    [
+        (
+            "concurrency_limit",
+            slots()
+                .about("floor and cap at once, instead of `min_concurrency` and `max_concurrency`")
+                .example(10),
+        ),
+        (
+            "min_concurrency",
+            slots().about("the floor: slots that are always there for it").example(5),
+        ),
+        (
+            "max_concurrency",
+            slots()
+                .or_null()
+                .about("the cap; null is elastic: up to the organization's total")
+                .example(20),
+        ),
+    ]
 }
 
 impl Asked {

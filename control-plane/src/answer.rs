@@ -4,6 +4,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use crate::precondition::Tag;
 use crate::problem::Problem;
 
 /// Whether the client asks for this media type by name.
@@ -21,6 +22,7 @@ pub(crate) struct Answer {
     body: Vec<u8>,
     repeated: bool,
     cookie: Option<HeaderValue>,
+    tag: Option<HeaderValue>,
 }
 
 impl Answer {
@@ -33,7 +35,22 @@ impl Answer {
     }
 
     pub(crate) const fn no_content() -> Self {
-        Self { status: StatusCode::NO_CONTENT, body: Vec::new(), repeated: false, cookie: None }
+        Self::empty(StatusCode::NO_CONTENT)
+    }
+
+    /// The client has what it asks for.
+    pub(crate) fn not_modified(tag: &Tag) -> Result<Self, Problem> {
+        Self::empty(StatusCode::NOT_MODIFIED).tagged(tag)
+    }
+
+    const fn empty(status: StatusCode) -> Self {
+        Self { status, body: Vec::new(), repeated: false, cookie: None, tag: None }
+    }
+
+    /// Shows the tag of the object that is answered.
+    pub(crate) fn tagged(mut self, tag: &Tag) -> Result<Self, Problem> {
+        self.tag = Some(tag.header()?);
+        Ok(self)
     }
 
     /// An answer that was given before, as it was.
@@ -43,6 +60,7 @@ impl Answer {
             body,
             repeated: true,
             cookie: None,
+            tag: None,
         }
     }
 
@@ -63,7 +81,7 @@ impl Answer {
 
     fn new(status: StatusCode, body: &impl Serialize) -> Result<Self, Problem> {
         let body = serde_json::to_vec(body).map_err(Problem::internal)?;
-        Ok(Self { status, body, repeated: false, cookie: None })
+        Ok(Self { body, ..Self::empty(status) })
     }
 }
 
@@ -71,13 +89,16 @@ impl IntoResponse for Answer {
     fn into_response(self) -> Response {
         let mut response = (self.status, self.body).into_response();
         let headers = response.headers_mut();
-        if self.status == StatusCode::NO_CONTENT {
+        if matches!(self.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
             headers.remove(header::CONTENT_TYPE);
         } else {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
         // Answers may carry a secret, and none may be taken for the state of a later moment.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(tag) = self.tag {
+            headers.insert(header::ETAG, tag);
+        }
         if let Some(cookie) = self.cookie {
             headers.insert(header::SET_COOKIE, cookie);
         }

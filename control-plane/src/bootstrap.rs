@@ -116,6 +116,7 @@ impl StartKey {
             name: self.shown_name,
             key_type: KeyType::Live,
             origin: Origin::Start,
+            expires_us: None,
         };
         let Some(secret) = set else {
             return match former {
@@ -201,8 +202,16 @@ mod tests {
         organization_key: Option<&str>,
         keys: &[&str],
     ) -> (Harness, Vec<u16>) {
-        let Harness { plane, router, directory, operator, organization, organization_id, heard } =
-            harness;
+        let Harness {
+            plane,
+            router,
+            directory,
+            operator,
+            organization,
+            organization_id,
+            heard,
+            kept,
+        } = harness;
         drop(router);
         plane.close().await;
         let mut settings = settings(&directory);
@@ -211,8 +220,16 @@ mod tests {
             ControlPlane::open(settings, open_hub(&directory)).await.expect("opens");
         assert!(first.is_none(), "only the first start is one");
         let router = plane.router();
-        let harness =
-            Harness { plane, router, operator, organization, organization_id, heard, directory };
+        let harness = Harness {
+            plane,
+            router,
+            operator,
+            organization,
+            organization_id,
+            heard,
+            directory,
+            kept,
+        };
         let mut statuses = Vec::new();
         for key in keys {
             statuses.push(harness.get(key, "/v1/organization").await.status);

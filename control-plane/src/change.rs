@@ -11,11 +11,12 @@ use crate::App;
 use crate::access::Access;
 use crate::answer::Answer;
 use crate::idempotency::Idempotency;
-use crate::principal::Identity;
+use crate::principal::{By, Identity};
 use crate::problem::{Kind, Problem};
 use crate::publication::Publication;
 use crate::request::Request;
 use crate::store::Writing;
+use crate::webhooks::{Event, EventKind};
 
 /// How a change begins.
 pub(crate) enum Begun<'a> {
@@ -32,6 +33,7 @@ pub(crate) struct Change<'a> {
     account: Option<AccountId>,
     idempotency: Option<Idempotency>,
     published: Vec<Published>,
+    events: Vec<Event>,
     /// When the change happens, in microseconds since 1970.
     pub(crate) now_us: i64,
 }
@@ -45,15 +47,43 @@ impl App {
         {
             return Ok(Begun::Repeated(answer));
         }
-        Ok(Begun::New(Box::new(Change {
+        let idempotency = request.idempotency.clone();
+        Ok(Begun::New(Box::new(Change { idempotency, ..self.change(writing, &request.access) })))
+    }
+
+    /// Begins what is noted of a request that changes nothing itself.
+    pub(crate) async fn begin_as(&self, access: &Access) -> Result<Change<'_>, Problem> {
+        let writing = self.store.write().await?;
+        Ok(self.change(writing, access))
+    }
+
+    fn change(&self, writing: Writing, access: &Access) -> Change<'_> {
+        Change {
             app: self,
             writing,
-            actor: actor(&request.access),
-            account: request.access.account().ok(),
-            idempotency: request.idempotency.clone(),
+            actor: actor(access),
+            account: access.account().ok(),
+            idempotency: None,
             published: Vec::new(),
+            events: Vec::new(),
             now_us: hub::clock::now_us(),
-        })))
+        }
+    }
+}
+
+impl App {
+    /// Begins a change that no request asks for.
+    pub(crate) async fn begin_own(&self) -> Result<Change<'_>, Problem> {
+        Ok(Change {
+            app: self,
+            writing: self.store.write().await?,
+            actor: "ringfence".to_owned(),
+            account: None,
+            idempotency: None,
+            published: Vec::new(),
+            events: Vec::new(),
+            now_us: hub::clock::now_us(),
+        })
     }
 }
 
@@ -65,6 +95,23 @@ impl Change<'_> {
     /// What the hub is told once the change is committed.
     pub(crate) fn publish(&mut self, change: Published) {
         self.published.push(change);
+    }
+
+    /// What webhooks are told once the change is committed.
+    pub(crate) fn tell(
+        &mut self,
+        kind: EventKind,
+        account: AccountId,
+        organization: AccountId,
+        data: &impl Serialize,
+    ) -> Result<(), Problem> {
+        self.events.push(Event::new(kind, account, organization, data)?);
+        Ok(())
+    }
+
+    /// Says which account the change is about, where no request does.
+    pub(crate) fn concern(&mut self, account: Option<AccountId>) {
+        self.account = account;
     }
 
     /// Names who makes the change, where the request shows it only now.
@@ -100,8 +147,12 @@ impl Change<'_> {
         if let Some(idempotency) = &self.idempotency {
             idempotency.keep(self.writing.connection(), &answer, self.now_us).await?;
         }
+        crate::webhooks::event::store(self.writing.connection(), &self.events, self.now_us).await?;
         let publication = Publication::of_changes(&mut self.writing, self.published).await?;
         let turn = self.writing.commit().await?;
+        if !self.events.is_empty() {
+            self.app.deliveries.notify_one();
+        }
         if self.app.hub.publish(turn, &publication).await.is_err() {
             self.app.unpublished.store(true, Ordering::Release);
             return Err(Problem::new(
@@ -122,7 +173,12 @@ fn actor(access: &Access) -> String {
             format!("{} by {}", account.as_deref().unwrap_or("operator"), access.principal.id)
         }
         Identity::User(signed_in) => {
-            format!("{} by {}", account.as_deref().unwrap_or("user"), signed_in.user.id)
+            let by = format!("{} by {}", account.as_deref().unwrap_or("user"), signed_in.user.id);
+            match (access.principal.delegation(), signed_in.by) {
+                (Some(delegation), _) => format!("{by} under {}", delegation.id),
+                (None, By::Session) => by,
+                (None, By::Token(_)) => format!("{by} with {}", access.principal.id),
+            }
         }
     }
 }

@@ -9,6 +9,7 @@
 use serde::Serialize;
 
 use crate::account::{Account, Organization};
+use crate::description::schema::{self, Schema};
 use crate::fields::{Fields, values};
 use crate::problem::Problem;
 
@@ -55,6 +56,31 @@ impl Slots {
             max_concurrency: account.cap,
         }
     }
+}
+
+impl Slots {
+    fn members() -> [(&'static str, Schema); 3] {
+        [
+            (
+                "allow_concurrent_calls",
+                schema::count().about("the most calls at a time").example(20),
+            ),
+            ("min_concurrency", schema::count().example(5)),
+            ("max_concurrency", schema::count().or_null().about("null when elastic").example(20)),
+        ]
+    }
+}
+
+/// The parameters that [`rows`] reads.
+fn parameters() -> [(&'static str, Schema); 2] {
+    [
+        (
+            "page_number",
+            schema::whole(1..=PAGES_MAX)
+                .about("without it and `page_size` everything is answered, up to 10,000 rows"),
+        ),
+        ("page_size", schema::whole(1..=ROWS_MAX).about("100 unless given")),
+    ]
 }
 
 /// The part of a list that is asked for.

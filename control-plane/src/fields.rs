@@ -261,6 +261,14 @@ impl Raw {
         }
     }
 
+    /// The strings of a list; `None`: it is no list of strings.
+    pub(crate) fn list(&self) -> Option<Vec<String>> {
+        match self {
+            Self::Json(raw) => serde_json::from_str(raw.get()).ok(),
+            Self::Text(_) => None,
+        }
+    }
+
     fn is_null(&self) -> bool {
         matches!(self, Self::Json(raw) if raw.get() == "null")
     }

@@ -4,10 +4,12 @@
 
 use std::sync::Arc;
 
+use hub::codec::Malformed;
 use hub::directory::Change;
 use hub::embedded::{AccountUse, EmbeddedHub, Health, HubUnavailable, StreamedRecord, WalletUse};
 use hub::id::AccountId;
 use hub::redis::hub::RedisHub;
+use hub::report::Report;
 
 use crate::publication::Publication;
 use crate::store::Turn;
@@ -42,6 +44,15 @@ pub(crate) struct Position {
 pub(crate) struct Use {
     pub(crate) account: Option<AccountUse>,
     pub(crate) wallet: Option<WalletUse>,
+}
+
+/// A gateway's report of statistics that waits, as its bytes.
+pub(crate) struct WaitingReport(Vec<u8>);
+
+impl WaitingReport {
+    pub(crate) fn read(&self) -> Result<Report, Malformed> {
+        Report::read(&self.0)
+    }
 }
 
 impl From<Arc<EmbeddedHub>> for Hub {
@@ -162,6 +173,34 @@ impl Hub {
                 })
                 .collect(),
             Form::Shared(hub) => hub.uses(organization, accounts).await,
+        }
+    }
+
+    /// Reports of gateways that wait, some or all; none where the hub does not answer.
+    pub(crate) async fn waiting_reports(&self) -> Vec<WaitingReport> {
+        let reports = match &self.0 {
+            Form::Embedded(hub) => hub.waiting_report().iter().map(Report::to_bytes).collect(),
+            Form::Shared(hub) => hub.redis().waiting_reports().await.unwrap_or_else(|error| {
+                tracing::debug!(%error, "reports of gateways could not be read");
+                Vec::new()
+            }),
+        };
+        reports.into_iter().map(WaitingReport).collect()
+    }
+
+    /// The database has what a report says. What is not forgotten is read again.
+    pub(crate) async fn forget_report(&self, report: &WaitingReport) {
+        match &self.0 {
+            Form::Embedded(hub) => {
+                if let Ok(report) = report.read() {
+                    hub.forget_report(&report);
+                }
+            }
+            Form::Shared(hub) => {
+                if let Err(error) = hub.redis().forget_report(&report.0).await {
+                    tracing::debug!(%error, "a report is in the database, and still at the hub");
+                }
+            }
         }
     }
 

@@ -53,6 +53,7 @@ impl Idempotency {
             .to_str()
             .ok()
             .filter(|key| (1..=KEY_CHARACTERS_MAX).contains(&key.len()) && values.next().is_none())
+            .filter(|key| !key.contains(char::is_control))
             .ok_or_else(|| {
                 Problem::field(
                     "Idempotency-Key",

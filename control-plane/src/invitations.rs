@@ -1,5 +1,6 @@
 //! Invitations: a link, good once and for a week, by which whoever has an e-mail address becomes a
-//! member of an account. The link is in one answer only; stored is its hash.
+//! member of an account. The link is in one answer only, and another one for the same goes by mail;
+//! stored are their hashes.
 
 use hub::clock::SECOND_US;
 use hub::id::AccountId;
@@ -8,6 +9,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
 use crate::account::word;
+use crate::description::schema::{self, Schema};
 use crate::members;
 use crate::permission::Role;
 use crate::problem::{Kind, Problem};
@@ -44,6 +46,20 @@ struct Shown {
     expires_at: String,
 }
 
+impl Shown {
+    /// An object that is not a component yet.
+    fn members() -> Schema {
+        schema::answered([
+            ("invitation_id", schema::id("invitation")),
+            ("account", schema::any_account_id()),
+            ("email", schema::text().example("ana@example.com")),
+            ("role", schema::word(Role::WORDS)),
+            ("created_at", schema::time()),
+            ("expires_at", schema::time()),
+        ])
+    }
+}
+
 impl Invitation {
     /// From the columns `id, account_id, email, role, created_us, expires_us`.
     fn of_row(row: &AnyRow) -> Result<Self, Problem> {
@@ -67,6 +83,20 @@ impl Invitation {
             expires_at: timestamp::text(self.expires_us),
         }
     }
+}
+
+/// Notes the link that is about to be mailed; the one that was answered stays good as well.
+pub(crate) async fn note_mailed(
+    connection: &mut AnyConnection,
+    id: &str,
+    hash: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE invitations SET mailed_hash = $1 WHERE id = $2")
+        .bind(hash)
+        .bind(id)
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 /// Refuses what would give an account a second Owner, or the same member twice.

@@ -1,4 +1,5 @@
-//! API keys: made once, shown once, kept as a hash, revoked for good.
+//! API keys: made once, shown once, kept as a hash; they end by a revocation, a rotation or their
+//! expiry, for good.
 
 use hub::directory::Change;
 use hub::id::AccountId;
@@ -10,19 +11,25 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
 use crate::account::new_ulid;
-use crate::problem::Problem;
+use crate::description::schema::{self, Schema};
+use crate::problem::{Kind, Problem};
 use crate::timestamp;
+use crate::uses::{Used, Uses};
 
 pub(crate) mod create;
 pub(crate) mod list;
+pub(crate) mod retire;
 pub(crate) mod revoke;
+pub(crate) mod rotate;
 
 /// Random characters of a key: 32 of 62, 190 bits.
 const RANDOM_CHARACTERS: usize = 32;
 /// Characters of a secret that are shown later.
 const SHOWN_CHARACTERS: usize = 4;
 /// Keys that one account may have at a time.
-pub(crate) const KEYS_PER_ACCOUNT_MAX: i64 = 1_000;
+const KEYS_PER_ACCOUNT_MAX: i64 = 1_000;
+/// The longest that a key lives that ends by itself.
+const LIFE_DAYS_MAX: i64 = 3_653;
 
 /// What a key is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +69,10 @@ pub(crate) struct Shown {
     key_type: String,
     last4: String,
     created_at: String,
+    /// From when on it opens nothing.
+    expires_at: Option<String>,
+    /// To the minute.
+    last_used_at: Option<String>,
 }
 
 /// A key that was just made, with its secret.
@@ -79,6 +90,8 @@ pub(crate) struct NewKey<'a> {
     pub(crate) name: &'a str,
     pub(crate) key_type: KeyType,
     pub(crate) origin: Origin,
+    /// From when on it opens nothing; `None`: it stands until it is revoked.
+    pub(crate) expires_us: Option<i64>,
 }
 
 /// Makes a key with a fresh secret.
@@ -100,6 +113,11 @@ pub(crate) fn random() -> String {
     rand::rng().sample_iter(Alphanumeric).take(RANDOM_CHARACTERS).map(char::from).collect()
 }
 
+/// What is shown of a secret later.
+pub(crate) fn last4(secret: &str) -> String {
+    secret.chars().skip(secret.chars().count().saturating_sub(SHOWN_CHARACTERS)).collect()
+}
+
 /// Writes a key of a given secret. The caller has made sure that no other key has it.
 pub(crate) async fn insert(
     connection: &mut AnyConnection,
@@ -112,11 +130,10 @@ pub(crate) async fn insert(
         id: format!("key_{}", new_ulid(now_us).to_string().to_lowercase()),
         name: new.name.to_owned(),
         key_type: new.key_type.label().to_owned(),
-        last4: secret
-            .chars()
-            .skip(secret.chars().count().saturating_sub(SHOWN_CHARACTERS))
-            .collect(),
+        last4: last4(&secret),
         created_at: timestamp::text(now_us),
+        expires_at: new.expires_us.map(timestamp::text),
+        last_used_at: None,
     };
     let (scope, account): (&str, Option<AccountId>) = match new.scope {
         KeyScope::Operator => ("operator", None),
@@ -124,8 +141,8 @@ pub(crate) async fn insert(
         KeyScope::Account(id) => ("account", Some(id)),
     };
     sqlx::query(
-        "INSERT INTO keys (id, hash, scope, account_id, name, type, last4, origin, created_us) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO keys (id, hash, scope, account_id, name, type, last4, origin, created_us, expires_us) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(shown.id.as_str())
     .bind(hex(hash))
@@ -139,18 +156,65 @@ pub(crate) async fn insert(
         Origin::Issued => "issued",
     })
     .bind(now_us)
+    .bind(new.expires_us)
     .execute(connection)
     .await?;
     let scope = if new.key_type == KeyType::Test { new.scope.shadow() } else { new.scope };
     Ok(Issued {
         shown,
         secret,
-        change: Change::Key { hash, scope, organization: new.organization },
+        change: Change::Key {
+            hash,
+            scope,
+            organization: new.organization,
+            expires_us: new.expires_us,
+        },
     })
 }
 
+/// Notes that a key was used, wherever that was; it is written soon, to the minute.
+pub(crate) fn note_use(uses: &Uses, hash: KeyHash, at_us: i64) {
+    uses.note(Used::Key(hash), at_us);
+}
+
+/// Refuses one more key where an account has all it may have.
+async fn check_room(connection: &mut AnyConnection, account: AccountId) -> Result<(), Problem> {
+    let count = sqlx::query(
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM keys WHERE account_id = $1 AND revoked_us IS NULL",
+    )
+    .bind(account.to_string())
+    .fetch_one(connection)
+    .await?;
+    if count.try_get::<i64, _>(0)? < KEYS_PER_ACCOUNT_MAX {
+        return Ok(());
+    }
+    let detail = format!(
+        "the account has {KEYS_PER_ACCOUNT_MAX} API keys, the most it may have; revoke one first"
+    );
+    Err(Problem::new(Kind::Forbidden, detail).with("limit", KEYS_PER_ACCOUNT_MAX))
+}
+
+/// The columns that [`Shown::of_row`] reads.
+const COLUMNS: &str = "id, name, type, last4, created_us, expires_us, last_used_us";
+
 impl Shown {
-    /// From the columns `id, name, type, last4, created_us`.
+    fn members() -> Schema {
+        schema::answered([
+            ("id", schema::id("key")),
+            ("name", schema::text().example("Acme Corp Production Key")),
+            ("type", schema::word(KeyType::WORDS)),
+            ("last4", schema::text().about("the end of its secret").example("b0dC")),
+            ("created_at", schema::time()),
+            ("expires_at", schema::time().or_null().about("from when on it opens nothing")),
+            ("last_used_at", schema::time().or_null().about("to the minute")),
+        ])
+    }
+
+    pub(crate) fn schema() -> Schema {
+        Self::members().named("ApiKey")
+    }
+
+    /// From [`COLUMNS`].
     pub(crate) fn of_row(row: &AnyRow) -> Result<Self, Problem> {
         Ok(Self {
             id: row.try_get("id")?,
@@ -158,6 +222,8 @@ impl Shown {
             key_type: row.try_get("type")?,
             last4: row.try_get("last4")?,
             created_at: timestamp::text(row.try_get("created_us")?),
+            expires_at: row.try_get::<Option<i64>, _>("expires_us")?.map(timestamp::text),
+            last_used_at: row.try_get::<Option<i64>, _>("last_used_us")?.map(timestamp::text),
         })
     }
 }
@@ -173,12 +239,16 @@ pub(crate) fn change(row: &AnyRow) -> Result<Change, Problem> {
     let (scope, key_type): (String, String) = (row.try_get("scope")?, row.try_get("type")?);
     let account: Option<String> = row.try_get("account_id")?;
     let scope = crate::principal::scope(&scope, account.as_deref(), &key_type)?;
-    Ok(Change::Key { hash, scope, organization })
+    Ok(Change::Key { hash, scope, organization, expires_us: row.try_get("expires_us")? })
 }
 
 pub(crate) fn hex(hash: KeyHash) -> String {
+    hexadecimal(hash.as_bytes())
+}
+
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from_digit(nibble.into(), 16).unwrap_or('0');
-    hash.as_bytes().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 pub(crate) fn of_hex(text: &str) -> Result<KeyHash, Problem> {

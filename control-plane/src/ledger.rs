@@ -47,6 +47,9 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Recharge, Self::Transfer, Self::Call, Self::Adjustment, Self::Refund, Self::Forfeit];
+
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Recharge => "recharge",
@@ -113,6 +116,13 @@ impl Transaction {
     }
 }
 
+/// A wallet's balance before and after a batch of postings.
+pub(crate) struct Moved {
+    pub(crate) owner: AccountId,
+    pub(crate) before: Amount,
+    pub(crate) after: Amount,
+}
+
 /// The ledger refuses a posting; nothing of it was written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LedgerError {
@@ -138,20 +148,21 @@ impl From<LedgerError> for crate::problem::Problem {
 }
 
 /// Posts transactions in order, within the caller's SQL transaction: entries, balances, and what
-/// the wallets say to the hub.
+/// the wallets say to the hub. Returns the wallets that moved.
 pub(crate) async fn post(
     connection: &mut AnyConnection,
     transactions: &[Transaction],
     now_us: i64,
-) -> Result<(), LedgerError> {
+) -> Result<Vec<Moved>, LedgerError> {
     let posted: Vec<&Transaction> =
         transactions.iter().filter(|transaction| transaction.moves()).collect();
     let Some(count) = i64::try_from(posted.len()).ok().filter(|count| *count > 0) else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     posted.iter().try_for_each(|transaction| transaction.check())?;
     let entries = posted.iter().flat_map(|transaction| transaction.moving_entries());
     let mut accounts = accounts::load(connection, entries.map(|(place, _)| place)).await?;
+    let balances_before = wallet_balances(&accounts);
     let first = crate::counters::next(connection, "ledger_transaction", count).await?;
     let mut transaction_rows = Vec::with_capacity(posted.len());
     let mut entry_rows = Vec::with_capacity(posted.len().saturating_mul(2));
@@ -186,7 +197,18 @@ pub(crate) async fn post(
     .await?;
     accounts::write_balances(connection, accounts.values().filter(|account| account.touched))
         .await?;
-    wallet::write(connection, &wallets, now_us).await
+    wallet::write(connection, &wallets, now_us).await?;
+    let balances = wallet_balances(&accounts);
+    let moved = wallets.into_keys().filter_map(|owner| {
+        let [before, after] = [&balances_before, &balances].map(|all| all.get(&owner).copied());
+        Some(Moved { owner, before: before?, after: after? })
+    });
+    Ok(moved.collect())
+}
+
+fn wallet_balances(accounts: &BTreeMap<Place, LedgerAccount>) -> BTreeMap<AccountId, Amount> {
+    let wallets = accounts.iter().filter(|((_, kind), _)| *kind == Kind::Wallet);
+    wallets.map(|((owner, _), account)| (*owner, Amount::from_micros(account.balance))).collect()
 }
 
 /// Adds one entry to an account and returns its row.

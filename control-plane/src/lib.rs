@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 mod access;
 mod account;
 mod allocation;
+mod allowance;
 mod answer;
 mod audit;
 mod bootstrap;
@@ -23,6 +24,8 @@ mod change;
 mod compatibility;
 mod counters;
 pub mod database;
+mod delegations;
+mod description;
 mod fields;
 mod holders;
 mod hub;
@@ -30,16 +33,20 @@ mod idempotency;
 mod invitations;
 mod keys;
 mod ledger;
+mod mail;
 mod members;
 mod organizations;
 mod page;
 mod permission;
+mod precondition;
 mod principal;
 mod problem;
 mod publication;
 mod publish;
 mod records;
+mod reports;
 mod request;
+mod resets;
 mod router;
 mod sessions;
 mod settings;
@@ -49,17 +56,21 @@ mod sub_accounts;
 #[cfg(test)]
 mod testing;
 mod timestamp;
+mod tokens;
+mod upkeep;
 mod usage;
 mod users;
 mod uses;
+mod viewer;
 mod wallets;
+mod webhooks;
 
 pub use crate::hub::Hub;
 pub use audit::verify::{
     Fault as AuditFault, Head as AuditHead, Report as AuditReport, run as verify_audit,
 };
 pub use ledger::Discrepancy;
-pub use settings::{FirstOrganization, FirstStart, OpenError, Settings};
+pub use settings::{FirstOrganization, FirstStart, Mailer, OpenError, Settings};
 
 /// Changes carried out at the same time; more wait.
 const CHANGES_MAX: u32 = 1_024;
@@ -94,9 +105,20 @@ struct App {
     call_lease_s: u32,
     /// Cookies are for TLS only.
     serves_tls: bool,
+    /// Webhooks may be sent to private networks.
+    private_networks: bool,
+    /// Something was stored that is to be sent at once.
+    deliveries: tokio::sync::Notify,
     passwords: users::password::Passwords,
     attempts: sessions::attempts::Attempts,
+    resets: sessions::attempts::Attempts,
+    mailer: mail::Mailer,
+    /// Where users reach the API, for links in mail; without a slash at its end.
+    public_url: String,
     uses: uses::Uses,
+    allowances: allowance::Allowances,
+    /// What `GET /openapi.json` answers.
+    document: axum::body::Bytes,
 }
 
 impl ControlPlane {
@@ -107,11 +129,18 @@ impl ControlPlane {
         hub: impl Into<Hub>,
     ) -> Result<(Self, Option<FirstStart>), OpenError> {
         settings.check()?;
+        let mailer = mail::Mailer::of(&settings)?;
         let hub = hub.into();
         let store = store::Store::open(&settings.database_url).await?;
         let first = bootstrap::run(&store, &settings).await?;
         let progress = records::Progress::load(&store, &hub).await?;
+        let document = description::document::bytes(&settings.regions);
         let app = App {
+            document,
+            allowances: allowance::Allowances::new(
+                settings.requests_per_s,
+                settings.open_requests_per_s,
+            ),
             store,
             hub,
             regions: settings.regions,
@@ -123,8 +152,13 @@ impl ControlPlane {
             withdrawn: Mutex::default(),
             call_lease_s: settings.call_lease_s,
             serves_tls: settings.serves_tls,
+            private_networks: settings.webhook_private_networks,
+            deliveries: tokio::sync::Notify::new(),
             passwords: users::password::Passwords::new(),
-            attempts: sessions::attempts::Attempts::default(),
+            attempts: sessions::attempts::Attempts::to_sign_in(),
+            resets: sessions::attempts::Attempts::to_reset(),
+            mailer,
+            public_url: settings.public_url,
             uses: uses::Uses::default(),
         };
         app.publish_all().await.map_err(|problem| {
@@ -144,6 +178,12 @@ impl ControlPlane {
         records::run(&self.app, shutdown).await;
     }
 
+    /// Takes what gateways report of refused admits until `shutdown`, then what is left. To be run
+    /// once, always.
+    pub async fn take_reports(&self, shutdown: impl Future) {
+        reports::run(&self.app, shutdown).await;
+    }
+
     /// Looks after a hub that gateways share, until `shutdown`: begins what has lost its memory, keeps
     /// the list of gateways, tells again what was not told. To be run once, always; an embedded hub
     /// needs none of it.
@@ -154,6 +194,22 @@ impl ControlPlane {
     /// Seals audit entries into their chains until `shutdown`. To be run once, always.
     pub async fn seal_audit(&self, shutdown: impl Future) {
         audit::seal::run(&self.app, shutdown).await;
+    }
+
+    /// Sends events to webhooks until `shutdown`. To be run once, always.
+    pub async fn send_webhooks(&self, shutdown: impl Future) {
+        webhooks::deliver::run(&self.app, shutdown).await;
+    }
+
+    /// Does what passes with time until `shutdown`: keys expire, uses are written down, what has
+    /// outlived its use is swept. To be run once, always.
+    pub async fn keep_up(&self, shutdown: impl Future) {
+        upkeep::run(&self.app, shutdown).await;
+    }
+
+    /// Sends mail until `shutdown`; what is left waits for the next start. To be run once, always.
+    pub async fn send_mail(&self, shutdown: impl Future) {
+        mail::send::run(&self.app, shutdown).await;
     }
 
     /// Call records that wait to be posted.

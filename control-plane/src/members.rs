@@ -7,6 +7,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
 use crate::account::word;
+use crate::description::schema::{self, Schema};
 use crate::permission::Role;
 use crate::problem::{Kind, Problem};
 use crate::timestamp;
@@ -46,6 +47,17 @@ pub(crate) struct Named {
 }
 
 impl Member {
+    fn schema() -> Schema {
+        schema::answered([
+            ("user_id", schema::id("user")),
+            ("email", schema::text().example("ana@example.com")),
+            ("name", schema::text().example("Ana")),
+            ("role", schema::word(Role::WORDS)),
+            ("created_at", schema::time().about("since when")),
+        ])
+        .named("Member")
+    }
+
     /// From the columns `user_id, email, name, role, created_us`.
     fn of_row(row: &AnyRow) -> Result<Self, Problem> {
         Ok(Self {
@@ -96,6 +108,15 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
+    pub(crate) fn schema() -> Schema {
+        schema::answered([
+            ("account", schema::any_account_id()),
+            ("name", schema::text().about("the account's").example("Acme Corp")),
+            ("role", schema::word(Role::WORDS)),
+        ])
+        .named("Membership")
+    }
+
     pub(crate) fn of(membership: &Membership) -> Self {
         Self {
             account: membership.account.to_string(),

@@ -1,11 +1,14 @@
 //! Organizations: what they bought, what they keep for themselves, and how they look in answers.
 
+use hub::id::AccountKind;
 use hub::money::Currency;
 use serde::Serialize;
+use serde_json::json;
 use sqlx::AnyConnection;
 
 use crate::App;
 use crate::account::{self, Account, Organization, RechargePolicy, STATUS, rate, word};
+use crate::description::schema::{self, Schema};
 use crate::problem::Problem;
 use crate::timestamp;
 use crate::wallets;
@@ -68,6 +71,48 @@ impl Settings {
 }
 
 impl Shown {
+    /// An object that is not a component yet.
+    fn members() -> Schema {
+        let slots = || schema::count().example(100);
+        schema::answered([
+            ("organization_id", schema::account_id(AccountKind::Organization)),
+            ("name", schema::text().example("Acme Group")),
+            ("status", schema::labels(["active", "suspended"])),
+            (
+                "concurrency_total",
+                slots().about("live calls that all its accounts may have together"),
+            ),
+            ("reserved_concurrency", slots().about("slots that it keeps for calls of its own")),
+            ("currency", schema::currency()),
+            (
+                "default_rate",
+                rate::Shown::schema()
+                    .or_null()
+                    .about("of accounts without a rate; with neither calls are not billed"),
+            ),
+            ("recharge_policy", schema::word(RechargePolicy::WORDS)),
+            ("members_may_allocate", schema::flag()),
+            ("regions", schema::list(schema::text()).example(json!(["india", "us"]))),
+            ("created_at", schema::time()),
+            ("updated_at", schema::time()),
+            (
+                "allocated_concurrency",
+                slots().about("floors of its sub-accounts, without its own reserve"),
+            ),
+            (
+                "in_use",
+                slots().or_null().about(
+                    "live calls of the organization's own account; null while the hub does not say",
+                ),
+            ),
+            ("wallet", wallets::Shown::schema()),
+        ])
+    }
+
+    pub(crate) fn schema() -> Schema {
+        Self::members().named("Organization")
+    }
+
     pub(crate) async fn load(
         app: &App,
         connection: &mut AnyConnection,

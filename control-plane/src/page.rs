@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use crate::fields::{Fields, Raw, values};
 
-const LIMITS: RangeInclusive<u32> = 1..=1_000;
-const LIMIT_DEFAULT: u32 = 100;
+pub(crate) const LIMITS: RangeInclusive<u32> = 1..=1_000;
+pub(crate) const LIMIT_DEFAULT: u32 = 100;
 /// The longest cursor that is looked at.
-const CURSOR_CHARACTERS_MAX: usize = 512;
+pub(crate) const CURSOR_CHARACTERS_MAX: usize = 512;
 
 /// Which part of a list is asked for.
 pub(crate) struct Window {
@@ -88,5 +88,6 @@ fn cursor(raw: &Raw) -> Result<String, String> {
         URL_SAFE_NO_PAD.decode(&text).ok().filter(|_| text.len() <= CURSOR_CHARACTERS_MAX);
     decoded
         .and_then(|bytes| String::from_utf8(bytes).ok())
+        .filter(|cursor| !cursor.contains(char::is_control))
         .ok_or_else(|| "expected a next_cursor of an earlier answer".to_owned())
 }

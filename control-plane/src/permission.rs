@@ -35,6 +35,8 @@ pub(crate) enum Grade {
     /// A member of the account.
     Account(Role),
     TestKey,
+    /// Who administers the organization, in the account by delegation.
+    Delegate,
 }
 
 impl Grade {
@@ -60,8 +62,10 @@ impl Grade {
 pub(crate) enum Permit {
     /// Everyone, without a key or a session: what is sent says who it is.
     Anyone,
-    /// Whoever has signed in, about themselves.
+    /// Every user, about themselves.
     User,
+    /// The same by a session: never by an API token, which is to gain nothing by itself.
+    SignedIn,
     Operator,
     /// The operator, and who may do everything in the organization: its Owner and its key.
     Own,
@@ -69,10 +73,21 @@ pub(crate) enum Permit {
     Administer,
     /// Its Members as well, unless it keeps the division of slots to Owner and Admins.
     Allocate,
-    /// All its members.
+    /// The same, and whoever is in the account by delegation.
+    Adjust,
+    /// All members of the organization.
     Oversee,
-    /// Who administers the organization, and the account's own Admins; never a key of the account.
+    /// All members of the organization, the account's own Admins, and who is there by delegation.
+    Review,
+    /// The organization's Owner and Admins themselves: people, who are to say why.
+    Delegate,
+    /// Who administers the organization, the account's own Admins, and who is there by delegation; never
+    /// a key of the account.
     AdministerAccount,
+    /// The same for what lets somebody in, keys and members: never by delegation.
+    Entrust,
+    /// The account's live keys as well: what a tenant's own programs set up.
+    Configure,
     /// All members of the organization and of the account, and the account's live keys.
     Read,
     /// The account's test keys as well.
@@ -81,10 +96,12 @@ pub(crate) enum Permit {
 
 impl Permit {
     pub(crate) const fn admits(self, grade: Grade) -> bool {
-        use Grade::{Account, AccountKey, Operator, Organization, OrganizationKey, TestKey};
+        use Grade::{
+            Account, AccountKey, Delegate, Operator, Organization, OrganizationKey, TestKey,
+        };
         match self {
             Self::Anyone => true,
-            Self::User => false,
+            Self::User | Self::SignedIn => false,
             Self::Operator => matches!(grade, Operator),
             Self::Own => matches!(grade, Operator | OrganizationKey | Organization(Role::Owner)),
             Self::Administer => {
@@ -93,32 +110,90 @@ impl Permit {
             Self::Allocate => {
                 Self::Administer.admits(grade) || matches!(grade, Organization(Role::Member))
             }
+            Self::Adjust => Self::Allocate.admits(grade) || matches!(grade, Delegate),
+            Self::Delegate => matches!(grade, Organization(Role::Owner | Role::Admin)),
             Self::Oversee => {
                 Self::Allocate.admits(grade) || matches!(grade, Organization(Role::Viewer))
             }
-            Self::AdministerAccount => {
+            Self::Entrust => {
                 Self::Administer.admits(grade) || matches!(grade, Account(Role::Admin))
             }
-            Self::Read => Self::Oversee.admits(grade) || matches!(grade, AccountKey | Account(_)),
+            Self::Configure => Self::Entrust.admits(grade) || matches!(grade, AccountKey),
+            Self::AdministerAccount => Self::Entrust.admits(grade) || matches!(grade, Delegate),
+            Self::Review => Self::Oversee.admits(grade) || Self::AdministerAccount.admits(grade),
+            Self::Read => {
+                Self::Oversee.admits(grade) || matches!(grade, AccountKey | Account(_) | Delegate)
+            }
             Self::See => Self::Read.admits(grade) || matches!(grade, TestKey),
+        }
+    }
+
+    /// Whom it admits, as the document says it.
+    pub(crate) const fn who(self) -> &'static str {
+        match self {
+            Self::Anyone => "everyone, without a key or a session",
+            Self::SignedIn => "a user who has signed in, not its tokens",
+            Self::User => "a user who has signed in, and its tokens",
+            Self::Operator => "the operator",
+            Self::Own => "the organization's Owner and its key; the operator",
+            Self::Administer => "the organization's Owner and Admins and its key; the operator",
+            Self::Allocate => {
+                "the organization's Owner and Admins and its key; its Members while `members_may_allocate` is true; the operator"
+            }
+            Self::Adjust => {
+                "the organization's Owner and Admins and its key; its Members while `members_may_allocate` is true; who is in the account by a delegation to write; the operator"
+            }
+            Self::Review => {
+                "all members of the organization and its key; the account's own Admins; who is in the account by delegation; the operator"
+            }
+            Self::Delegate => "the organization's Owner and Admins, by themselves",
+            Self::Entrust => {
+                "the organization's Owner and Admins and its key; the account's own Admins; the operator"
+            }
+            Self::Oversee => "all members of the organization and its key; the operator",
+            Self::AdministerAccount => {
+                "the organization's Owner and Admins and its key; the account's own Admins; who is in the account by delegation; the operator"
+            }
+            Self::Configure => {
+                "for the organization its Owner and Admins and its key; for an account its own Admins and live keys"
+            }
+            Self::Read => {
+                "all members of the organization and its key; the account's own members and live keys; the operator"
+            }
+            Self::See => {
+                "all members of the organization and its key; the account's own members and keys, test keys too; the operator"
+            }
         }
     }
 
     /// What a refusal says.
     pub(crate) const fn refusal(self) -> &'static str {
         match self {
-            Self::Anyone | Self::User => "only a user who has signed in may do this, not a key",
+            Self::Anyone | Self::User => "only a user may do this, not a key",
+            Self::SignedIn => {
+                "only a user who has signed in may do this, not a key or an API token"
+            }
             Self::Operator => "only the operator may do this",
             Self::Own => "only the organization's Owner may do this",
             Self::Administer => {
                 "only an Owner or Admin of the organization, or its key, may do this"
             }
-            Self::Allocate => {
+            Self::Allocate | Self::Adjust => {
                 "only an Owner, Admin or Member of the organization, or its key, may do this"
             }
             Self::Oversee => "only the organization may do this, not one of its accounts",
+            Self::Delegate => {
+                "only an Owner or Admin of the organization may do this, by themselves"
+            }
             Self::AdministerAccount => {
                 "only an Admin of the account or who administers its organization may do this, never a key of the account"
+            }
+            Self::Configure => {
+                "only an Admin or a live key of the account, or who administers its organization, may do this"
+            }
+            Self::Review => "only the organization and the account's Admins may do this",
+            Self::Entrust => {
+                "only an Admin of the account or who administers its organization may do this, never a key of the account, nor by delegation"
             }
             Self::Read | Self::See => "a test key has no wallet, no calls and no usage",
         }

@@ -1,21 +1,25 @@
-//! Who asks: the API key or the session of a request and what it opens. Secrets are compared by their
+//! Who asks: the API key, the API token or the session of a request and what it opens. Secrets are compared by their
 //! hash only and appear in no message.
 //!
 //! A user acts in one account at a time: in the only one that it is a member of, or in the one that
-//! the header `Ringfence-Account` names.
+//! the header `Ringfence-Account` names; or, under a delegation, in the account that is for.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, header};
 use hub::id::AccountId;
 use hub::key::{KeyHash, KeyScope};
-use sqlx::Row as _;
+use sqlx::{AnyConnection, Row as _};
 
-use crate::App;
+use crate::access::Reach;
+use crate::delegations::{self, Delegation};
 use crate::members::{self, Membership};
+use crate::permission::{Grade, Permit};
 use crate::problem::{Kind, Problem};
 use crate::sessions::{self, cookie};
 use crate::users::User;
+use crate::uses::{self, Used};
+use crate::{App, keys, tokens};
 
 /// Names the account that a user acts in.
 pub(crate) const ACCOUNT_HEADER: &str = "ringfence-account";
@@ -26,7 +30,7 @@ const SECRET_BYTES_MAX: usize = 256;
 /// Who a request comes from.
 #[derive(Clone)]
 pub(crate) struct Principal {
-    /// Of the key or session: what stored answers belong to.
+    /// Of the key, token or session: what stored answers belong to.
     pub(crate) id: String,
     pub(crate) identity: Identity,
     /// Kept for the time of the request: stored answers are sealed under it.
@@ -48,6 +52,16 @@ pub(crate) struct SignedIn {
     pub(crate) memberships: Vec<Membership>,
     /// The account named by the request.
     named: Option<String>,
+    pub(crate) by: By,
+    /// Where it is for its organization, as nothing else than that.
+    delegation: Option<Delegation>,
+}
+
+/// What a user shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Session,
+    Token(Reach),
 }
 
 impl SignedIn {
@@ -75,6 +89,36 @@ impl Principal {
     pub(crate) const fn nobody() -> Self {
         Self { id: String::new(), identity: Identity::Nobody, secret: Vec::new() }
     }
+
+    /// Under a delegation its answers belong to that.
+    fn user(id: String, user: SignedIn, secret: Vec<u8>) -> Self {
+        let id = user.delegation.as_ref().map_or(id, |delegation| delegation.id.clone());
+        Self { id, identity: Identity::User(Box::new(user)), secret }
+    }
+
+    /// The delegation that a user acts under.
+    pub(crate) fn delegation(&self) -> Option<&Delegation> {
+        match &self.identity {
+            Identity::User(user) => user.delegation.as_ref(),
+            Identity::Nobody | Identity::Key(_) => None,
+        }
+    }
+
+    pub(crate) fn is_session(&self) -> bool {
+        matches!(&self.identity, Identity::User(user) if user.by == By::Session)
+    }
+
+    /// Whether it may change what it may read.
+    pub(crate) fn reach(&self) -> Reach {
+        match &self.identity {
+            Identity::Nobody | Identity::Key(_) => Reach::Write,
+            Identity::User(user) => match (user.by, &user.delegation) {
+                (By::Token(Reach::Read), _) => Reach::Read,
+                (By::Session | By::Token(Reach::Write), None) => Reach::Write,
+                (By::Session | By::Token(Reach::Write), Some(delegation)) => delegation.reach,
+            },
+        }
+    }
 }
 
 /// Finds the principal of a request, or answers 401. A cookie counts only without any key.
@@ -86,17 +130,39 @@ pub(crate) async fn authenticate(
     let mut connection = app.store.read().await?;
     let secrets = presented(headers);
     for secret in &secrets {
+        let hash = KeyHash::of(secret);
         let row = sqlx::query(
-            "SELECT id, scope, account_id, type FROM keys WHERE hash = $1 AND revoked_us IS NULL",
+            "SELECT id, scope, account_id, type, last_used_us FROM keys \
+             WHERE hash = $1 AND revoked_us IS NULL AND (expires_us IS NULL OR expires_us > $2)",
         )
-        .bind(crate::keys::hex(KeyHash::of(secret)))
+        .bind(keys::hex(hash))
+        .bind(now_us)
         .fetch_optional(&mut *connection)
         .await?;
         if let Some(row) = row {
+            if headers.contains_key(delegations::HEADER) {
+                let problem =
+                    "a key acts under no delegation: send the session or API token of its user";
+                return Err(Problem::field(delegations::HEADER, problem));
+            }
+            if uses::is_worth_noting(row.try_get("last_used_us")?, now_us) {
+                keys::note_use(&app.uses, hash, now_us);
+            }
             let account: Option<String> = row.try_get("account_id")?;
             let scope = scope(row.try_get("scope")?, account.as_deref(), row.try_get("type")?)?;
+            refuse_another_account(headers, scope)?;
             let identity = Identity::Key(scope);
             return Ok(Principal { id: row.try_get("id")?, identity, secret: secret.clone() });
+        }
+    }
+    for secret in &secrets {
+        if let Some(token) = tokens::find(&mut connection, secret, now_us).await? {
+            if uses::is_worth_noting(token.last_used_us, now_us) {
+                app.uses.note(Used::Token(token.id.clone()), now_us);
+            }
+            let by = By::Token(token.reach);
+            let user = signed_in(&mut connection, headers, token.user, by, now_us).await?;
+            return Ok(Principal::user(token.id, user, secret.clone()));
         }
     }
     let Some(secret) = cookie::presented(headers).filter(|_| secrets.is_empty()) else {
@@ -104,11 +170,58 @@ pub(crate) async fn authenticate(
     };
     let session = sessions::find(&mut connection, &secret, now_us).await?;
     let session = session.ok_or_else(Problem::unauthenticated)?;
-    app.uses.note(&session, now_us);
-    let memberships = members::of_user(&mut connection, &session.user.id).await?;
-    let named = headers.get(ACCOUNT_HEADER).map(|value| value.to_str().unwrap_or_default());
-    let signed_in = SignedIn { user: session.user, memberships, named: named.map(str::to_owned) };
-    Ok(Principal { id: session.id, identity: Identity::User(Box::new(signed_in)), secret })
+    if uses::is_worth_noting(Some(session.last_used_us), now_us) {
+        app.uses.note(Used::Session(session.id.clone()), now_us);
+    }
+    let user = signed_in(&mut connection, headers, session.user, By::Session, now_us).await?;
+    Ok(Principal::user(session.id, user, secret))
+}
+
+/// A user with what it may act in, as of now.
+async fn signed_in(
+    connection: &mut AnyConnection,
+    headers: &HeaderMap,
+    user: User,
+    by: By,
+    now_us: i64,
+) -> Result<SignedIn, Problem> {
+    let memberships = members::of_user(connection, &user.id).await?;
+    let named = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
+    let (account, delegation) = (named(ACCOUNT_HEADER), named(delegations::HEADER));
+    let delegation = match delegation {
+        None => None,
+        Some(_) if account.is_some() => {
+            let problem = "a delegation says which account it is for: leave one of the headers out";
+            return Err(Problem::field(ACCOUNT_HEADER, problem));
+        }
+        Some(id) => {
+            let found = delegations::find(connection, id, &user.id, now_us).await?;
+            let stands = found.filter(|found| may_delegate(&memberships, found.organization));
+            Some(stands.ok_or_else(delegations::not_standing)?)
+        }
+    };
+    Ok(SignedIn { user, memberships, named: account.map(str::to_owned), by, delegation })
+}
+
+/// Whether a user of these memberships may be in accounts of an organization by delegation.
+fn may_delegate(memberships: &[Membership], organization: AccountId) -> bool {
+    let grade = |membership: &Membership| Grade::of_member(membership.account, membership.role);
+    let mut own = memberships.iter().filter(|membership| membership.account == organization);
+    own.any(|membership| Permit::Delegate.admits(grade(membership)))
+}
+
+/// A key acts for its own account, whatever a request names.
+fn refuse_another_account(headers: &HeaderMap, scope: KeyScope) -> Result<(), Problem> {
+    let own = match scope {
+        KeyScope::Operator => None,
+        KeyScope::Organization(id) | KeyScope::Account(id) => Some(id.real().to_string()),
+    };
+    match headers.get(ACCOUNT_HEADER) {
+        Some(named) if own.is_none_or(|own| own.as_bytes() != named.as_bytes()) => {
+            Err(Problem::unknown_account())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a change that another site made the browser of a user ask for. `X-Requested-With` cannot

@@ -20,8 +20,13 @@ pub(crate) enum Kind {
     NotFound,
     UnknownAccount,
     UnknownKey,
+    UnknownToken,
     UnknownMember,
     UnknownInvitation,
+    UnknownWebhook,
+    UnknownDelivery,
+    UnknownReset,
+    UnknownDelegation,
     MethodNotAllowed,
     OverAllocation,
     ConsolidatedBilling,
@@ -30,6 +35,7 @@ pub(crate) enum Kind {
     AlreadyMember,
     OwnerExists,
     OwnerRequired,
+    PreconditionFailed,
     TooLarge,
     IdempotencyKeyReused,
     RateLimited,
@@ -39,6 +45,19 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// As it stands in `reason`.
+    pub(crate) const fn reason(self) -> &'static str {
+        self.row().0
+    }
+
+    pub(crate) const fn status(self) -> StatusCode {
+        self.row().1
+    }
+
+    pub(crate) const fn title(self) -> &'static str {
+        self.row().2
+    }
+
     #[rustfmt::skip]
     const fn row(self) -> (&'static str, StatusCode, &'static str) {
         match self {
@@ -49,8 +68,13 @@ impl Kind {
             Self::NotFound => ("not_found", StatusCode::NOT_FOUND, "No such resource"),
             Self::UnknownAccount => ("unknown_account", StatusCode::NOT_FOUND, "No such account"),
             Self::UnknownKey => ("unknown_key", StatusCode::NOT_FOUND, "No such API key"),
+            Self::UnknownToken => ("unknown_token", StatusCode::NOT_FOUND, "No such API token"),
             Self::UnknownMember => ("unknown_member", StatusCode::NOT_FOUND, "No such member"),
             Self::UnknownInvitation => ("unknown_invitation", StatusCode::NOT_FOUND, "No such invitation"),
+            Self::UnknownWebhook => ("unknown_webhook", StatusCode::NOT_FOUND, "No such webhook"),
+            Self::UnknownDelivery => ("unknown_delivery", StatusCode::NOT_FOUND, "No such delivery"),
+            Self::UnknownReset => ("unknown_password_reset", StatusCode::NOT_FOUND, "No such password reset"),
+            Self::UnknownDelegation => ("unknown_delegation", StatusCode::NOT_FOUND, "No such delegation"),
             Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "The resource does not know this method"),
             Self::OverAllocation => ("over_allocation", StatusCode::CONFLICT, "More slots promised than bought"),
             Self::ConsolidatedBilling => ("consolidated_billing", StatusCode::CONFLICT, "The account has no wallet of its own"),
@@ -59,6 +83,7 @@ impl Kind {
             Self::AlreadyMember => ("already_member", StatusCode::CONFLICT, "Already a member"),
             Self::OwnerExists => ("owner_exists", StatusCode::CONFLICT, "The organization has an Owner"),
             Self::OwnerRequired => ("owner_required", StatusCode::CONFLICT, "The organization needs its Owner"),
+            Self::PreconditionFailed => ("precondition_failed", StatusCode::PRECONDITION_FAILED, "It has changed meanwhile"),
             Self::TooLarge => ("too_large", StatusCode::PAYLOAD_TOO_LARGE, "The request is too large"),
             Self::IdempotencyKeyReused => ("idempotency_key_reused", StatusCode::UNPROCESSABLE_ENTITY, "The Idempotency-Key belongs to another request"),
             Self::RateLimited => ("rate_limited", StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
@@ -133,11 +158,14 @@ impl Problem {
 
     /// Nobody whom we know asks.
     pub(crate) fn unauthenticated() -> Self {
-        Self::new(
-            Kind::Unauthenticated,
+        Self::unauthenticated_because(
             "send a valid API key as Authorization: Bearer, X-API-Key, or Basic user name or password, or the cookie of a session",
         )
-        .with_header(
+    }
+
+    /// The same, where more is known than that.
+    pub(crate) fn unauthenticated_because(detail: &str) -> Self {
+        Self::new(Kind::Unauthenticated, detail).with_header(
             header::WWW_AUTHENTICATE,
             HeaderValue::from_static("Basic realm=\"ringfence\", Bearer"),
         )

@@ -150,7 +150,7 @@ async fn keys_after(
         }
     };
     let sql = format!(
-        "SELECT k.id, k.hash, k.scope, k.account_id, k.type, k.revoked_us, a.organization_id \
+        "SELECT k.id, k.hash, k.scope, k.account_id, k.type, k.revoked_us, k.expires_us, a.organization_id \
          FROM keys k LEFT JOIN accounts a ON a.id = k.account_id \
          WHERE k.id > $1{of_shard} ORDER BY k.id LIMIT $2"
     );

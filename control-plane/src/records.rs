@@ -18,12 +18,14 @@ use hub::call::Record;
 use hub::clock::{SECOND_US, boot_us, now_us};
 use hub::embedded::StreamedRecord;
 use hub::id::AccountId;
-use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
+use sqlx::AnyConnection;
 
 use crate::App;
+use crate::account::owners;
 use crate::problem::{Kind, Problem};
 use crate::store::rows::{self, Value};
 
+mod announce;
 mod pace;
 mod post;
 mod progress;
@@ -37,16 +39,10 @@ const IDLE_PAUSE: Duration = Duration::from_millis(10);
 const FAILED_PAUSE: Duration = Duration::from_millis(500);
 /// How long a stop waits for the backlog; what is left stands in the hub's journal.
 const DRAIN_US: i64 = 5 * SECOND_US;
-/// How often what has outlived its use is swept.
-const SWEEP_EVERY_US: i64 = 600 * SECOND_US;
 /// Pause between two looks at deletions that wait for the last charges of their calls.
 const DELETIONS_EVERY_US: i64 = SECOND_US;
-/// Pause between two writings of when sessions were used last.
-const USES_EVERY_US: i64 = 5 * SECOND_US;
 /// Accounts whose organization is remembered, but for those of one batch.
 const ORGANIZATIONS_MAX: usize = 1_000_000;
-/// Accounts read by one statement; shorter last lists are filled up, so it is prepared once.
-const ACCOUNTS_PER_READ: usize = 64;
 
 /// Posts records until `shutdown`, then what is left, within a limit.
 pub(crate) async fn run(app: &App, shutdown: impl Future) {
@@ -91,10 +87,8 @@ struct Consumer<'a> {
     /// An account never changes its organization.
     organizations: HashMap<AccountId, AccountId>,
     next_shard: u8,
-    swept_us: i64,
     /// When deletions are looked at again.
     deletions_us: i64,
-    uses_us: i64,
     pace: Pace,
     /// What waited when the last batch had been posted.
     waiting: u64,
@@ -120,9 +114,7 @@ impl<'a> Consumer<'a> {
             app,
             organizations: HashMap::new(),
             next_shard: 0,
-            swept_us: 0,
             deletions_us: 0,
-            uses_us: 0,
             pace: Pace::new(app.posting_cpu_percent),
             waiting: app.hub.backlog(),
         }
@@ -243,7 +235,8 @@ impl<'a> Consumer<'a> {
             };
             known.push((*organization, record));
         }
-        post::write(connection, &known, care, now_us()).await?;
+        let written = post::write(connection, &known, care, now_us()).await?;
+        announce::write(connection, &written, now_us()).await?;
         if let Some(stream) = self.app.hub.stream() {
             write_watermarks(connection, &stream, pieces).await?;
         }
@@ -267,26 +260,11 @@ impl<'a> Consumer<'a> {
         if new.is_empty() {
             return Ok(());
         }
-        let sql = format!(
-            "SELECT id, organization_id FROM accounts WHERE id IN ({})",
-            rows::list(connection, ACCOUNTS_PER_READ),
-        );
-        for chunk in new.chunks(ACCOUNTS_PER_READ) {
-            let mut query = sqlx::query(AssertSqlSafe(sql.clone()));
-            for account in chunk.iter().cycle().take(ACCOUNTS_PER_READ) {
-                query = query.bind(account.to_string());
-            }
-            for row in query.fetch_all(&mut *connection).await? {
-                let id = |column| -> Result<AccountId, Problem> {
-                    row.try_get::<String, _>(column)?.parse().map_err(Problem::internal)
-                };
-                self.organizations.insert(id("id")?, id("organization_id")?);
-            }
-        }
+        self.organizations.extend(owners::of(connection, &new).await?);
         Ok(())
     }
 
-    /// What is done while no record waits: publish again what could not be, finish deletions, sweep.
+    /// What is done while no record waits: publish again what could not be, finish deletions.
     async fn tend(&mut self) {
         crate::wallets::withdrawal::give_back(self.app).await;
         if self.app.unpublished.swap(false, Ordering::AcqRel)
@@ -306,36 +284,6 @@ impl<'a> Consumer<'a> {
             if !matches!(finished, Ok(true)) {
                 self.app.deletions_pending.store(true, Ordering::Release);
             }
-        }
-        self.write_uses().await;
-        if now_us - self.swept_us > SWEEP_EVERY_US {
-            self.swept_us = now_us;
-            let swept = async {
-                let mut writing = self.app.store.write().await?;
-                crate::idempotency::sweep(writing.connection(), now_us).await?;
-                crate::sessions::sweep(writing.connection(), now_us).await?;
-                writing.commit().await
-            };
-            if let Err(error) = swept.await {
-                tracing::warn!(%error, "old answers and sessions could not be swept");
-            }
-        }
-    }
-
-    /// Writes when sessions were used last, a few seconds after they were.
-    async fn write_uses(&mut self) {
-        let now_us = boot_us();
-        if now_us - self.uses_us < USES_EVERY_US || self.app.uses.is_empty() {
-            return;
-        }
-        self.uses_us = now_us;
-        let written = async {
-            let mut writing = self.app.store.write().await?;
-            self.app.uses.write(writing.connection()).await?;
-            writing.commit().await
-        };
-        if let Err(error) = written.await {
-            tracing::warn!(%error, "it could not be written when sessions were used last");
         }
     }
 }

@@ -11,6 +11,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use crate::access::Access;
 use crate::fields::Fields;
 use crate::idempotency::Idempotency;
+use crate::precondition::Preconditions;
 use crate::problem::{Kind, Problem};
 use crate::sessions::cookie;
 
@@ -21,6 +22,8 @@ pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct Request {
     pub(crate) access: Access,
     pub(crate) idempotency: Option<Idempotency>,
+    /// What is to be true of the object that it is about.
+    pub(crate) preconditions: Preconditions,
     /// Where it comes from, as the listener sees it.
     pub(crate) source: Option<IpAddr>,
     /// The session that it shows, whether or not it counts.
@@ -35,16 +38,17 @@ impl Request {
         idempotency: Option<Idempotency>,
         parts: &Parts,
         body: Vec<u8>,
-    ) -> Self {
+    ) -> Result<Self, Problem> {
         let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Self {
+        Ok(Self {
             access,
             idempotency,
+            preconditions: Preconditions::of(&parts.headers)?,
             source: peer.map(|ConnectInfo(address)| address.ip()),
             cookie: cookie::presented(&parts.headers),
             body,
             query: parts.uri.query().map(str::to_owned),
-        }
+        })
     }
 
     /// The fields of the body.

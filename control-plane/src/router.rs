@@ -1,27 +1,32 @@
-//! Every route of the control plane, one line each: method, path, what it is about, who may. And
-//! what every request goes through on its way: time limit, authentication, permission, body limit.
+//! Every route of the control plane, one line each: method, path, what it is about, who may, and
+//! what the OpenAPI document says of it. And what every request goes through on its way: time limit,
+//! authentication, allowance, permission, body limit.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{RawPathParams, State};
+use axum::extract::{ConnectInfo, RawPathParams, State};
 use axum::handler::Handler;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use axum::{RequestExt as _, Router};
-use http::{HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 
 use crate::access::{self, Subject};
+use crate::allowance::Left;
+use crate::description::{Operation, document};
+use crate::fields::Fields;
 use crate::idempotency::Idempotency;
 use crate::permission::Permit;
-use crate::principal::{self, Identity, Principal};
+use crate::principal::{self, Principal};
 use crate::problem::{Kind, Problem};
 use crate::request::{Request, read_body};
 use crate::{
-    Shared, audit, compatibility, invitations, keys, members, organizations, sessions,
-    sub_accounts, usage, users, wallets,
+    Shared, audit, compatibility, delegations, invitations, keys, members, organizations, resets,
+    sessions, sub_accounts, tokens, usage, users, viewer, wallets, webhooks,
 };
 
 /// The longest that a request takes, its body's arrival included.
@@ -29,108 +34,142 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// One line of the table.
 pub(crate) struct Route {
-    #[cfg_attr(not(test), expect(dead_code, reason = "the permission test walks it"))]
     pub(crate) method: MethodFilter,
     pub(crate) path: &'static str,
     pub(crate) subject: Subject,
     pub(crate) permit: Permit,
+    pub(crate) describe: fn() -> Operation,
     handler: MethodRouter<Shared>,
 }
 
+#[expect(clippy::too_many_lines, reason = "a table has as many lines as it has rows")]
 #[rustfmt::skip]
 pub(crate) fn routes() -> Vec<Route> {
-    use Permit::{Administer, AdministerAccount, Allocate, Anyone, Operator, Oversee, Own, Read, See, User};
+    use Permit::{Adjust, Administer, AdministerAccount, Allocate, Anyone, Configure, Delegate, Entrust, Operator, Oversee, Own, Read, Review, See, SignedIn, User};
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
     const PATCH: MethodFilter = MethodFilter::PATCH;
     const DELETE: MethodFilter = MethodFilter::DELETE;
     vec![
-        route(POST,   "/v1/sessions",                                             Subject::Installation, Anyone,            sessions::create::handle),
-        route(POST,   "/v1/invitations/accept",                                   Subject::Installation, Anyone,            invitations::accept::handle),
-        route(DELETE, "/v1/sessions",                                             Subject::User,         User,              sessions::end::all),
-        route(DELETE, "/v1/sessions/current",                                     Subject::User,         User,              sessions::end::current),
-        route(GET,    "/v1/me",                                                   Subject::User,         User,              users::me::handle),
-        route(POST,   "/v1/organizations",                                        Subject::Installation, Operator,          organizations::create::handle),
-        route(GET,    "/v1/organizations/{id}",                                   Subject::Organization, Operator,          organizations::read::handle),
-        route(PATCH,  "/v1/organizations/{id}",                                   Subject::Organization, Operator,          organizations::patch::handle),
-        route(GET,    "/v1/organizations/{id}/wallet",                            Subject::Organization, Operator,          wallets::read::handle),
-        route(GET,    "/v1/organizations/{id}/wallet/entries",                    Subject::Organization, Operator,          wallets::entries::handle),
-        route(POST,   "/v1/organizations/{id}/wallet/recharge",                   Subject::Organization, Operator,          wallets::recharge::handle),
-        route(GET,    "/v1/organizations/{id}/members",                           Subject::Organization, Operator,          members::list::handle),
-        route(GET,    "/v1/organizations/{id}/invitations",                       Subject::Organization, Operator,          invitations::list::handle),
-        route(POST,   "/v1/organizations/{id}/invitations",                       Subject::Organization, Operator,          invitations::create::handle),
-        route(GET,    "/v1/organization",                                         Subject::Own,          Oversee,           organizations::read::handle),
-        route(PATCH,  "/v1/organization",                                         Subject::Own,          Administer,        organizations::patch::handle),
-        route(GET,    "/v1/organization/wallet",                                  Subject::Own,          Oversee,           wallets::read::handle),
-        route(GET,    "/v1/organization/wallet/entries",                          Subject::Own,          Oversee,           wallets::entries::handle),
-        route(GET,    "/v1/members",                                              Subject::Own,          Administer,        members::list::handle),
-        route(PATCH,  "/v1/members/{user_id}",                                    Subject::Own,          Administer,        members::patch::handle),
-        route(DELETE, "/v1/members/{user_id}",                                    Subject::Own,          Administer,        members::remove::handle),
-        route(POST,   "/v1/members/{user_id}/transfer-ownership",                 Subject::Own,          Own,               members::transfer::handle),
-        route(GET,    "/v1/invitations",                                          Subject::Own,          Administer,        invitations::list::handle),
-        route(POST,   "/v1/invitations",                                          Subject::Own,          Administer,        invitations::create::handle),
-        route(DELETE, "/v1/invitations/{invitation_id}",                          Subject::Own,          Administer,        invitations::revoke::handle),
-        route(POST,   "/v1/sub-accounts",                                         Subject::Own,          Allocate,          sub_accounts::create::handle),
-        route(GET,    "/v1/sub-accounts",                                         Subject::Own,          Oversee,           sub_accounts::list::handle),
-        route(GET,    "/v1/sub-accounts/{id}",                                    Subject::SubAccount,   See,               sub_accounts::read::handle),
-        route(PATCH,  "/v1/sub-accounts/{id}",                                    Subject::SubAccount,   Allocate,          sub_accounts::patch::handle),
-        route(DELETE, "/v1/sub-accounts/{id}",                                    Subject::SubAccount,   Administer,        sub_accounts::delete::handle),
-        route(POST,   "/v1/sub-accounts/{id}/suspend",                            Subject::SubAccount,   Administer,        sub_accounts::status::suspend),
-        route(POST,   "/v1/sub-accounts/{id}/reactivate",                         Subject::SubAccount,   Administer,        sub_accounts::status::reactivate),
-        route(GET,    "/v1/sub-accounts/{id}/wallet",                             Subject::SubAccount,   Read,              wallets::read::handle),
-        route(GET,    "/v1/sub-accounts/{id}/wallet/entries",                     Subject::SubAccount,   Read,              wallets::entries::handle),
-        route(POST,   "/v1/sub-accounts/{id}/wallet/recharge",                    Subject::SubAccount,   Administer,        wallets::recharge::handle),
-        route(GET,    "/v1/sub-accounts/{id}/api-keys",                           Subject::SubAccount,   AdministerAccount, keys::list::handle),
-        route(POST,   "/v1/sub-accounts/{id}/api-keys",                           Subject::SubAccount,   AdministerAccount, keys::create::handle),
-        route(DELETE, "/v1/sub-accounts/{id}/api-keys/{key_id}",                  Subject::SubAccount,   AdministerAccount, keys::revoke::handle),
-        route(GET,    "/v1/sub-accounts/{id}/members",                            Subject::SubAccount,   AdministerAccount, members::list::handle),
-        route(PATCH,  "/v1/sub-accounts/{id}/members/{user_id}",                  Subject::SubAccount,   AdministerAccount, members::patch::handle),
-        route(DELETE, "/v1/sub-accounts/{id}/members/{user_id}",                  Subject::SubAccount,   AdministerAccount, members::remove::handle),
-        route(GET,    "/v1/sub-accounts/{id}/invitations",                        Subject::SubAccount,   AdministerAccount, invitations::list::handle),
-        route(POST,   "/v1/sub-accounts/{id}/invitations",                        Subject::SubAccount,   AdministerAccount, invitations::create::handle),
-        route(DELETE, "/v1/sub-accounts/{id}/invitations/{invitation_id}",        Subject::SubAccount,   AdministerAccount, invitations::revoke::handle),
-        route(GET,    "/v1/sub-accounts/{id}/calls",                              Subject::SubAccount,   Read,              usage::calls::handle),
-        route(GET,    "/v1/sub-accounts/{id}/usage",                              Subject::SubAccount,   Read,              usage::totals::handle),
-        route(POST,   "/v1/workspaces",                                           Subject::Own,          Allocate,          sub_accounts::create::workspace),
-        route(GET,    "/v1/workspaces",                                           Subject::Own,          Oversee,           sub_accounts::list::workspaces),
-        route(GET,    "/v1/workspaces/{id}",                                      Subject::Workspace,    See,               sub_accounts::read::handle),
-        route(PATCH,  "/v1/workspaces/{id}",                                      Subject::Workspace,    Allocate,          sub_accounts::patch::handle),
-        route(DELETE, "/v1/workspaces/{id}",                                      Subject::Workspace,    Administer,        sub_accounts::delete::handle),
-        route(POST,   "/v1/workspaces/{id}/suspend",                              Subject::Workspace,    Administer,        sub_accounts::status::suspend),
-        route(POST,   "/v1/workspaces/{id}/reactivate",                           Subject::Workspace,    Administer,        sub_accounts::status::reactivate),
-        route(GET,    "/v1/workspaces/{id}/api-keys",                             Subject::Workspace,    AdministerAccount, keys::list::handle),
-        route(POST,   "/v1/workspaces/{id}/api-keys",                             Subject::Workspace,    AdministerAccount, keys::create::handle),
-        route(DELETE, "/v1/workspaces/{id}/api-keys/{key_id}",                    Subject::Workspace,    AdministerAccount, keys::revoke::handle),
-        route(GET,    "/v1/workspaces/{id}/members",                              Subject::Workspace,    AdministerAccount, members::list::handle),
-        route(PATCH,  "/v1/workspaces/{id}/members/{user_id}",                    Subject::Workspace,    AdministerAccount, members::patch::handle),
-        route(DELETE, "/v1/workspaces/{id}/members/{user_id}",                    Subject::Workspace,    AdministerAccount, members::remove::handle),
-        route(GET,    "/v1/workspaces/{id}/invitations",                          Subject::Workspace,    AdministerAccount, invitations::list::handle),
-        route(POST,   "/v1/workspaces/{id}/invitations",                          Subject::Workspace,    AdministerAccount, invitations::create::handle),
-        route(DELETE, "/v1/workspaces/{id}/invitations/{invitation_id}",          Subject::Workspace,    AdministerAccount, invitations::revoke::handle),
-        route(GET,    "/v1/workspaces/{id}/calls",                                Subject::Workspace,    Read,              usage::calls::handle),
-        route(GET,    "/v1/workspaces/{id}/usage",                                Subject::Workspace,    Read,              usage::totals::handle),
-        route(GET,    "/v1/workspaces/{id}/audit",                                Subject::Workspace,    Oversee,           audit::list::handle),
-        route(GET,    "/v1/workspaces/{id}/audit/export",                         Subject::Workspace,    Oversee,           audit::export::handle),
-        route(GET,    "/v1/usage",                                                Subject::Own,          Read,              usage::totals::handle),
-        route(GET,    "/v1/audit",                                                Subject::Own,          Oversee,           audit::list::handle),
-        route(GET,    "/v1/audit/export",                                         Subject::Own,          Oversee,           audit::export::handle),
-        route(GET,    "/v1/sub-accounts/{id}/audit",                              Subject::SubAccount,   Oversee,           audit::list::handle),
-        route(GET,    "/v1/sub-accounts/{id}/audit/export",                       Subject::SubAccount,   Oversee,           audit::export::handle),
-        route(POST,   "/sub-accounts/create",                                     Subject::Own,          Allocate,          compatibility::create::handle),
-        route(GET,    "/sub-accounts/all",                                        Subject::Own,          Oversee,           compatibility::list::handle),
-        route(GET,    "/sub-accounts/all/usage",                                  Subject::Own,          Oversee,           compatibility::all_usage::handle),
-        route(PATCH,  "/sub-accounts/{uuid}",                                     Subject::SubAccount,   Allocate,          compatibility::patch::handle),
-        route(DELETE, "/sub-accounts/{uuid}",                                     Subject::SubAccount,   Administer,        compatibility::delete::handle),
-        route(GET,    "/sub-accounts/{uuid}/usage",                               Subject::SubAccount,   Read,              compatibility::usage::handle),
-        route(GET,    "/user/me",                                                 Subject::Own,          See,               compatibility::me::handle),
+        route(GET,    "/openapi.json",                                          Subject::Installation, Anyone,            document::handle,                      document::describe),
+        route(GET,    "/docs",                                                  Subject::Installation, Anyone,            viewer::page,                          viewer::describe_page),
+        route(GET,    "/docs/start.js",                                         Subject::Installation, Anyone,            viewer::start,                         viewer::describe_script),
+        route(GET,    "/docs/swagger-ui-bundle.js",                             Subject::Installation, Anyone,            viewer::script,                        viewer::describe_script),
+        route(GET,    "/docs/swagger-ui.css",                                   Subject::Installation, Anyone,            viewer::style,                         viewer::describe_style),
+        route(POST,   "/v1/sessions",                                           Subject::Installation, Anyone,            sessions::create::handle,              sessions::create::describe),
+        route(POST,   "/v1/invitations/accept",                                 Subject::Installation, Anyone,            invitations::accept::handle,           invitations::accept::describe),
+        route(POST,   "/v1/password-resets",                                    Subject::Installation, Anyone,            resets::request::handle,               resets::request::describe),
+        route(POST,   "/v1/password-resets/complete",                           Subject::Installation, Anyone,            resets::complete::handle,              resets::complete::describe),
+        route(DELETE, "/v1/sessions",                                           Subject::User,         SignedIn,          sessions::end::all,                    sessions::end::describe_all),
+        route(DELETE, "/v1/sessions/current",                                   Subject::User,         SignedIn,          sessions::end::current,                sessions::end::describe_current),
+        route(GET,    "/v1/me",                                                 Subject::User,         User,              users::me::handle,                     users::me::describe),
+        route(POST,   "/v1/me/password",                                        Subject::User,         SignedIn,          users::change_password::handle,        users::change_password::describe),
+        route(GET,    "/v1/me/tokens",                                          Subject::User,         SignedIn,          tokens::list::handle,                  tokens::list::describe),
+        route(POST,   "/v1/me/tokens",                                          Subject::User,         SignedIn,          tokens::create::handle,                tokens::create::describe),
+        route(DELETE, "/v1/me/tokens/{token_id}",                               Subject::User,         SignedIn,          tokens::revoke::handle,                tokens::revoke::describe),
+        route(POST,   "/v1/organizations",                                      Subject::Installation, Operator,          organizations::create::handle,         organizations::create::describe),
+        route(GET,    "/v1/organizations/{id}",                                 Subject::Organization, Operator,          organizations::read::handle,           organizations::read::describe),
+        route(PATCH,  "/v1/organizations/{id}",                                 Subject::Organization, Operator,          organizations::patch::handle,          organizations::patch::describe),
+        route(GET,    "/v1/organizations/{id}/wallet",                          Subject::Organization, Operator,          wallets::read::handle,                 wallets::read::describe),
+        route(PATCH,  "/v1/organizations/{id}/wallet",                          Subject::Organization, Operator,          wallets::patch::handle,                wallets::patch::describe),
+        route(GET,    "/v1/organizations/{id}/wallet/entries",                  Subject::Organization, Operator,          wallets::entries::handle,              wallets::entries::describe),
+        route(POST,   "/v1/organizations/{id}/wallet/recharge",                 Subject::Organization, Operator,          wallets::recharge::handle,             wallets::recharge::describe),
+        route(GET,    "/v1/organizations/{id}/members",                         Subject::Organization, Operator,          members::list::handle,                 members::list::describe),
+        route(GET,    "/v1/organizations/{id}/invitations",                     Subject::Organization, Operator,          invitations::list::handle,             invitations::list::describe),
+        route(POST,   "/v1/organizations/{id}/invitations",                     Subject::Organization, Operator,          invitations::create::handle,           invitations::create::describe_organization),
+        route(GET,    "/v1/organization",                                       Subject::Own,          Oversee,           organizations::read::handle,           organizations::read::describe),
+        route(PATCH,  "/v1/organization",                                       Subject::Own,          Administer,        organizations::patch::handle,          organizations::patch::describe),
+        route(GET,    "/v1/organization/wallet",                                Subject::Own,          Oversee,           wallets::read::handle,                 wallets::read::describe),
+        route(PATCH,  "/v1/organization/wallet",                                Subject::Own,          Administer,        wallets::patch::handle,                wallets::patch::describe),
+        route(GET,    "/v1/organization/wallet/entries",                        Subject::Own,          Oversee,           wallets::entries::handle,              wallets::entries::describe),
+        route(GET,    "/v1/members",                                            Subject::Own,          Administer,        members::list::handle,                 members::list::describe),
+        route(PATCH,  "/v1/members/{user_id}",                                  Subject::Own,          Administer,        members::patch::handle,                members::patch::describe),
+        route(DELETE, "/v1/members/{user_id}",                                  Subject::Own,          Administer,        members::remove::handle,               members::remove::describe),
+        route(POST,   "/v1/members/{user_id}/transfer-ownership",               Subject::Own,          Own,               members::transfer::handle,             members::transfer::describe),
+        route(GET,    "/v1/invitations",                                        Subject::Own,          Administer,        invitations::list::handle,             invitations::list::describe),
+        route(POST,   "/v1/invitations",                                        Subject::Own,          Administer,        invitations::create::handle,           invitations::create::describe_organization),
+        route(DELETE, "/v1/invitations/{invitation_id}",                        Subject::Own,          Administer,        invitations::revoke::handle,           invitations::revoke::describe),
+        route(POST,   "/v1/sub-accounts",                                       Subject::Own,          Allocate,          sub_accounts::create::handle,          sub_accounts::create::describe),
+        route(GET,    "/v1/sub-accounts",                                       Subject::Own,          Oversee,           sub_accounts::list::handle,            sub_accounts::list::describe),
+        route(GET,    "/v1/sub-accounts/{id}",                                  Subject::SubAccount,   See,               sub_accounts::read::handle,            sub_accounts::read::describe),
+        route(PATCH,  "/v1/sub-accounts/{id}",                                  Subject::SubAccount,   Adjust,            sub_accounts::patch::handle,           sub_accounts::patch::describe),
+        route(DELETE, "/v1/sub-accounts/{id}",                                  Subject::SubAccount,   Administer,        sub_accounts::delete::handle,          sub_accounts::delete::describe),
+        route(POST,   "/v1/sub-accounts/{id}/suspend",                          Subject::SubAccount,   Administer,        sub_accounts::status::suspend,         sub_accounts::status::describe_suspend),
+        route(POST,   "/v1/sub-accounts/{id}/reactivate",                       Subject::SubAccount,   Administer,        sub_accounts::status::reactivate,      sub_accounts::status::describe_reactivate),
+        route(GET,    "/v1/sub-accounts/{id}/wallet",                           Subject::SubAccount,   Read,              wallets::read::handle,                 wallets::read::describe),
+        route(PATCH,  "/v1/sub-accounts/{id}/wallet",                           Subject::SubAccount,   AdministerAccount, wallets::patch::handle,                wallets::patch::describe),
+        route(GET,    "/v1/sub-accounts/{id}/wallet/entries",                   Subject::SubAccount,   Read,              wallets::entries::handle,              wallets::entries::describe),
+        route(POST,   "/v1/sub-accounts/{id}/wallet/recharge",                  Subject::SubAccount,   Administer,        wallets::recharge::handle,             wallets::recharge::describe),
+        route(GET,    "/v1/sub-accounts/{id}/api-keys",                         Subject::SubAccount,   AdministerAccount, keys::list::handle,                    keys::list::describe),
+        route(POST,   "/v1/sub-accounts/{id}/api-keys",                         Subject::SubAccount,   Entrust,           keys::create::handle,                  keys::create::describe),
+        route(DELETE, "/v1/sub-accounts/{id}/api-keys/{key_id}",                Subject::SubAccount,   Entrust,           keys::revoke::handle,                  keys::revoke::describe),
+        route(POST,   "/v1/sub-accounts/{id}/api-keys/{key_id}/rotate",         Subject::SubAccount,   Entrust,           keys::rotate::handle,                  keys::rotate::describe),
+        route(GET,    "/v1/sub-accounts/{id}/members",                          Subject::SubAccount,   AdministerAccount, members::list::handle,                 members::list::describe),
+        route(PATCH,  "/v1/sub-accounts/{id}/members/{user_id}",                Subject::SubAccount,   Entrust,           members::patch::handle,                members::patch::describe),
+        route(DELETE, "/v1/sub-accounts/{id}/members/{user_id}",                Subject::SubAccount,   Entrust,           members::remove::handle,               members::remove::describe),
+        route(GET,    "/v1/sub-accounts/{id}/invitations",                      Subject::SubAccount,   AdministerAccount, invitations::list::handle,             invitations::list::describe),
+        route(POST,   "/v1/sub-accounts/{id}/invitations",                      Subject::SubAccount,   Entrust,           invitations::create::handle,           invitations::create::describe_sub_account),
+        route(DELETE, "/v1/sub-accounts/{id}/invitations/{invitation_id}",      Subject::SubAccount,   Entrust,           invitations::revoke::handle,           invitations::revoke::describe),
+        route(GET,    "/v1/delegations",                                        Subject::Own,          Administer,        delegations::list::handle,             delegations::list::describe),
+        route(GET,    "/v1/sub-accounts/{id}/delegations",                      Subject::SubAccount,   AdministerAccount, delegations::list::handle,             delegations::list::describe),
+        route(POST,   "/v1/sub-accounts/{id}/delegations",                      Subject::SubAccount,   Delegate,          delegations::open::handle,             delegations::open::describe),
+        route(DELETE, "/v1/sub-accounts/{id}/delegations/{delegation_id}",      Subject::SubAccount,   Administer,        delegations::end::handle,              delegations::end::describe),
+        route(GET,    "/v1/sub-accounts/{id}/calls",                            Subject::SubAccount,   Read,              usage::calls::handle,                  usage::calls::describe_sub_account),
+        route(GET,    "/v1/sub-accounts/{id}/usage",                            Subject::SubAccount,   Read,              usage::totals::handle,                 usage::totals::describe_sub_account),
+        route(GET,    "/v1/sub-accounts/{id}/usage/refused-demand",             Subject::SubAccount,   Read,              usage::refused_demand::handle,         usage::refused_demand::describe_sub_account),
+        route(POST,   "/v1/workspaces",                                         Subject::Own,          Allocate,          sub_accounts::create::workspace,       sub_accounts::create::describe_workspace),
+        route(GET,    "/v1/workspaces",                                         Subject::Own,          Oversee,           sub_accounts::list::workspaces,        sub_accounts::list::describe),
+        route(GET,    "/v1/workspaces/{id}",                                    Subject::Workspace,    See,               sub_accounts::read::handle,            sub_accounts::read::describe),
+        route(PATCH,  "/v1/workspaces/{id}",                                    Subject::Workspace,    Adjust,            sub_accounts::patch::handle,           sub_accounts::patch::describe_workspace),
+        route(DELETE, "/v1/workspaces/{id}",                                    Subject::Workspace,    Administer,        sub_accounts::delete::handle,          sub_accounts::delete::describe),
+        route(POST,   "/v1/workspaces/{id}/suspend",                            Subject::Workspace,    Administer,        sub_accounts::status::suspend,         sub_accounts::status::describe_suspend),
+        route(POST,   "/v1/workspaces/{id}/reactivate",                         Subject::Workspace,    Administer,        sub_accounts::status::reactivate,      sub_accounts::status::describe_reactivate),
+        route(GET,    "/v1/workspaces/{id}/api-keys",                           Subject::Workspace,    AdministerAccount, keys::list::handle,                    keys::list::describe),
+        route(POST,   "/v1/workspaces/{id}/api-keys",                           Subject::Workspace,    Entrust,           keys::create::handle,                  keys::create::describe),
+        route(DELETE, "/v1/workspaces/{id}/api-keys/{key_id}",                  Subject::Workspace,    Entrust,           keys::revoke::handle,                  keys::revoke::describe),
+        route(POST,   "/v1/workspaces/{id}/api-keys/{key_id}/rotate",           Subject::Workspace,    Entrust,           keys::rotate::handle,                  keys::rotate::describe),
+        route(GET,    "/v1/workspaces/{id}/members",                            Subject::Workspace,    AdministerAccount, members::list::handle,                 members::list::describe),
+        route(PATCH,  "/v1/workspaces/{id}/members/{user_id}",                  Subject::Workspace,    Entrust,           members::patch::handle,                members::patch::describe),
+        route(DELETE, "/v1/workspaces/{id}/members/{user_id}",                  Subject::Workspace,    Entrust,           members::remove::handle,               members::remove::describe),
+        route(GET,    "/v1/workspaces/{id}/invitations",                        Subject::Workspace,    AdministerAccount, invitations::list::handle,             invitations::list::describe),
+        route(POST,   "/v1/workspaces/{id}/invitations",                        Subject::Workspace,    Entrust,           invitations::create::handle,           invitations::create::describe_sub_account),
+        route(DELETE, "/v1/workspaces/{id}/invitations/{invitation_id}",        Subject::Workspace,    Entrust,           invitations::revoke::handle,           invitations::revoke::describe),
+        route(GET,    "/v1/workspaces/{id}/calls",                              Subject::Workspace,    Read,              usage::calls::handle,                  usage::calls::describe_sub_account),
+        route(GET,    "/v1/workspaces/{id}/usage",                              Subject::Workspace,    Read,              usage::totals::handle,                 usage::totals::describe_sub_account),
+        route(GET,    "/v1/workspaces/{id}/audit",                              Subject::Workspace,    Review,            audit::list::handle,                   audit::list::describe_sub_account),
+        route(GET,    "/v1/workspaces/{id}/audit/export",                       Subject::Workspace,    Review,            audit::export::handle,                 audit::export::describe_sub_account),
+        route(GET,    "/v1/workspaces/{id}/usage/refused-demand",               Subject::Workspace,    Read,              usage::refused_demand::handle,         usage::refused_demand::describe_sub_account),
+        route(GET,    "/v1/calls",                                              Subject::Own,          Read,              usage::calls::handle,                  usage::calls::describe_organization),
+        route(GET,    "/v1/usage",                                              Subject::Own,          Read,              usage::totals::handle,                 usage::totals::describe_organization),
+        route(GET,    "/v1/usage/refused-demand",                               Subject::Own,          Read,              usage::refused_demand::handle,         usage::refused_demand::describe_organization),
+        route(POST,   "/v1/user-webhooks",                                      Subject::Own,          Configure,         webhooks::create::handle,              webhooks::create::describe),
+        route(GET,    "/v1/user-webhooks",                                      Subject::Own,          Configure,         webhooks::list::handle,                webhooks::list::describe),
+        route(GET,    "/v1/user-webhooks/{webhook_id}",                         Subject::Own,          Configure,         webhooks::list::one,                   webhooks::list::describe_one),
+        route(PATCH,  "/v1/user-webhooks/{webhook_id}",                         Subject::Own,          Configure,         webhooks::patch::handle,               webhooks::patch::describe),
+        route(DELETE, "/v1/user-webhooks/{webhook_id}",                         Subject::Own,          Configure,         webhooks::remove::handle,              webhooks::remove::describe),
+        route(POST,   "/v1/user-webhooks/{webhook_id}/test",                    Subject::Own,          Configure,         webhooks::test::handle,                webhooks::test::describe),
+        route(GET,    "/v1/user-webhooks/{webhook_id}/deliveries",              Subject::Own,          Configure,         webhooks::deliveries::list,            webhooks::deliveries::describe_list),
+        route(POST,   "/v1/webhook-deliveries/{delivery_id}/redeliver",         Subject::Own,          Configure,         webhooks::deliveries::redeliver,       webhooks::deliveries::describe_redeliver),
+        route(GET,    "/v1/audit",                                              Subject::Own,          Oversee,           audit::list::handle,                   audit::list::describe_organization),
+        route(GET,    "/v1/audit/export",                                       Subject::Own,          Oversee,           audit::export::handle,                 audit::export::describe_organization),
+        route(GET,    "/v1/sub-accounts/{id}/audit",                            Subject::SubAccount,   Review,            audit::list::handle,                   audit::list::describe_sub_account),
+        route(GET,    "/v1/sub-accounts/{id}/audit/export",                     Subject::SubAccount,   Review,            audit::export::handle,                 audit::export::describe_sub_account),
+        route(POST,   "/sub-accounts/create",                                   Subject::Own,          Allocate,          compatibility::create::handle,         compatibility::create::describe),
+        route(GET,    "/sub-accounts/all",                                      Subject::Own,          Oversee,           compatibility::list::handle,           compatibility::list::describe),
+        route(GET,    "/sub-accounts/all/usage",                                Subject::Own,          Oversee,           compatibility::all_usage::handle,      compatibility::all_usage::describe),
+        route(PATCH,  "/sub-accounts/{uuid}",                                   Subject::SubAccount,   Adjust,            compatibility::patch::handle,          compatibility::patch::describe),
+        route(DELETE, "/sub-accounts/{uuid}",                                   Subject::SubAccount,   Administer,        compatibility::delete::handle,         compatibility::delete::describe),
+        route(GET,    "/sub-accounts/{uuid}/usage",                             Subject::SubAccount,   Read,              compatibility::usage::handle,          compatibility::usage::describe),
+        route(GET,    "/user/me",                                               Subject::Own,          See,               compatibility::me::handle,             compatibility::me::describe),
     ]
 }
 
 /// The whole API.
 pub(crate) fn router(app: &Shared) -> Router {
     let mut router = Router::new();
-    for Route { path, subject, permit, handler, .. } in routes() {
-        let gate = Gate { app: Arc::clone(app), subject, permit };
+    for Route { path, subject, permit, describe, handler, .. } in routes() {
+        let reads_query = describe().reads_query() || compatibility::owns(path);
+        let gate = Gate { app: Arc::clone(app), subject, permit, reads_query };
         router = router.route(path, handler.route_layer(from_fn_with_state(gate, admit)));
     }
     router
@@ -151,12 +190,13 @@ fn route<H, T>(
     subject: Subject,
     permit: Permit,
     handler: H,
+    describe: fn() -> Operation,
 ) -> Route
 where
     H: Handler<T, Shared>,
     T: 'static,
 {
-    Route { method, path, subject, permit, handler: on(method, handler) }
+    Route { method, path, subject, permit, describe, handler: on(method, handler) }
 }
 
 /// What stands before the handler of one route.
@@ -165,37 +205,85 @@ struct Gate {
     app: Shared,
     subject: Subject,
     permit: Permit,
+    /// Else nothing may stand there.
+    reads_query: bool,
 }
 
-/// Lets a request through whose key may make it, with its body read.
-async fn admit(
-    State(gate): State<Gate>,
+/// Lets a request through whose principal may make it and has sent few enough, with its body read.
+async fn admit(State(gate): State<Gate>, request: axum::extract::Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    let source = peer.map(|ConnectInfo(address)| address.ip());
+    let (principal, left) = match introduce(&gate, request.headers(), source).await {
+        Ok(introduced) => introduced,
+        Err(problem) => return problem.into_response(),
+    };
+    let mut response = carry_out(gate, principal, request, next).await.into_response();
+    if let Some(left) = left {
+        left.tell(response.headers_mut());
+    }
+    response
+}
+
+/// Who asks, and what is left of its allowance. Who shows nothing that counts is counted by address.
+async fn introduce(
+    gate: &Gate,
+    headers: &HeaderMap,
+    source: Option<IpAddr>,
+) -> Result<(Principal, Option<Left>), Problem> {
+    let Gate { app, permit, .. } = gate;
+    if *permit == Permit::Anyone {
+        return Ok((Principal::nobody(), app.allowances.spend_openly(source)?));
+    }
+    match principal::authenticate(app, headers, hub::clock::now_us()).await {
+        Ok(principal) => {
+            let left = app.allowances.spend(&principal)?;
+            Ok((principal, Some(left)))
+        }
+        Err(problem) if problem.is(Kind::Unauthenticated) => {
+            let left = app.allowances.spend_openly(source)?;
+            Err(match left {
+                Some(left) => left.told_by(problem),
+                None => problem,
+            })
+        }
+        Err(problem) => Err(problem),
+    }
+}
+
+async fn carry_out(
+    Gate { app, subject, permit, reads_query }: Gate,
+    principal: Principal,
     mut request: axum::extract::Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    let Gate { app, subject, permit } = gate;
     let reads = request.method() == Method::GET || request.method() == Method::HEAD;
-    let principal = if permit == Permit::Anyone {
-        Principal::nobody()
-    } else {
-        principal::authenticate(&app, request.headers(), hub::clock::now_us()).await?
-    };
-    if !reads && !matches!(principal.identity, Identity::Key(_)) {
-        let by_session = matches!(principal.identity, Identity::User(_));
-        principal::refuse_forgery(request.headers(), by_session)?;
+    // Only what a browser adds by itself can be forged: a cookie, or nothing at all.
+    if !reads && (principal.is_session() || permit == Permit::Anyone) {
+        principal::refuse_forgery(request.headers(), principal.is_session())?;
     }
-    let path: RawPathParams = request.extract_parts().await.map_err(Problem::internal)?;
+    let nowhere = || Problem::new(Kind::NotFound, "there is nothing of this name");
+    // What is no text names nothing, and no database could look for it.
+    let path: RawPathParams = request.extract_parts().await.map_err(|_| nowhere())?;
+    if path.iter().any(|(_, value)| value.contains(char::is_control)) {
+        return Err(nowhere());
+    }
     let id = path.iter().find_map(|(name, id)| match name {
         "id" => Some(id.to_owned()),
         "uuid" => Some(compatibility::uuid::sub_account(id)),
         _ => None,
     });
-    let access = access::decide(&app, principal, subject, permit, id.as_deref()).await?;
+    let access = access::decide(&app, principal, (subject, permit), reads, id.as_deref()).await?;
+    if reads {
+        delegations::note_read(&app, &access, request.uri().path()).await?;
+    }
     let (mut parts, body) = request.into_parts();
+    if !reads_query {
+        Fields::of_query(parts.uri.query()).finish()?;
+    }
     let body = read_body(body).await?;
     let idempotency =
         Idempotency::of(&access.principal, &parts.method, &parts.uri, &parts.headers, &body)?;
-    let read = Request::new(access, idempotency, &parts, body);
+    let read = Request::new(access, idempotency, &parts, body)?;
     parts.extensions.insert(read);
     let handled = next.run(axum::extract::Request::from_parts(parts, Body::empty()));
     if reads {

@@ -5,6 +5,7 @@ use hub::clock::SECOND_US;
 use hub::key::KeyHash;
 use sqlx::{AnyConnection, Row as _};
 
+use crate::delegations;
 use crate::keys::hex;
 use crate::problem::Problem;
 use crate::users::User;
@@ -56,11 +57,13 @@ pub(crate) async fn find(
     .transpose()
 }
 
-/// Ends all sessions of a user.
+/// Ends all sessions of a user, and wherever it is by delegation.
 pub(crate) async fn end_all(
     connection: &mut AnyConnection,
     user_id: &str,
+    now_us: i64,
 ) -> Result<(), sqlx::Error> {
+    delegations::end_all(&mut *connection, user_id, now_us).await?;
     sqlx::query("DELETE FROM sessions WHERE user_id = $1")
         .bind(user_id)
         .execute(connection)

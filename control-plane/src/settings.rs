@@ -1,6 +1,7 @@
 //! What the control plane is started with. Holds secrets: its `Debug` never prints them.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use hub::id::AccountId;
 use hub::money::{Currency, Rate};
@@ -9,6 +10,10 @@ use hub::money::{Currency, Rate};
 const SET_KEY_CHARACTERS: std::ops::RangeInclusive<usize> = 32..=128;
 /// The longest name of a region.
 const REGION_CHARACTERS_MAX: usize = 32;
+
+/// Twice what it takes to make as many sub-accounts in a second as are promised.
+const REQUESTS_PER_S: NonZeroU32 = NonZeroU32::new(1_000).expect("above zero");
+const OPEN_REQUESTS_PER_S: NonZeroU32 = NonZeroU32::new(100).expect("above zero");
 
 /// Everything the binary decides about the control plane.
 #[derive(Clone)]
@@ -28,8 +33,28 @@ pub struct Settings {
     pub posting_cpu_percent: Option<u8>,
     /// The ordinary call lease: how long calls may outlive a gateway that is gone. The gateways'.
     pub call_lease_s: u32,
+    /// Requests that one principal may send in a second.
+    pub requests_per_s: NonZeroU32,
+    /// The same for one address, of requests that show no valid key or session.
+    pub open_requests_per_s: NonZeroU32,
     /// The API is served by TLS: cookies of sessions are then sent by nothing else.
     pub serves_tls: bool,
+    /// Webhooks may be sent to loopback and private addresses, and by plain `http`.
+    pub webhook_private_networks: bool,
+    pub mailer: Mailer,
+    /// Where users reach the control plane, for links in mail: `https://calls.example.com`.
+    pub public_url: String,
+}
+
+/// What becomes of mail.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Mailer {
+    /// The log says that there was one, and to whom.
+    Log,
+    /// The log shows the link in it as well, which is a secret: for trials.
+    LogLinks,
+    /// `url` is `smtps://user:password@host:465`, or `smtp://…:587?tls=required`, or `smtp://…:25`.
+    Smtp { url: String, from: String },
 }
 
 /// The organization that the first start creates. Later starts ignore it.
@@ -63,7 +88,12 @@ impl Settings {
             organization_key: None,
             posting_cpu_percent: None,
             call_lease_s: 90,
+            requests_per_s: REQUESTS_PER_S,
+            open_requests_per_s: OPEN_REQUESTS_PER_S,
             serves_tls: false,
+            webhook_private_networks: false,
+            mailer: Mailer::Log,
+            public_url: "http://127.0.0.1:7080".to_owned(),
         }
     }
 
@@ -101,6 +131,18 @@ impl Settings {
                 expected: "one or more names of 1 to 32 characters a-z, 0-9 and -",
             });
         }
+        let (scheme, rest) = self.public_url.split_once("://").unwrap_or_default();
+        let is_plain = self.public_url.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        if !matches!(scheme, "http" | "https")
+            || rest.is_empty()
+            || !is_plain
+            || rest.ends_with('/')
+        {
+            return Err(OpenError::Setting {
+                name: "public_url",
+                expected: "http:// or https:// and a host, without a slash at its end",
+            });
+        }
         if self.posting_cpu_percent.is_some_and(|percent| !(1..=100).contains(&percent)) {
             return Err(OpenError::Setting { name: "posting_cpu_percent", expected: "1 to 100" });
         }
@@ -117,7 +159,11 @@ impl fmt::Debug for Settings {
             .field("organization_key_set", &self.organization_key.is_some())
             .field("posting_cpu_percent", &self.posting_cpu_percent)
             .field("call_lease_s", &self.call_lease_s)
+            .field("requests_per_s", &self.requests_per_s)
+            .field("open_requests_per_s", &self.open_requests_per_s)
             .field("serves_tls", &self.serves_tls)
+            .field("webhook_private_networks", &self.webhook_private_networks)
+            .field("public_url", &self.public_url)
             .finish_non_exhaustive()
     }
 }

@@ -8,13 +8,18 @@ use hub::money::Currency;
 use serde::Serialize;
 
 use crate::App;
-use crate::account::presentation::Presentation;
-use crate::account::{Account, BILLING, ON_HUB_LOSS, STATUS, rate, word};
+use crate::account::presentation::{self, Presentation};
+use crate::account::{Account, BILLING, LIVE_CALLS, ON_HUB_LOSS, STATUS, rate, word};
+use crate::change::Change;
+use crate::description::schema::{self, Schema};
 use crate::fields::{Fields, values};
 use crate::hub::Use;
 use crate::ledger::Wallet;
+use crate::precondition::Tag;
+use crate::problem::Problem;
 use crate::timestamp;
 use crate::wallets;
+use crate::webhooks::EventKind;
 
 pub(crate) mod create;
 pub(crate) mod delete;
@@ -88,6 +93,30 @@ impl Deed {
             (Self::Deleted, true) => "workspace.deleted",
         }
     }
+
+    /// What webhooks are told of it.
+    const fn event(self) -> EventKind {
+        match self {
+            Self::Created => EventKind::AccountCreated,
+            Self::Updated => EventKind::AccountUpdated,
+            Self::Suspended => EventKind::AccountSuspended,
+            Self::Reactivated => EventKind::AccountReactivated,
+            Self::Deleted => EventKind::AccountDeleted,
+        }
+    }
+}
+
+/// Notes in the audit what was done to an account, and tells webhooks.
+async fn note(
+    change: &mut Change<'_>,
+    deed: Deed,
+    account: &Account,
+    before: Option<&Settings>,
+    after: Option<&Settings>,
+) -> Result<(), Problem> {
+    let (id, organization) = (account.id, account.organization);
+    change.audit(Some(organization), deed.to(id), &id.to_string(), before, after).await?;
+    change.tell(deed.event(), id, organization, &after.or(before))
 }
 
 /// Reads `billing_mode`, which only sub-accounts have.
@@ -124,6 +153,59 @@ impl Settings {
 }
 
 impl Shown {
+    /// An object that is not a component yet.
+    fn members() -> Schema {
+        let slots = || schema::count().example(10);
+        schema::answered([
+            ("sub_account_id", schema::account_id(AccountKind::SubAccount).may_be_missing()),
+            (
+                "workspace_id",
+                schema::account_id(AccountKind::Workspace)
+                    .may_be_missing()
+                    .about("in place of sub_account_id, where the account is a workspace"),
+            ),
+            ("organization_id", schema::account_id(AccountKind::Organization)),
+            ("name", schema::text().example("Acme Corp")),
+            ("status", schema::labels(["active", "suspended"])),
+            (
+                "live_calls",
+                schema::word(LIVE_CALLS)
+                    .or_null()
+                    .about("what becomes of them; null while the account is not suspended"),
+            ),
+            ("billing_mode", schema::word(BILLING)),
+            ("region", schema::text().or_null().about("null: any gateway admits").example("india")),
+            ("concurrency_limit", slots().or_null().about("the most slots; null when elastic")),
+            ("min_concurrency", slots()),
+            ("max_concurrency", slots().or_null()),
+            ("cps_limit", schema::count().or_null().about("new calls per second; null: no limit")),
+            (
+                "rate",
+                rate::Shown::schema().or_null().about("null: the organization's `default_rate`"),
+            ),
+            ("on_hub_loss", schema::word(ON_HUB_LOSS)),
+            ("created_at", schema::time()),
+            ("updated_at", schema::time()),
+            ("in_use", slots().or_null().about("live calls; null while the hub does not say")),
+            (
+                "wallet",
+                wallets::Shown::schema()
+                    .or_null()
+                    .about("its own; null when billing is consolidated"),
+            ),
+        ])
+        .with(presentation::shown())
+    }
+
+    pub(crate) fn schema() -> Schema {
+        Self::members().named("SubAccount")
+    }
+
+    /// The tag of what can be configured.
+    pub(crate) fn tag(&self) -> Result<Tag, Problem> {
+        Tag::of(&self.settings)
+    }
+
     /// `wallet`: the account's own, if it ever had one; shown while billing is isolated.
     pub(crate) fn of(
         account: &Account,

@@ -1,6 +1,7 @@
 //! What tests of operations work with: a control plane over a real SQLite file, or a database of the
 //! PostgreSQL server that `with-postgres` started, and a real embedded hub, asked through its router.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -19,8 +20,11 @@ use crate::{ControlPlane, Settings};
 
 pub(crate) mod calls;
 pub(crate) mod compatibility;
+pub(crate) mod contract;
 pub(crate) mod gateway;
+pub(crate) mod mail;
 pub(crate) mod people;
+pub(crate) mod reports;
 pub(crate) mod sharing;
 
 pub(crate) struct Harness {
@@ -32,6 +36,8 @@ pub(crate) struct Harness {
     /// Everything published since the start.
     pub(crate) heard: Arc<Mutex<Vec<Change>>>,
     pub(crate) directory: TempDir,
+    /// Operations that were carried out, as the document says: `GET /v1/me`.
+    pub(crate) kept: Mutex<BTreeSet<String>>,
 }
 
 /// An answer, its body read.
@@ -44,12 +50,19 @@ pub(crate) struct Answered {
 
 impl Harness {
     pub(crate) async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    /// With settings that are not the default.
+    pub(crate) async fn with(set: impl FnOnce(&mut Settings)) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let hub = open_hub(&directory);
+        let mut settings = settings(&directory);
+        set(&mut settings);
         let heard: Arc<Mutex<Vec<Change>>> = Arc::default();
         let hearing = Arc::clone(&heard);
         hub.follow(move |change| hearing.lock().push(change.clone()));
-        let (plane, first) = ControlPlane::open(settings(&directory), hub).await.expect("opens");
+        let (plane, first) = ControlPlane::open(settings, hub).await.expect("opens");
         let first = first.expect("a first start");
         Self {
             router: plane.router(),
@@ -59,6 +72,7 @@ impl Harness {
             organization_id: first.organization_id.to_string(),
             heard,
             directory,
+            kept: Mutex::default(),
         }
     }
 
@@ -83,12 +97,19 @@ impl Harness {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
+        let asked = body.clone();
         let request = request.body(Body::from(body)).expect("a request");
         let response = self.router.clone().oneshot(request).await.expect("infallible");
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.expect("a body").to_bytes().to_vec();
         let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answered { status: parts.status.as_u16(), headers: parts.headers, body, bytes }
+        let answered =
+            Answered { status: parts.status.as_u16(), headers: parts.headers, body, bytes };
+        let known = contract::assert_kept(method, path, &asked, &answered);
+        if answered.status < 300 {
+            self.kept.lock().extend(known.map(|known| format!("{method} {known}")));
+        }
+        answered
     }
 
     pub(crate) async fn get(&self, key: &str, path: &str) -> Answered {
@@ -118,14 +139,15 @@ impl Harness {
 /// The same database for the same directory.
 #[expect(clippy::disallowed_methods, reason = "`with-postgres` says so where its server is")]
 pub(crate) fn settings(directory: &TempDir) -> Settings {
-    Settings::new(match std::env::var("RINGFENCE_TEST_POSTGRES") {
+    let url = match std::env::var("RINGFENCE_TEST_POSTGRES") {
         Ok(server) => {
             let name = directory.path().file_name().expect("it has one").as_encoded_bytes();
             let hexadecimal = name.iter().map(|byte| format!("{byte:02x}"));
             create_database(&server, &format!("of_{}", hexadecimal.collect::<String>()))
         }
         Err(_) => format!("sqlite://{}", directory.path().join("ringfence.db").display()),
-    })
+    };
+    Settings { webhook_private_networks: true, ..Settings::new(url) }
 }
 
 pub(crate) fn open_hub(directory: &TempDir) -> Arc<EmbeddedHub> {

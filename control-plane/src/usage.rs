@@ -1,16 +1,20 @@
-//! What finished calls were and cost, read from their records. Test calls are never among them.
+//! What finished calls were and cost, read from their records, and what was refused, as gateways report it. Test calls are never among them.
 
 use hub::clock::{SECOND_US, now_us};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use crate::description::schema::{self, Schema};
 use crate::fields::{Fields, Raw, values};
 use crate::timestamp;
 
 pub(crate) mod calls;
 pub(crate) mod costs;
 mod csv;
+mod demand;
+mod denials;
 mod interval;
+pub(crate) mod refused_demand;
 mod series;
 pub(crate) mod sums;
 mod tally;
@@ -24,6 +28,14 @@ const WINDOW_MAX_US: i64 = 366 * 86_400 * SECOND_US;
 pub(crate) struct Window {
     pub(crate) from_us: i64,
     pub(crate) to_us: i64,
+}
+
+/// The parameters that [`window`] reads.
+pub(crate) fn parameters() -> [(&'static str, Schema); 2] {
+    [
+        ("from", schema::moment().about("a date or a time, included")),
+        ("to", schema::moment().about("a date, whose day is included, or a time, excluded")),
+    ]
 }
 
 /// Reads `from` and `to`: dates, in UTC, or times. `to` as a date includes that day.

@@ -5,10 +5,13 @@ use serde::Serialize;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use crate::change::Change;
+use crate::description::schema::{self, Schema};
 use crate::fields::{Raw, values};
-use crate::members;
 use crate::problem::Problem;
+use crate::{members, resets};
 
+pub(crate) mod change_password;
 pub(crate) mod me;
 pub(crate) mod password;
 
@@ -44,6 +47,16 @@ impl User {
 }
 
 impl Shown {
+    /// An object that is not a component yet.
+    pub(crate) fn members() -> Schema {
+        schema::answered([
+            ("user_id", schema::id("user")),
+            ("email", schema::text().example("ana@example.com")),
+            ("name", schema::text().example("Ana")),
+            ("memberships", schema::list(members::Shown::schema())),
+        ])
+    }
+
     pub(crate) fn of(user: &User, memberships: &[members::Membership]) -> Self {
         Self {
             user_id: user.id.clone(),
@@ -52,6 +65,22 @@ impl Shown {
             memberships: memberships.iter().map(members::Shown::of).collect(),
         }
     }
+}
+
+/// Sets another password: links by which it might be reset are good no more.
+pub(crate) async fn set_password(
+    change: &mut Change<'_>,
+    user_id: &str,
+    hash: &str,
+) -> Result<(), Problem> {
+    sqlx::query("UPDATE users SET password_hash = $1, updated_us = $2 WHERE id = $3")
+        .bind(hash)
+        .bind(change.now_us)
+        .bind(user_id)
+        .execute(change.connection())
+        .await?;
+    resets::forget(change.connection(), user_id).await?;
+    Ok(())
 }
 
 /// An e-mail address, in lower case: visible ASCII, so that no two that look alike are different.

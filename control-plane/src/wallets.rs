@@ -9,10 +9,12 @@ use sqlx::AnyConnection;
 
 use crate::App;
 use crate::account::Account;
+use crate::description::schema::{self, Schema};
 use crate::ledger::Wallet;
 use crate::problem::{Kind, Problem};
 
 pub(crate) mod entries;
+pub(crate) mod patch;
 pub(crate) mod read;
 pub(crate) mod recharge;
 pub(crate) mod withdrawal;
@@ -25,9 +27,45 @@ pub(crate) struct Shown {
     held: Option<String>,
     available: Option<String>,
     currency: String,
+    /// An event `balance.low` goes out when the balance sinks to it; left out: none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    low_balance: Option<String>,
 }
 
 impl Shown {
+    /// An object that is not a component yet.
+    fn members() -> Schema {
+        schema::answered([
+            (
+                "balance",
+                schema::money().about("the ledger's money less posted charges, holds included"),
+            ),
+            (
+                "held",
+                schema::money()
+                    .or_null()
+                    .about("holds of live calls; null while the hub does not say"),
+            ),
+            (
+                "available",
+                schema::money()
+                    .or_null()
+                    .about("what remains of the balance; null while the hub does not say"),
+            ),
+            ("currency", schema::currency()),
+            (
+                "low_balance",
+                schema::money()
+                    .may_be_missing()
+                    .about("an event balance.low goes out when the balance sinks to it"),
+            ),
+        ])
+    }
+
+    pub(crate) fn schema() -> Schema {
+        Self::members().named("Wallet")
+    }
+
     pub(crate) fn of(wallet: &Wallet, calls: Option<WalletUse>) -> Self {
         let text = |amount: Amount| amount.in_currency(wallet.currency).to_string();
         let available = |calls: WalletUse| {
@@ -41,6 +79,7 @@ impl Shown {
             held: calls.map(|calls| text(calls.held)),
             available: calls.map(|calls| text(available(calls))),
             currency: wallet.currency.to_string(),
+            low_balance: wallet.low_balance.map(text),
         }
     }
 

@@ -16,6 +16,7 @@ use crate::admission::credit::Credit;
 use crate::admission::funds::Funds;
 use crate::admission::slots::Slots;
 use crate::limiter::Limiter;
+use crate::refused::Cell;
 
 /// An organization: what binds its accounts together.
 #[derive(Debug)]
@@ -101,6 +102,8 @@ pub struct Account {
     cap: AtomicU32,
     /// Counted refusals by reason; only where there was one.
     denials: OnceLock<Box<[AtomicU64; Reason::ALL.len()]>>,
+    /// What is kept of refusals until it is reported.
+    pub refused: Cell,
 }
 
 /// The configuration of an account, resolved against its organization's.
@@ -144,6 +147,7 @@ impl Account {
             cap: AtomicU32::new(terms.cap()),
             terms: ArcSwap::from_pointee(terms),
             denials: OnceLock::new(),
+            refused: Cell::default(),
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
@@ -33,11 +33,32 @@ pub enum Effect {
     TokenKey(TokenKey),
 }
 
+/// What a key opens, until it expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenKey {
+    pub scope: KeyScope,
+    /// In microseconds since 1970; the greatest number: never.
+    pub expires_us: i64,
+}
+
+impl OpenKey {
+    /// What it opens at `now_us`.
+    pub const fn at(self, now_us: i64) -> Option<KeyScope> {
+        if now_us < self.expires_us { Some(self.scope) } else { None }
+    }
+}
+
+/// A key, and whether it was used since that was looked at last.
+struct Key {
+    opens: OpenKey,
+    used: AtomicBool,
+}
+
 pub struct Directory {
     organizations: Map<AccountId, Arc<Organization>>,
     accounts: Map<AccountId, Arc<Account>>,
     wallets: Map<AccountId, Arc<Wallet>>,
-    keys: Map<KeyHash, KeyScope>,
+    keys: Map<KeyHash, Key>,
     /// Grows with every change of any key.
     key_generation: AtomicU64,
     /// Regions that this gateway serves; `None`: all.
@@ -56,8 +77,24 @@ impl Directory {
         }
     }
 
-    pub fn key(&self, hash: &KeyHash) -> Option<KeyScope> {
-        self.keys.get(hash).map(|scope| *scope)
+    /// What a key opens; it is marked as used.
+    pub fn key(&self, hash: &KeyHash) -> Option<OpenKey> {
+        let key = self.keys.get(hash)?;
+        // Read first: a key that is used again and again stays in everybody's cache.
+        if !key.used.load(Ordering::Relaxed) {
+            key.used.store(true, Ordering::Relaxed);
+        }
+        Some(key.opens)
+    }
+
+    /// Keys that are marked as used, so many at most; they are not marked any more.
+    pub fn take_used_keys(&self, most: usize) -> Vec<KeyHash> {
+        let used = self.keys.iter().filter(|key| key.used.load(Ordering::Relaxed));
+        let taken = used.take(most).map(|key| {
+            key.used.store(false, Ordering::Relaxed);
+            *key.key()
+        });
+        taken.collect()
     }
 
     pub fn key_generation(&self) -> u64 {
@@ -101,7 +138,7 @@ impl Directory {
     ) -> Vec<Change> {
         let mut gone = Vec::new();
         for key in &self.keys {
-            if !keys.contains(key.key()) && self.shard_of(*key.value()) == Some(shard) {
+            if !keys.contains(key.key()) && self.shard_of(key.opens.scope) == Some(shard) {
                 gone.push(Change::KeyGone { hash: *key.key(), organization: None });
             }
         }
@@ -143,8 +180,13 @@ impl Directory {
                 }
             }
             Change::Wallet(config) => self.set_wallet(config, spent),
-            Change::Key { hash, scope, .. } => {
-                self.keys.insert(*hash, *scope);
+            Change::Key { hash, scope, expires_us, .. } => {
+                let used = AtomicBool::new(
+                    self.keys.get(hash).is_some_and(|key| key.used.load(Ordering::Relaxed)),
+                );
+                let expires_us = expires_us.unwrap_or(i64::MAX);
+                let opens = OpenKey { scope: *scope, expires_us };
+                self.keys.insert(*hash, Key { opens, used });
                 self.key_generation.fetch_add(1, Ordering::AcqRel);
             }
             Change::KeyGone { hash, .. } => {

@@ -24,14 +24,16 @@ use hub::directory::Change;
 use hub::embedded::{EmbeddedHub, Health, HubUnavailable};
 use hub::id::AccountId;
 use hub::key::{KeyHash, KeyScope};
+use hub::report::Report;
 
 pub use crate::accounts::Account;
 use crate::admission::calls::{Calls, Entry, Live, Place, Standing};
 use crate::admission::wheel::Wheel;
 use crate::answer::{CallView, Grant, Token};
 use crate::counts::{CallCounts, Durations, Refusals};
-use crate::directory::{Directory, Effect};
+use crate::directory::{Directory, Effect, OpenKey};
 use crate::node::Node;
+use crate::refused::Cells;
 use crate::sharing::Sharing;
 use crate::token::Tokens;
 use reconcile::Reconciles;
@@ -77,6 +79,8 @@ pub struct Engine {
     draining: AtomicBool,
     /// Admits that were refused.
     pub refusals: Refusals,
+    /// The same by account and minute, to be reported.
+    pub refused: Cells,
 }
 
 /// Where slots and money come from, and where calls are recorded.
@@ -147,6 +151,7 @@ impl Engine {
             admissions: Admissions(AtomicU64::new(now_us.unsigned_abs())),
             draining: AtomicBool::new(false),
             refusals: Refusals::default(),
+            refused: Cells::default(),
             hub,
             settings,
         }
@@ -255,9 +260,14 @@ impl Engine {
         Some(self.directory.paying(pins.billing, account.id, account.organization.id))
     }
 
-    /// What a key opens. `None`: no such key.
-    pub fn authenticate(&self, secret: &[u8]) -> Option<KeyScope> {
-        self.directory.key(&KeyHash::of(secret))
+    /// What a key opens, and until when. `None`: no such key.
+    pub fn authenticate(&self, secret: &[u8]) -> Option<OpenKey> {
+        self.opened_by(&KeyHash::of(secret))
+    }
+
+    /// The same, of a key that is known by its hash; it is marked as used.
+    pub fn opened_by(&self, key: &KeyHash) -> Option<OpenKey> {
+        self.directory.key(key)
     }
 
     /// The proof that this gateway granted it.
@@ -344,6 +354,17 @@ impl Engine {
                 Err(Reason::HubUnavailable)
             }
             Hub::Embedded { .. } | Hub::Shared(_) => Ok(()),
+        }
+    }
+
+    /// Leaves a report for the control planes; false: there is no room for it yet, or nobody knows.
+    pub async fn report(&self, report: &Report) -> bool {
+        match &self.hub {
+            Hub::Embedded { hub, .. } => hub.report(report),
+            Hub::Shared(sharing) => sharing.hub.report(report).await.unwrap_or_else(|error| {
+                tracing::debug!(%error, "a report of statistics waits");
+                false
+            }),
         }
     }
 

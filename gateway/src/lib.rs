@@ -11,6 +11,8 @@ pub mod http;
 mod limiter;
 pub mod link;
 pub mod node;
+pub mod refused;
+pub mod reports;
 pub mod request;
 pub mod series;
 pub mod sharing;

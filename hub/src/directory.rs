@@ -110,6 +110,8 @@ pub enum Change {
         scope: KeyScope,
         /// Whose accounts it opens; `None` is a key of the operator.
         organization: Option<AccountId>,
+        /// From when on it opens nothing, in microseconds since 1970.
+        expires_us: Option<i64>,
     },
     KeyGone {
         hash: KeyHash,

@@ -17,6 +17,7 @@ use crate::clock::{self, EpochSeconds};
 use crate::directory::Change;
 use crate::id::{AccountId, HolderId};
 use crate::money::Amount;
+use crate::report::Report;
 use crate::state::Shard;
 use crate::state::calls::{Entry, Live};
 use crate::state::request::{Answer, Request, Sync};
@@ -119,6 +120,8 @@ pub struct EmbeddedHub {
     /// One publisher at a time, so that followers hear changes in the order of the journal.
     publishing: Mutex<()>,
     followers: RwLock<Vec<Follower>>,
+    /// What the gateway reports, until the control plane has it.
+    report: Mutex<Option<Report>>,
 }
 
 impl EmbeddedHub {
@@ -140,6 +143,7 @@ impl EmbeddedHub {
             log: Mutex::new(recovered.log),
             publishing: Mutex::default(),
             followers: RwLock::default(),
+            report: Mutex::default(),
         };
         hub.take_over();
         Ok(hub)
@@ -355,6 +359,26 @@ impl EmbeddedHub {
     pub fn wallet_use(&self, organization: AccountId, owner: AccountId) -> WalletUse {
         let shard = self.shards[usize::from(organization.shard())].lock();
         shard.wallets().used(owner)
+    }
+
+    /// Leaves a report for the control plane, in memory only. False: the one before still waits.
+    pub fn report(&self, report: &Report) -> bool {
+        let mut waiting = self.report.lock();
+        if waiting.is_none() {
+            *waiting = Some(report.clone());
+            return true;
+        }
+        waiting.as_ref() == Some(report)
+    }
+
+    /// The report that waits.
+    pub fn waiting_report(&self) -> Option<Report> {
+        self.report.lock().clone()
+    }
+
+    /// The control plane has this report.
+    pub fn forget_report(&self, report: &Report) {
+        self.report.lock().take_if(|waiting| waiting == report);
     }
 
     /// Returns when everything recorded so far has been synced to disk.

@@ -14,5 +14,6 @@ pub mod journal;
 pub mod key;
 pub mod money;
 pub mod redis;
+pub mod report;
 pub mod shared;
 pub mod state;

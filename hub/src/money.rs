@@ -12,7 +12,7 @@ impl Amount {
     pub const ZERO: Self = Self(0);
     /// The most that one amount may be: 2^53 − 1 micro-units, exact also in Lua (design, section 7).
     pub const MAX: Self = Self(9_007_199_254_740_991);
-    const MICROS_PER_UNIT: i64 = 1_000_000;
+    pub const MICROS_PER_UNIT: i64 = 1_000_000;
     const DECIMALS: usize = 6;
 
     pub const fn from_micros(micros: i64) -> Self {
@@ -144,7 +144,7 @@ impl Currency {
     pub const INR: Self = Self(*b"INR");
 
     /// Active ISO 4217 codes of national currencies (list of 2024-06-25).
-    const CODES: &'static str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD \
+    pub const CODES: &'static str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD \
         BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP \
         ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK \
         JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK \

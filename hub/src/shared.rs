@@ -10,6 +10,7 @@ use crate::directory::Change;
 use crate::embedded::AccountUse;
 use crate::id::{AccountId, HolderId};
 use crate::redis::connect::Shards;
+use crate::report::Report;
 use crate::state::exchange::{Exchange, Reply};
 use crate::state::request::Lease;
 
@@ -100,6 +101,10 @@ pub trait SharedHub: Send + Sync {
         after: Option<CallPlace>,
         most: usize,
     ) -> Later<'_, Result<Vec<HeldCall>, NoAnswer>>;
+
+    /// Leaves a report for the control planes, in place of one of the same reporter that they have.
+    /// False: the one before still waits. May be repeated.
+    fn report<'a>(&'a self, report: &'a Report) -> Later<'a, Result<bool, NoAnswer>>;
 
     /// Waits for shards in which others have done something; all of them after a lost connection. For
     /// one caller at a time.

@@ -49,6 +49,10 @@ impl Metrics {
             "ringfence_record_conflicts_total",
             "Call records that came again with another charge and were not posted."
         );
+        describe_counter!(
+            "ringfence_reported_denials_unattributed_total",
+            "Refused admits that are in no account's usage, as gateways have reported."
+        );
         describe_gauge!(
             "ringfence_tls_certificate_expiry_seconds",
             "When the certificate in use expires, in seconds since 1970."

@@ -26,6 +26,11 @@ fn write_admissions(engine: &Engine, text: &mut String) {
         let reason = reason.label();
         sample(text, name, format_args!("outcome=\"denied\",reason=\"{reason}\""), count);
     }
+    let name = "ringfence_denials_unattributed_total";
+    let help =
+        "Refused admits that usage does not show: there were too many accounts to keep apart.";
+    family(text, name, "counter", help);
+    sample(text, name, format_args!(""), engine.refused.unattributed());
     let name = "ringfence_calls_live";
     family(text, name, "gauge", "Calls that are live now.");
     sample(text, name, format_args!(""), calls.live());

@@ -1,7 +1,8 @@
 //! The control plane's half of a process: opened over either form of hub, served, and kept at its
-//! tasks: posting call records, sealing the audit, looking after a shared hub.
+//! tasks: posting call records, sealing the audit, sending webhooks and mail, upkeep, taking reports, looking after a shared hub.
 
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ pub struct Administration {
     _sole: Option<Sole>,
     /// The listener's tasks, once it is served.
     pub serving: Part,
-    /// Posting of call records, sealing of the audit and care of a shared hub.
+    /// Posting of call records, sealing of the audit, upkeep, mail and care of a shared hub.
     pub tasks: Part,
 }
 
@@ -58,6 +59,10 @@ impl Administration {
         self.tasks = Part::new(|tasks, stop| {
             post_records(tasks, self.plane.clone(), stop.clone());
             seal_audit(tasks, self.plane.clone(), stop.clone());
+            send_webhooks(tasks, self.plane.clone(), stop.clone());
+            keep_up(tasks, self.plane.clone(), stop.clone());
+            send_mail(tasks, self.plane.clone(), stop.clone());
+            take_reports(tasks, self.plane.clone(), stop.clone());
             tend_hub(tasks, self.plane.clone(), stop);
         });
     }
@@ -91,6 +96,34 @@ fn seal_audit(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receiver<
     });
 }
 
+fn send_webhooks(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receiver<bool>) {
+    tasks.spawn("sending of webhooks", async move {
+        plane.send_webhooks(listener::told(&mut stop)).await;
+        Ok(())
+    });
+}
+
+fn keep_up(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receiver<bool>) {
+    tasks.spawn("upkeep", async move {
+        plane.keep_up(listener::told(&mut stop)).await;
+        Ok(())
+    });
+}
+
+fn send_mail(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receiver<bool>) {
+    tasks.spawn("sending of mail", async move {
+        plane.send_mail(listener::told(&mut stop)).await;
+        Ok(())
+    });
+}
+
+fn take_reports(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receiver<bool>) {
+    tasks.spawn("taking of gateways' reports", async move {
+        plane.take_reports(listener::told(&mut stop)).await;
+        Ok(())
+    });
+}
+
 fn tend_hub(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receiver<bool>) {
     tasks.spawn("care of the hub", async move {
         plane.tend_hub(listener::told(&mut stop)).await;
@@ -112,9 +145,19 @@ fn control_plane_settings(settings: &Settings, database_url: String) -> control_
         organization_key: reveal(&settings.organization_key),
         posting_cpu_percent: Some(settings.posting_cpu_percent),
         call_lease_s: settings.call_lease_s,
+        requests_per_s: above_zero(settings.requests_per_s),
+        open_requests_per_s: above_zero(settings.open_requests_per_s),
         serves_tls: settings.control_plane_tls.is_some(),
+        webhook_private_networks: settings.webhook_private_networks,
+        mailer: settings.mail.mailer(),
+        public_url: settings.public_url(),
         ..control_plane::Settings::new(database_url)
     }
+}
+
+/// The table of settings has no zero here.
+fn above_zero(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN)
 }
 
 /// Where the listener is, before it is served.

@@ -7,10 +7,12 @@ use std::time::Duration;
 use gateway::engine::Engine;
 use gateway::engine::expire::Expiry;
 use gateway::http::{Server, Tls};
+use gateway::reports::Reporter;
 use tokio::time::timeout;
 
 use super::part::Part;
 use super::{Failure, shared_hub};
+use crate::listener;
 use crate::operations::metrics::Accounts;
 use crate::operations::{Operations, series};
 use crate::settings::Settings;
@@ -30,6 +32,8 @@ pub struct DataPlane {
     expiry: Option<Expiry>,
     /// Keeps up with a shared hub; without tasks for an embedded one.
     pub link: Part,
+    /// Reports what was refused to the control planes.
+    pub reporting: Part,
 }
 
 impl DataPlane {
@@ -50,8 +54,15 @@ impl DataPlane {
         let server = Server::start(Arc::clone(&engine), http_settings(settings, tls))
             .map_err(|error| format!("gateway_listen: {error}"))?;
         let address = server.address();
+        let reporter = Reporter::new(Arc::clone(&engine));
+        let reporting = Part::new(|tasks, mut stop| {
+            tasks.spawn("reporting of statistics", async move {
+                reporter.run(async { listener::told(&mut stop).await }).await;
+                Ok(())
+            });
+        });
         let server = Arc::new(Mutex::new(Some(server)));
-        Ok(Self { engine, server, address, expiry: Some(expiry), link })
+        Ok(Self { engine, server, address, expiry: Some(expiry), link, reporting })
     }
 
     /// Lets probes and scrapes see the engine and the HTTP side.

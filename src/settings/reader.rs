@@ -17,6 +17,10 @@ use super::table::{Kind, Setting, settings};
 pub struct Secret(String);
 
 impl Secret {
+    pub(super) fn of(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -146,6 +150,11 @@ impl<'a> Reader<'a> {
 
     pub fn one_of<T: FromStr>(&mut self, name: &str) -> Option<T> {
         self.value(name, |_, text| text.parse().ok())
+    }
+
+    /// A text that is as `is_right` says.
+    pub fn text(&mut self, name: &str, is_right: impl Fn(&str) -> bool) -> Option<String> {
+        self.value(name, |_, text| is_right(text).then(|| text.to_owned()))
     }
 
     /// An API key.

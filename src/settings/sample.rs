@@ -46,6 +46,8 @@ const fn example(kind: Kind) -> &'static str {
         Kind::Rate => "1.20 60/60",
         Kind::Words => "india",
         Kind::PemFile => "/etc/ringfence/tls.pem",
+        Kind::Mailbox => "calls@example.com",
+        Kind::HttpUrl => "https://calls.example.com",
         _ => "",
     }
 }

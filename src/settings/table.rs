@@ -28,6 +28,12 @@ pub enum Kind {
     DatabaseUrl,
     /// `user:password`: a secret.
     Login,
+    /// Where the mail server is, with its login: a secret.
+    SmtpUrl,
+    /// An e-mail address, with or without a name.
+    Mailbox,
+    /// Where something is reached by HTTP.
+    HttpUrl,
 }
 
 /// One row of the table.
@@ -98,6 +104,12 @@ pub const SECTIONS: &[Section] = &[
         row("currency", Kind::Currency, "INR", "the currency of its wallets"),
         unset("default_rate", Kind::Rate, "price per minute and increments, such as \"1.20 60/60\", for accounts without a rate; without it their calls are not billed"),
     ]},
+    Section { heading: "Mail: invitations and password resets", settings: &[
+        row("mailer", Kind::OneOf(&["log", "log-links", "smtp"]), "log", "what becomes of mail: smtp sends it, log only says that there was one and to whom; log-links shows the link in it as well, which is a secret, for trials"),
+        unset("smtp_url", Kind::SmtpUrl, "the mail server of mailer = smtp"),
+        unset("mail_from", Kind::Mailbox, "whom mail is from"),
+        unset("public_url", Kind::HttpUrl, "where users reach the control plane, for links in mail; the address of its listener unless set"),
+    ]},
     Section { heading: "Calls", settings: &[
         row("call_lease_s", number(2, 14_400), "90", "how long a call lives without being renewed; the same for all processes of an installation"),
         unset("renew_every_s", number(1, 7_200), "how often stacks are told to renew; at most half of call_lease_s, and a third of it unless set"),
@@ -112,9 +124,12 @@ pub const SECTIONS: &[Section] = &[
         unset("serve_regions", Kind::Words, "those whose calls this gateway admits; all unless set"),
     ]},
     Section { heading: "Limits of this process", settings: &[
+        row("requests_per_s", number(1, 1_000_000), "1000", "requests that one API key or user may send to the control plane in a second; each control plane counts for itself"),
+        row("open_requests_per_s", number(1, 1_000_000), "100", "the same for one address, of requests that show no valid key or session"),
         unset("gateway_threads", number(1, 256), "threads that serve stacks; one per processor unless set"),
         row("connections_max", number(16, 1_000_000), "16000", "open connections of the gateway; more are closed at once"),
         row("posting_cpu_percent", number(1, 100), "25", "the part of one processor, in percent, that posting ended calls to the ledger may take"),
+        row("webhook_private_networks", Kind::OneOf(&["false", "true"]), "false", "whether webhooks may be sent to loopback and private addresses, and by plain http; tenants name the URLs"),
         row("get_allowed", Kind::OneOf(&["false", "true"]), "false", "whether GET does on the gateway what is documented as POST, for stacks that cannot POST"),
         row("drain_s", number(0, 60), "5", "how long a stop waits for requests in flight; live calls are never waited for"),
     ]},
@@ -141,7 +156,10 @@ impl Setting {
     }
 
     pub fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::Secret | Kind::HubUrl | Kind::DatabaseUrl | Kind::Login)
+        matches!(
+            self.kind,
+            Kind::Secret | Kind::HubUrl | Kind::DatabaseUrl | Kind::Login | Kind::SmtpUrl
+        )
     }
 
     /// `operator_key_file`: the setting that names a file with the secret.
@@ -184,6 +202,15 @@ impl Kind {
                 "sqlite:///path/of/a/file or postgres://user:password@host:5432/database".to_owned()
             }
             Self::Login => "user:password or :password".to_owned(),
+            Self::SmtpUrl => {
+                "smtps://user:password@host:465 or smtp://user:password@host:587?tls=required; \
+                              without a login also smtp://host:25"
+                    .to_owned()
+            }
+            Self::Mailbox => "an e-mail address, such as Calls <calls@example.com>".to_owned(),
+            Self::HttpUrl => {
+                "http:// or https:// and a host, without a slash at its end".to_owned()
+            }
         }
     }
 
@@ -199,7 +226,8 @@ impl Kind {
             Self::Words => "WORDS",
             Self::OneOf(_) => "WORD",
             Self::Secret | Self::Login => "SECRET",
-            Self::HubUrl | Self::DatabaseUrl => "URL",
+            Self::HubUrl | Self::DatabaseUrl | Self::SmtpUrl | Self::HttpUrl => "URL",
+            Self::Mailbox => "MAILBOX",
         }
     }
 }

@@ -77,5 +77,6 @@ pub fn key_change(account: u64) -> Change {
         hash: KeyHash::of(secret(account).as_bytes()),
         scope: KeyScope::Account(sub_account(account)),
         organization: Some(organization(account)),
+        expires_us: None,
     }
 }

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::json;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use crate::description::schema::{self, Schema};
 use crate::fields::{Fields, Given, Raw, values};
 use crate::problem::Problem;
 
@@ -32,6 +34,45 @@ pub(crate) struct Asked {
     labels: Given<BTreeMap<String, String>>,
     display_name: Given<String>,
     logo_url: Given<String>,
+}
+
+/// The members of answers.
+pub(crate) fn shown() -> [(&'static str, Schema); 3] {
+    [
+        ("labels", schema::by_name(schema::text()).example(json!({"tier": "gold"}))),
+        ("display_name", schema::text().or_null().example("Acme Voice")),
+        ("logo_url", schema::text().or_null().example("https://cdn.example.com/acme.png")),
+    ]
+}
+
+/// The members of requests.
+pub(crate) fn asked() -> [(&'static str, Schema); 3] {
+    let value = schema::pattern(r"^[^\u0000-\u001f\u007f-\u009f]{0,120}$");
+    let labels = schema::by_name(value).members(LABELS_MAX, r"^[A-Za-z0-9._/-]{1,63}$");
+    let in_host = r"[A-Za-z0-9.:\[\]-]*";
+    let after = r"[/?#][!#$%&()*+,./0-9:;=?@A-Z\[\]_a-z~-]*";
+    let logo_url = schema::pattern(&format!(r"^https://[A-Za-z0-9\[]{in_host}({after})?$"))
+        .at_most(LOGO_URL_MAX);
+    [
+        (
+            "labels",
+            labels
+                .or_null()
+                .about("stand for all that the account has; null removes them")
+                .example(json!({"tier": "gold"})),
+        ),
+        (
+            "display_name",
+            schema::name().or_null().about("what its members are shown").example("Acme Voice"),
+        ),
+        (
+            "logo_url",
+            logo_url
+                .or_null()
+                .about("a picture that its members are shown, by https")
+                .example("https://cdn.example.com/acme.png"),
+        ),
+    ]
 }
 
 /// Reads `labels`, `display_name` and `logo_url`.
@@ -71,7 +112,7 @@ impl Presentation {
 
     /// The column `labels`.
     pub(super) fn labels_text(&self) -> String {
-        serde_json::json!(self.labels).to_string()
+        json!(self.labels).to_string()
     }
 }
 

@@ -3,6 +3,8 @@
 use hub::money::{Amount, Currency, Rate};
 use serde::{Deserialize, Serialize};
 
+use crate::description::schema::{self, Schema};
+use crate::fields::values::INCREMENT_DEFAULT_S;
 use crate::problem::Problem;
 
 #[derive(Serialize, Deserialize)]
@@ -25,6 +27,18 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
+    pub(crate) fn schema() -> Schema {
+        let seconds = || schema::whole(1..=Rate::INCREMENT_MAX_S).example(60);
+        schema::answered([
+            ("per_minute", schema::money().example("1.20")),
+            ("initial_s", seconds().about("the least that is billed")),
+            ("increment_s", seconds().about("what is billed beyond that, in whole ones")),
+            ("connect_fee", schema::money().example("0.00")),
+            ("minimum", schema::money().example("0.00")),
+        ])
+        .named("Rate")
+    }
+
     pub(crate) fn of(rate: &Rate, currency: Currency) -> Self {
         Self {
             per_minute: rate.per_minute().in_currency(currency).to_string(),
@@ -34,6 +48,20 @@ impl Shown {
             minimum: rate.minimum().in_currency(currency).to_string(),
         }
     }
+}
+
+/// A rate as requests give it.
+pub(crate) fn asked() -> Schema {
+    let seconds = || schema::whole(1..=Rate::INCREMENT_MAX_S).by_default(INCREMENT_DEFAULT_S);
+    let amount = || schema::amount(Rate::AMOUNT_MAX);
+    schema::asked([
+        ("per_minute", amount().required().example("1.20")),
+        ("initial_s", seconds().about("the least that is billed, in seconds")),
+        ("increment_s", seconds().about("what is billed beyond that, in whole ones")),
+        ("connect_fee", amount().by_default("0")),
+        ("minimum", amount().by_default("0")),
+    ])
+    .named("NewRate")
 }
 
 pub(crate) fn write(rate: &Rate) -> String {

@@ -1,12 +1,13 @@
 //! An audit entry as the API shows it, and the filters that lists and exports share.
 
-use hub::id::AccountId;
+use hub::id::{AccountId, AccountKind};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::chain::{COLUMNS, Content};
+use crate::description::schema::{self, Schema};
 use crate::fields::{Fields, Raw, values};
 use crate::problem::Problem;
 use crate::request::Request;
@@ -34,6 +35,34 @@ pub(super) struct Shown {
 }
 
 impl Shown {
+    pub(super) fn schema() -> Schema {
+        schema::answered([
+            (
+                "sequence",
+                schema::count().about("within the organization, from 1, without a gap").example(7),
+            ),
+            ("at", schema::time()),
+            (
+                "actor",
+                schema::text()
+                    .about("the account and the key or user that acted for it")
+                    .example("operator by key_01jq2m6v3x8k5t9w7r4n1b0dce"),
+            ),
+            ("action", schema::text().example("sub_account.created")),
+            ("subject", schema::text().about("the id of what was changed")),
+            ("account", schema::any_account_id().or_null().about("the account that it concerns")),
+            ("before", schema::anything().about("the subject before; null where it was made")),
+            ("after", schema::anything().about("the subject after; null where it is gone")),
+            (
+                "seal",
+                schema::pattern("^[0-9a-f]{64}$")
+                    .or_null()
+                    .about("SHA-256 over the entry and the seal before; null for some seconds"),
+            ),
+        ])
+        .named("AuditEntry")
+    }
+
     pub(super) fn of_row(row: &AnyRow) -> Result<Self, Problem> {
         let entry = Content::of_row(row)?;
         let json = |text: Option<String>| {
@@ -71,6 +100,24 @@ pub(super) struct Filter {
 }
 
 impl Filter {
+    /// What [`Filter::read`] reads.
+    pub(super) fn parameters(of_organization: bool) -> Vec<(&'static str, Schema)> {
+        let text = || schema::pattern(r"^[^\u0000-\u001f\u007f-\u009f]{1,200}$");
+        let mut parameters = Vec::from(usage::parameters());
+        if of_organization {
+            let organization = schema::account_id(AccountKind::Organization)
+                .about("which one, where the operator asks");
+            parameters.push(("organization_id", organization));
+        }
+        parameters.extend([
+            ("account", schema::any_account_id().about("the account that entries concern")),
+            ("actor", text().about("the whole of it, or the account, or the key")),
+            ("action", text().about("the whole of it, or all of a sort").example("wallet")),
+            ("subject", text().about("the id of what was changed")),
+        ]);
+        parameters
+    }
+
     pub(super) fn read(query: &mut Fields) -> Self {
         Self {
             organization_id: query.optional("organization_id", values::account_id),
@@ -83,7 +130,7 @@ impl Filter {
     }
 
     /// The conditions of what `request` may see. The organization's own entries at most, of a
-    /// sub-account's route those that concern it.
+    /// sub-account's route those that concern it, and for the account itself fewer.
     pub(super) fn conditions(self, request: &Request) -> Result<Conditions, Problem> {
         let organization = request.access.organization_or(self.organization_id)?;
         let mut conditions = Conditions::default();
@@ -91,12 +138,20 @@ impl Filter {
         for account in [request.access.sub_account(), self.account].into_iter().flatten() {
             conditions.and("a.account_id = ?", [Bound::Text(account.to_string())]);
         }
-        if let Some(actor) = self.actor {
-            let [before, after] =
-                [format!("{} by %", literal(&actor)), format!("% by {}", literal(&actor))];
+        if request.access.is_within_account() {
+            // An account sees what was done in its name, and who came to do it; not its parent's affairs.
+            let own = request.access.account()?;
             conditions.and(
-                "a.actor = ? OR a.actor LIKE ? ESCAPE '!' OR a.actor LIKE ? ESCAPE '!'",
-                [actor, before, after].map(Bound::Text),
+                "a.actor LIKE ? ESCAPE '!' OR a.action LIKE 'delegation.%'",
+                [Bound::Text(format!("{} by %", literal(&own.to_string())))],
+            );
+        }
+        if let Some(actor) = self.actor {
+            let [first, last, within] =
+                ["{} %", "% {}", "% {} %"].map(|pattern| pattern.replace("{}", &literal(&actor)));
+            conditions.and(
+                "a.actor = ? OR a.actor LIKE ? ESCAPE '!' OR a.actor LIKE ? ESCAPE '!' OR a.actor LIKE ? ESCAPE '!'",
+                [actor, first, last, within].map(Bound::Text),
             );
         }
         if let Some(action) = self.action {

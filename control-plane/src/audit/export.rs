@@ -7,11 +7,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
-use http::header;
+use http::{StatusCode, header};
 use sqlx::Row as _;
 
 use super::entry::{Filter, Shown, select};
 use crate::Shared;
+use crate::description::Operation;
+use crate::description::schema::{self, Schema};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::store::conditions::{Bound, Conditions};
@@ -26,6 +28,20 @@ struct Rest {
     request: Request,
     after: i64,
     last: i64,
+}
+
+pub(crate) fn describe_organization() -> Operation {
+    describe("Export the organization's audit", Filter::parameters(true))
+}
+
+pub(crate) fn describe_sub_account() -> Operation {
+    describe("Export a sub-account's audit", Filter::parameters(false))
+}
+
+fn describe(summary: &'static str, filters: Vec<(&'static str, Schema)>) -> Operation {
+    Operation::new(summary, "JSON lines, each an `AuditEntry`, oldest first. An export that cannot be completed breaks off without the end of its body.")
+        .query(filters)
+        .answers_as(StatusCode::OK, "All entries.", [(MEDIA_TYPE, schema::text())])
 }
 
 pub(crate) async fn handle(

@@ -4,15 +4,40 @@
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
+use http::StatusCode;
 
 use super::entry::{Filter, Shown, select};
 use super::export;
 use crate::Shared;
 use crate::answer::{self, Answer};
+use crate::description::Operation;
+use crate::description::schema::{self, Schema};
 use crate::page::{self, Page};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::store::conditions::Bound;
+
+pub(crate) fn describe_organization() -> Operation {
+    describe("Read the organization's audit", Filter::parameters(true))
+}
+
+pub(crate) fn describe_sub_account() -> Operation {
+    describe("Read a sub-account's audit", Filter::parameters(false))
+}
+
+fn describe(summary: &'static str, filters: Vec<(&'static str, Schema)>) -> Operation {
+    Operation::new(
+        summary,
+        "Who changed what, latest first. As `application/x-ndjson` it is the export.",
+    )
+    .query(filters)
+    .query(schema::window())
+    .answers_as(
+        StatusCode::OK,
+        "A page.",
+        [("application/json", schema::page(Shown::schema())), (export::MEDIA_TYPE, schema::text())],
+    )
+}
 
 pub(crate) async fn handle(
     state: State<Shared>,

@@ -2,6 +2,7 @@
 //! for each, also for those that had none.
 
 use axum::extract::State;
+use http::StatusCode;
 use serde::Serialize;
 
 use super::refusal::Refusal;
@@ -10,6 +11,7 @@ use super::{rows, uuid, window};
 use crate::Shared;
 use crate::account::Organization;
 use crate::answer::Answer;
+use crate::description::{Operation, schema};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::usage::sums::Between;
@@ -20,6 +22,15 @@ struct Row {
     sub_account_name: String,
     #[serde(flatten)]
     totals: Totals,
+}
+
+pub(crate) fn describe() -> Operation {
+    let row = Totals::members()
+        .with([("sub_account_id", schema::uuid()), ("sub_account_name", schema::text())]);
+    Operation::new("Read the usage of all sub-accounts", "A row for each, also for idle ones.")
+        .query(window::parameters())
+        .query(super::parameters())
+        .answers(StatusCode::OK, "The rows.", schema::list(row.named("CompatibilityUsageRow")))
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Refusal> {

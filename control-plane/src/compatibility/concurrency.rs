@@ -1,9 +1,27 @@
 //! The slots that a request asks for: by one fixed limit, as older clients do, or by floor and cap.
 
 use crate::allocation::Asked;
+use crate::description::schema::{self, Schema};
 use crate::fields::{Fields, values};
 
 const FIELDS: [&str; 3] = ["allow_concurrent_calls", "min_concurrency", "max_concurrency"];
+
+/// The members of requests that [`read`] reads.
+pub(super) fn members() -> [(&'static str, Schema); 3] {
+    let slots = || schema::whole(values::CONCURRENCY).or_null();
+    [
+        (
+            "allow_concurrent_calls",
+            slots()
+                .about("of older clients: floor and cap at once; does not count beside the others"),
+        ),
+        ("min_concurrency", slots().about("the floor").example(5)),
+        (
+            "max_concurrency",
+            slots().about("the cap; null: up to the organization's total; 0: paused").example(20),
+        ),
+    ]
+}
 
 /// Whether any of its fields is there, read or not.
 pub(super) fn is_given(fields: &Fields) -> bool {

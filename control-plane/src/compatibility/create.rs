@@ -2,15 +2,19 @@
 //! in this answer only.
 
 use axum::extract::State;
+use http::StatusCode;
 use hub::id::AccountKind;
 use serde::Serialize;
+use serde_json::json;
 
 use super::refusal::Refusal;
 use super::{Slots, concurrency, uuid};
 use crate::Shared;
 use crate::account::Account;
 use crate::answer::Answer;
+use crate::description::{Operation, schema};
 use crate::fields::values;
+use crate::problem::Kind;
 use crate::request::Request;
 use crate::sub_accounts::create::{Created, carry_out, draft};
 use crate::timestamp;
@@ -40,6 +44,34 @@ struct NoDatabase {
     db_port: (),
     db_user: (),
     db_password: (),
+}
+
+pub(crate) fn describe() -> Operation {
+    let members = [("name", schema::name().required())];
+    let shown = schema::answered([
+        ("id", schema::uuid()),
+        ("name", schema::text()),
+        ("user_id", schema::uuid().about("the organization's")),
+        ("organization_id", schema::uuid()),
+        ("api_key", schema::pattern("^sa-[0-9a-f]{32}$").about("in this answer only")),
+        ("multi_tenant", schema::flag()),
+        ("db_host", schema::null()),
+        ("db_name", schema::null()),
+        ("db_port", schema::null()),
+        ("db_user", schema::null()),
+        ("db_password", schema::null()),
+        ("created_at", schema::time()),
+        ("updated_at", schema::time()),
+    ])
+    .with(Slots::members());
+    Operation::new("Create a sub-account", "With `allow_concurrent_calls`, or with `min_concurrency` and/or `max_concurrency`. `multi_tenant` and `db_…` are accepted and not used.")
+        .body(
+            schema::asked_leniently(members.into_iter().chain(concurrency::members())),
+            json!({"name": "alpha-007", "min_concurrency": 5, "max_concurrency": 20}),
+        )
+        .answers(StatusCode::OK, "The sub-account with its key.", shown.named("CompatibilityNewSubAccount"))
+        .refuses([Kind::OverAllocation])
+        .makes("id", "/sub-accounts/{uuid}")
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Refusal> {

@@ -2,13 +2,33 @@
 //! and `?balance=refund|forfeit` here too: they are not given away silently.
 
 use axum::extract::State;
+use http::StatusCode;
 use serde_json::json;
 
 use super::refusal::Refusal;
 use crate::Shared;
 use crate::answer::Answer;
+use crate::description::{Operation, schema};
+use crate::problem::Kind;
 use crate::request::Request;
 use crate::sub_accounts::delete::{Terms, carry_out};
+
+pub(crate) fn describe() -> Operation {
+    Operation::new(
+        "Delete a sub-account",
+        "Live calls and money that is left take `force=true` and `balance` here too.",
+    )
+    .query(Terms::parameters())
+    .answers(
+        StatusCode::OK,
+        "Done.",
+        schema::answered([
+            ("message", schema::labels(["success"])),
+            ("state", schema::labels(["deleted"])),
+        ]),
+    )
+    .refuses([Kind::LiveCalls, Kind::BalanceLeft, Kind::PreconditionFailed])
+}
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Refusal> {
     let mut query = request.lenient_query();

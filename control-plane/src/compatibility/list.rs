@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use axum::extract::State;
+use http::StatusCode;
 use hub::id::AccountId;
 use serde::Serialize;
 use sqlx::{AnyConnection, Row as _};
@@ -13,6 +14,7 @@ use super::{Slots, rows, uuid};
 use crate::Shared;
 use crate::account::Organization;
 use crate::answer::Answer;
+use crate::description::{Operation, schema};
 use crate::problem::Problem;
 use crate::request::Request;
 
@@ -26,6 +28,27 @@ struct Shown {
     multi_tenant: bool,
     #[serde(flatten)]
     slots: Slots,
+}
+
+pub(crate) fn describe() -> Operation {
+    let shown = schema::answered([
+        ("id", schema::uuid()),
+        ("name", schema::text()),
+        ("organization_id", schema::uuid()),
+        (
+            "api_key",
+            schema::pattern(r"^sa-[*]+.{4}$").or_null().about("masked: keys are stored as hashes"),
+        ),
+        ("multi_tenant", schema::flag()),
+    ])
+    .with(Slots::members());
+    Operation::new("List sub-accounts", "Oldest first, as a bare array.")
+        .query(super::parameters())
+        .answers(
+            StatusCode::OK,
+            "The sub-accounts.",
+            schema::list(shown.named("CompatibilitySubAccount")),
+        )
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Refusal> {
@@ -61,11 +84,13 @@ async fn masked_keys(
     let rows = sqlx::query(
         "SELECT account_id, last4 FROM keys WHERE id IN (SELECT MIN(id) FROM keys \
          WHERE account_id >= $1 AND account_id <= $2 AND type = 'live' AND revoked_us IS NULL \
+         AND (expires_us IS NULL OR expires_us > $4) \
          AND account_id IN (SELECT id FROM accounts WHERE organization_id = $3) GROUP BY account_id)",
     )
     .bind(first.to_string())
     .bind(last.to_string())
     .bind(organization.to_string())
+    .bind(hub::clock::now_us())
     .fetch_all(connection)
     .await?;
     rows.iter()

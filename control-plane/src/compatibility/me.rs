@@ -1,6 +1,7 @@
 //! `GET /user/me`: whom a key is for, its money and its slots.
 
 use axum::extract::State;
+use http::StatusCode;
 use hub::directory::Billing;
 use serde::Serialize;
 
@@ -9,6 +10,7 @@ use super::refusal::Refusal;
 use super::uuid;
 use crate::account::{Account, Organization};
 use crate::answer::Answer;
+use crate::description::{Operation, schema};
 use crate::ledger::Wallet;
 use crate::problem::Problem;
 use crate::request::Request;
@@ -31,6 +33,30 @@ struct Concurrency {
     max: Option<u32>,
     /// Null while the hub does not say.
     current: Option<u32>,
+}
+
+pub(crate) fn describe() -> Operation {
+    let concurrency = schema::answered([
+        ("max", schema::count().or_null().about("null for the key of an elastic account")),
+        ("current", schema::count().or_null().about("null while the hub does not say")),
+    ]);
+    let shown = schema::answered([
+        ("id", schema::uuid()),
+        ("name", schema::text()),
+        ("email", schema::text().or_null()),
+        (
+            "wallet",
+            schema::number()
+                .or_null()
+                .about("the balance, in whole units; null when there is none that the key may see"),
+        ),
+        ("concurrency", concurrency),
+    ]);
+    Operation::new("Read whom a key is for", "Its money and its slots.").answers(
+        StatusCode::OK,
+        "The account.",
+        shown.named("CompatibilityMe"),
+    )
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Refusal> {

@@ -1,15 +1,36 @@
 //! `PATCH /sub-accounts/{id}`: another name, other slots, or both.
 
 use axum::extract::State;
+use http::StatusCode;
 use serde_json::json;
 
 use super::concurrency;
 use super::refusal::Refusal;
 use crate::Shared;
 use crate::answer::Answer;
+use crate::description::{Operation, schema};
 use crate::fields::values;
+use crate::problem::Kind;
 use crate::request::Request;
 use crate::sub_accounts::patch::{Patch, carry_out};
+
+pub(crate) fn describe() -> Operation {
+    let name = ("name", schema::name().or_null());
+    Operation::new("Change a sub-account", "Its name, its slots, or both.")
+        .body(
+            schema::asked_leniently([name].into_iter().chain(concurrency::members())),
+            json!({"min_concurrency": 5, "max_concurrency": 20}),
+        )
+        .answers(
+            StatusCode::OK,
+            "Done.",
+            schema::answered([
+                ("message", schema::labels(["success"])),
+                ("state", schema::labels(["updated"])),
+            ]),
+        )
+        .refuses([Kind::OverAllocation, Kind::PreconditionFailed])
+}
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Refusal> {
     let mut fields = request.lenient_body()?;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use axum::extract::State;
+use http::StatusCode;
 use hub::id::AccountId;
 use serde::Serialize;
 use sqlx::AnyConnection;
@@ -12,6 +13,8 @@ use super::refusal::Refusal;
 use super::window;
 use crate::Shared;
 use crate::answer::Answer;
+use crate::description::Operation;
+use crate::description::schema::{self, Schema};
 use crate::problem::Problem;
 use crate::request::Request;
 use crate::usage::costs::{Breakdown, Named};
@@ -34,6 +37,15 @@ pub(super) struct Totals {
     llm_cost_map: BTreeMap<String, Number>,
 }
 
+pub(crate) fn describe() -> Operation {
+    Operation::new(
+        "Read the usage of a sub-account",
+        "Costs are hundredths of the currency unit, durations seconds.",
+    )
+    .query(window::parameters())
+    .answers(StatusCode::OK, "The totals.", Totals::members().named("CompatibilityUsage"))
+}
+
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Refusal> {
     let mut query = request.lenient_query();
     let shown = window::read(&mut query);
@@ -44,6 +56,29 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     let accounts = Between { organization, first: id, last: id };
     let mut reports = Reports::load(&mut connection, accounts, shown).await?;
     Ok(Answer::ok(&reports.take(id))?)
+}
+
+impl Totals {
+    /// An object that is not a component yet.
+    pub(super) fn members() -> Schema {
+        let costs = || schema::by_name(schema::number());
+        schema::answered([
+            ("from", schema::text().example("2025-06-25")),
+            ("to", schema::text().example("2025-06-27T23:59:59.999999")),
+            ("total_records", schema::count()),
+            ("total_duration", schema::number()),
+            ("total_cost", schema::number().about("what the organization is charged")),
+            (
+                "total_platform_cost",
+                schema::number().about("from here on: what the releases of the calls said"),
+            ),
+            ("total_telephony_cost", schema::number()),
+            ("status_map", schema::by_name(schema::count())),
+            ("synthesizer_cost_map", costs()),
+            ("transcriber_cost_map", costs()),
+            ("llm_cost_map", costs()),
+        ])
+    }
 }
 
 /// What several sub-accounts used in one window.

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
+use crate::description::schema::{self, Schema};
 use crate::fields::{Fields, Raw, values};
 use crate::usage::Window;
 
@@ -25,6 +26,14 @@ pub(super) struct Shown {
 enum Moment {
     Date(Date),
     Time(Timestamp),
+}
+
+/// The parameters that [`read`] reads.
+pub(super) fn parameters() -> [(&'static str, Schema); 2] {
+    [
+        ("from", schema::moment_or_empty().about("a date or a time; the first of this month where nothing stands")),
+        ("to", schema::moment_or_empty().about("a date, whose day is included, or a time; the end of today; at most 32 days after `from`")),
+    ]
 }
 
 /// Reads `from`, by default the first of this month, and `to`, by default the end of today, in UTC. A

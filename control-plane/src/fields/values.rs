@@ -3,10 +3,12 @@
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
+use hub::clock::SECOND_US;
 use hub::id::AccountId;
 use hub::money::{Amount, Currency, Rate};
 
 use super::{Fields, Given, Raw};
+use crate::timestamp;
 
 /// The longest name of anything, in characters.
 pub(crate) const NAME_CHARACTERS_MAX: usize = 120;
@@ -14,8 +16,11 @@ pub(crate) const NAME_CHARACTERS_MAX: usize = 120;
 pub(crate) const CONCURRENCY: RangeInclusive<u32> = 0..=1_000_000;
 /// The bounds of `cps_limit`.
 pub(crate) const CPS: RangeInclusive<u32> = 1..=100_000;
+/// The longest token of a link that is looked at.
+pub(crate) const TOKEN_BYTES_MAX: usize = 128;
+const DAY_US: i64 = 86_400 * SECOND_US;
 /// Increments of a rate that names none: by the started minute.
-const INCREMENT_DEFAULT_S: u32 = 60;
+pub(crate) const INCREMENT_DEFAULT_S: u32 = 60;
 
 /// A string, from JSON or a query.
 pub(crate) fn text(raw: &Raw) -> Result<String, String> {
@@ -43,6 +48,14 @@ pub(crate) fn name(raw: &Raw) -> Result<String, String> {
         return Err(expected());
     }
     Ok(name)
+}
+
+/// The token of a link that is good once.
+pub(crate) fn one_time_token(raw: &Raw) -> Result<String, String> {
+    text(raw)
+        .ok()
+        .filter(|token| (1..=TOKEN_BYTES_MAX).contains(&token.len()))
+        .ok_or_else(|| "expected the token of a link".to_owned())
 }
 
 /// A whole number, read from its digits.
@@ -89,6 +102,18 @@ pub(crate) fn word<T: Copy>(
         words.iter().find(|(word, _)| *word == given).map(|(_, value)| *value).ok_or_else(|| {
             let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             format!("expected one of {}", known.join(", "))
+        })
+    }
+}
+
+/// The end of something that begins now: a date or a time that is still to come, whole seconds.
+pub(crate) fn expiry(now_us: i64, days_max: i64) -> impl FnOnce(&Raw) -> Result<i64, String> {
+    move |raw| {
+        let end_us = text(raw).ok().and_then(|text| timestamp::read(&text));
+        let end_us = end_us.map(|us| us.div_euclid(SECOND_US).saturating_mul(SECOND_US));
+        let last_us = now_us.saturating_add(days_max.saturating_mul(DAY_US));
+        end_us.filter(|us| (now_us + 1..=last_us).contains(us)).ok_or_else(|| {
+            format!("expected a time to come, within {days_max} days, such as 2030-01-31T12:00:00Z")
         })
     }
 }
@@ -158,6 +183,18 @@ mod tests {
         for text in ["11", "1.0", "-1", "\"1\"", "1e0", "99999999999999999999"] {
             assert!(whole(0..=10)(&json(text)).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn an_expiry_is_still_to_come_and_has_whole_seconds() {
+        let now_us = 1_742_034_120_500_000;
+        let read = |text: &str| expiry(now_us, 3_653)(&json(&format!("\"{text}\"")));
+        assert_eq!(read("2025-03-15T10:22:01.7Z"), Ok(1_742_034_121_000_000));
+        assert_eq!(read("2025-03-16"), Ok(1_742_083_200_000_000));
+        for bad in ["2025-03-15T10:22:00.9Z", "2025-03-15", "2036-01-01", "tomorrow", ""] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        assert!(expiry(now_us, 3_653)(&json("1742034121")).is_err());
     }
 
     #[test]

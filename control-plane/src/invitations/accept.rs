@@ -3,15 +3,18 @@
 //! up. Wrong passwords count as attempts to sign in.
 
 use axum::extract::State;
+use http::StatusCode;
 use hub::clock::now_us;
 use hub::key::KeyHash;
+use serde_json::json;
 use sqlx::{AnyConnection, Row as _};
 
 use super::{Invitation, check_place};
 use crate::account::{Account, new_ulid, word};
 use crate::answer::Answer;
 use crate::change::{Begun, Change};
-use crate::fields::{Raw, values};
+use crate::description::{Operation, schema};
+use crate::fields::values;
 use crate::keys::hex;
 use crate::members::{self, MEMBERS_PER_ACCOUNT_MAX, MEMBERSHIPS_PER_USER_MAX};
 use crate::permission::Role;
@@ -20,9 +23,6 @@ use crate::request::Request;
 use crate::sessions;
 use crate::users::{self, User, password};
 use crate::{App, Shared};
-
-/// The longest token that is looked at.
-const TOKEN_BYTES_MAX: usize = 128;
 
 /// Who accepts.
 enum Guest {
@@ -34,9 +34,33 @@ enum Guest {
     },
 }
 
+pub(crate) fn describe() -> Operation {
+    let body = schema::asked([
+        ("token", schema::characters(1..=values::TOKEN_BYTES_MAX).required()),
+        ("name", schema::name().about("of a new user, who needs one").example("Ana")),
+        ("password", schema::characters(1..=password::BYTES_MAX).required().about("that of the user of this e-mail address, or of a new one: then 12 characters or more")),
+    ]);
+    Operation::new(
+        "Accept an invitation",
+        "Uses the token up. Wrong passwords count as attempts to sign in.",
+    )
+    .body(body, json!({"token": "…", "name": "Ana", "password": "correct horse battery staple"}))
+    .answers(
+        StatusCode::CREATED,
+        "The user with all accounts that it is a member of.",
+        users::Shown::members().named("User"),
+    )
+    .refuses([
+        Kind::Unauthenticated,
+        Kind::UnknownInvitation,
+        Kind::AlreadyMember,
+        Kind::OwnerExists,
+    ])
+}
+
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
     let mut fields = request.body()?;
-    let token = fields.required_secret("token", token);
+    let token = fields.required_secret("token", values::one_time_token);
     let name = fields.optional("name", values::name);
     let password = fields.required_secret("password", password::presented);
     fields.finish()?;
@@ -68,19 +92,12 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     change.commit(Answer::created(&users::Shown::of(&user, &memberships))?).await
 }
 
-fn token(raw: &Raw) -> Result<String, String> {
-    values::text(raw)
-        .ok()
-        .filter(|token| (1..=TOKEN_BYTES_MAX).contains(&token.len()))
-        .ok_or_else(|| "expected the token of an invitation".to_owned())
-}
-
 /// The invitation of a token's hash, if it is still good and its account still there.
 async fn open(connection: &mut AnyConnection, hash: &str) -> Result<Invitation, Problem> {
     let row = sqlx::query(
         "SELECT i.id, i.account_id, i.email, i.role, i.created_us, i.expires_us \
          FROM invitations i JOIN accounts a ON a.id = i.account_id \
-         WHERE i.hash = $1 AND i.expires_us > $2 AND a.status IN ('active', 'suspended')",
+         WHERE (i.hash = $1 OR i.mailed_hash = $1) AND i.expires_us > $2 AND a.status IN ('active', 'suspended')",
     )
     .bind(hash)
     .bind(now_us())

@@ -1,9 +1,11 @@
-//! `POST …/invitations`: invites an e-mail address to an account. The token is in this answer only; an
-//! earlier invitation of the same address is replaced.
+//! `POST …/invitations`: invites an e-mail address to an account. The token is in this answer only, a
+//! mail brings another one; an earlier invitation of the same address is replaced.
 
 use axum::extract::State;
+use http::StatusCode;
 use hub::key::KeyHash;
 use serde::Serialize;
+use serde_json::json;
 use sqlx::Row as _;
 
 use super::{Invitation, LIFE_US, PER_ACCOUNT_MAX, Shown, check_place};
@@ -12,8 +14,11 @@ use crate::access::Access;
 use crate::account::{new_ulid, word};
 use crate::answer::Answer;
 use crate::change::{Begun, Change};
+use crate::description::Operation;
+use crate::description::schema::{self, Schema};
 use crate::fields::values;
 use crate::keys::{self, hex};
+use crate::mail::{letter, outbox};
 use crate::permission::{Permit, Role};
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
@@ -25,6 +30,34 @@ struct Created {
     invitation: Shown,
     /// What `POST /v1/invitations/accept` asks for.
     token: String,
+    /// For whoever is invited, with the token in it.
+    link: String,
+}
+
+pub(crate) fn describe_organization() -> Operation {
+    describe(
+        schema::word(Role::WORDS)
+            .about("owner: of an organization without one, by its key or the operator"),
+    )
+}
+
+pub(crate) fn describe_sub_account() -> Operation {
+    describe(schema::word(&Role::WORDS[1..]))
+}
+
+fn describe(role: Schema) -> Operation {
+    let body = schema::asked([("email", schema::email().required()), ("role", role.required())]);
+    let shown = Shown::members().with([
+        (
+            "token",
+            schema::text().about("what `POST /v1/invitations/accept` takes, in this answer only"),
+        ),
+        ("link", schema::text().about("for whoever is invited, with the token in it")),
+    ]);
+    Operation::new("Invite somebody", "Whoever has the token becomes a member, once, within 7 days. It replaces an earlier invitation of the same address. A mail brings a link of its own; hand this token over as you would a password.")
+        .body(body, json!({"email": "ana@example.com", "role": "admin"}))
+        .answers(StatusCode::CREATED, "The invitation with its token.", shown.named("NewInvitation"))
+        .refuses([Kind::AlreadyMember, Kind::OwnerExists])
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
@@ -60,7 +93,9 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     let organization = Some(request.access.organization()?);
     let id = invitation.id.as_str();
     change.audit(organization, "invitation.created", id, None::<&Shown>, Some(&shown)).await?;
-    change.commit(Answer::created(&Created { invitation: shown, token })?).await
+    outbox::note(change.connection(), outbox::Kind::Invitation, id, now_us).await?;
+    let link = letter::invitation_link(&app, &token);
+    change.commit(Answer::created(&Created { invitation: shown, token, link })?).await
 }
 
 /// An Owner is invited by the operator or the organization's key: by whom no Owner has to let in.

@@ -1,14 +1,22 @@
 //! `GET …/invitations`: the open invitations of an account, without their tokens.
 
 use axum::extract::State;
+use http::StatusCode;
 use hub::clock::now_us;
 
-use super::Invitation;
+use super::{Invitation, Shown};
 use crate::Shared;
 use crate::answer::Answer;
+use crate::description::{Operation, schema};
 use crate::page::{self, Page};
 use crate::problem::Problem;
 use crate::request::Request;
+
+pub(crate) fn describe() -> Operation {
+    Operation::new("List invitations", "Those that are open, without their tokens.")
+        .query(schema::window())
+        .answers(StatusCode::OK, "A page.", schema::page(Shown::members().named("Invitation")))
+}
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
     let mut query = request.query();

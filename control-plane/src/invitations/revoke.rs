@@ -2,17 +2,25 @@
 
 use axum::extract::{Path, State};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::{Invitation, Shown};
 use crate::Shared;
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::description::{Operation, schema};
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
 
 #[derive(Deserialize)]
 pub(crate) struct Named {
     invitation_id: String,
+}
+
+pub(crate) fn describe() -> Operation {
+    Operation::new("Revoke an invitation", "Its token is good no more.")
+        .body(schema::nothing(), json!({}))
+        .answers_nothing("It is revoked.")
 }
 
 pub(crate) async fn handle(

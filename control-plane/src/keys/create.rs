@@ -1,18 +1,22 @@
 //! `POST /v1/sub-accounts/{id}/api-keys`: a key of a sub-account; its secret is in this answer only.
 
 use axum::extract::State;
+use http::StatusCode;
+use hub::clock::now_us;
 use hub::key::KeyScope;
 use serde::Serialize;
-use sqlx::Row as _;
+use serde_json::json;
 
-use super::{Issued, KEYS_PER_ACCOUNT_MAX, KeyType, NewKey, Origin, Shown};
+use super::{Issued, KeyType, LIFE_DAYS_MAX, NewKey, Origin, Shown};
 use crate::Shared;
 use crate::account::Account;
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::description::{Operation, schema};
 use crate::fields::values;
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 use crate::request::Request;
+use crate::webhooks::EventKind;
 
 #[derive(Serialize)]
 struct Created {
@@ -21,10 +25,30 @@ struct Created {
     secret: String,
 }
 
+pub(crate) fn describe() -> Operation {
+    let body = schema::asked([
+        ("name", schema::name().required()),
+        (
+            "type",
+            schema::word(KeyType::WORDS)
+                .by_default("live")
+                .about("test: acts on the account's shadow, and is never billed"),
+        ),
+        ("expires_at", schema::moment().or_null().about("null: it does not end by itself")),
+    ]);
+    let shown = Shown::members()
+        .with([("secret", schema::text().about("in this answer only").example("rf_live_…"))]);
+    Operation::new("Create an API key", "An account has at most 1,000.")
+        .body(body, json!({"name": "Acme Corp Production Key", "type": "live"}))
+        .answers(StatusCode::CREATED, "The key with its secret.", shown.named("NewApiKey"))
+        .makes("id", "/v1/sub-accounts/{id}/api-keys/{key_id}")
+}
+
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
     let mut fields = request.body()?;
     let name = fields.required("name", values::name);
     let key_type = fields.optional("type", values::word(KeyType::WORDS)).unwrap_or(KeyType::Live);
+    let expires_us = fields.given("expires_at", values::expiry(now_us(), LIFE_DAYS_MAX)).value();
     fields.finish()?;
     let name = name.unwrap_or_default();
 
@@ -35,24 +59,14 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     };
     let now_us = change.now_us;
     let account = Account::load(change.connection(), id).await?;
-    let count = sqlx::query(
-        "SELECT CAST(COUNT(*) AS BIGINT) FROM keys WHERE account_id = $1 AND revoked_us IS NULL",
-    )
-    .bind(id.to_string())
-    .fetch_one(change.connection())
-    .await?;
-    if count.try_get::<i64, _>(0)? >= KEYS_PER_ACCOUNT_MAX {
-        let detail = format!(
-            "the account has {KEYS_PER_ACCOUNT_MAX} API keys, the most it may have; revoke one first"
-        );
-        return Err(Problem::new(Kind::Forbidden, detail).with("limit", KEYS_PER_ACCOUNT_MAX));
-    }
+    super::check_room(change.connection(), id).await?;
     let new = NewKey {
         scope: KeyScope::Account(id),
         organization: Some(account.organization),
         name: &name,
         key_type,
         origin: Origin::Issued,
+        expires_us,
     };
     let Issued { shown, secret, change: published } =
         super::issue(change.connection(), &new, now_us).await?;
@@ -66,6 +80,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
             Some(&shown),
         )
         .await?;
+    change.tell(EventKind::KeyCreated, id, account.organization, &shown)?;
     change.commit(Answer::created(&Created { key: shown, secret })?).await
 }
 

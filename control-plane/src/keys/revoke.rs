@@ -2,14 +2,23 @@
 
 use axum::extract::{Path, State};
 use hub::directory::Change;
-use sqlx::Row as _;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Row as _};
 
-use super::Shown;
+use super::{COLUMNS, Shown};
 use crate::Shared;
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::description::{Operation, schema};
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
+use crate::webhooks::EventKind;
+
+pub(crate) fn describe() -> Operation {
+    Operation::new("Revoke an API key", "It opens nothing from now on, for good.")
+        .body(schema::nothing(), json!({}))
+        .answers_nothing("It is revoked.")
+}
 
 pub(crate) async fn handle(
     State(app): State<Shared>,
@@ -23,10 +32,10 @@ pub(crate) async fn handle(
         Begun::Repeated(answer) => return Ok(answer),
     };
     let now_us = change.now_us;
-    let row = sqlx::query(
+    let row = sqlx::query(AssertSqlSafe(format!(
         "UPDATE keys SET revoked_us = $1 WHERE id = $2 AND account_id = $3 AND revoked_us IS NULL \
-         RETURNING id, hash, name, type, last4, created_us",
-    )
+         RETURNING hash, {COLUMNS}"
+    )))
     .bind(now_us)
     .bind(key_id.as_str())
     .bind(request.access.account()?.to_string())
@@ -46,5 +55,7 @@ pub(crate) async fn handle(
             None::<&Shown>,
         )
         .await?;
+    let (account, organization) = (request.access.account()?, request.access.organization()?);
+    change.tell(EventKind::KeyRevoked, account, organization, &shown)?;
     change.commit(Answer::no_content()).await
 }

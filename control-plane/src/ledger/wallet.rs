@@ -24,6 +24,8 @@ pub(crate) struct Wallet {
     /// Charges of calls that the ledger has posted.
     pub(crate) posted: Amount,
     pub(crate) sequence: i64,
+    /// Where the balance is low.
+    pub(crate) low_balance: Option<Amount>,
 }
 
 impl Wallet {
@@ -33,7 +35,7 @@ impl Wallet {
         owner: AccountId,
     ) -> Result<Option<Self>, Problem> {
         let row = sqlx::query(
-            "SELECT account_id, organization_id, currency, escrow, posted, sequence FROM wallets WHERE account_id = $1",
+            "SELECT account_id, organization_id, currency, escrow, posted, sequence, low_balance FROM wallets WHERE account_id = $1",
         )
         .bind(owner.to_string())
         .fetch_optional(connection)
@@ -58,7 +60,7 @@ impl Wallet {
         last: AccountId,
     ) -> Result<Vec<Self>, Problem> {
         let rows = sqlx::query(
-            "SELECT account_id, organization_id, currency, escrow, posted, sequence FROM wallets \
+            "SELECT account_id, organization_id, currency, escrow, posted, sequence, low_balance FROM wallets \
              WHERE account_id >= $1 AND account_id <= $2 AND organization_id = $3",
         )
         .bind(first.to_string())
@@ -81,7 +83,7 @@ impl Wallet {
             Some(_) => " AND w.organization_id IN (SELECT id FROM organizations WHERE shard = $3)",
         };
         let sql = format!(
-            "SELECT w.account_id, w.organization_id, w.currency, w.escrow, w.posted, w.sequence FROM wallets w \
+            "SELECT w.account_id, w.organization_id, w.currency, w.escrow, w.posted, w.sequence, w.low_balance FROM wallets w \
              JOIN accounts a ON a.id = w.account_id \
              WHERE w.account_id > $1 AND a.status IN ('active', 'suspended'){of_shard} \
              ORDER BY w.account_id LIMIT $2"
@@ -105,6 +107,7 @@ impl Wallet {
             escrow: Amount::from_micros(row.try_get("escrow")?),
             posted: Amount::from_micros(row.try_get("posted")?),
             sequence: row.try_get("sequence")?,
+            low_balance: row.try_get::<Option<i64>, _>("low_balance")?.map(Amount::from_micros),
         })
     }
 

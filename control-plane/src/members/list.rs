@@ -1,13 +1,24 @@
 //! `GET …/members`: the members of an organization, or of a sub-account, which are not the same.
 
 use axum::extract::State;
+use http::StatusCode;
 
 use super::Member;
 use crate::Shared;
 use crate::answer::Answer;
+use crate::description::{Operation, schema};
 use crate::page::{self, Page};
 use crate::problem::Problem;
 use crate::request::Request;
+
+pub(crate) fn describe() -> Operation {
+    Operation::new(
+        "List members",
+        "Members of an organization and of its sub-accounts are separate.",
+    )
+    .query(schema::window())
+    .answers(StatusCode::OK, "A page.", schema::page(Member::schema()))
+}
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
     let mut query = request.query();

@@ -2,16 +2,29 @@
 //! ownership is transferred.
 
 use axum::extract::{Path, State};
+use http::StatusCode;
+use serde_json::json;
 
 use super::{Member, Named};
 use crate::Shared;
 use crate::account::word;
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::description::{Operation, schema};
 use crate::fields::values;
 use crate::permission::Role;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use crate::request::Request;
+
+pub(crate) fn describe() -> Operation {
+    Operation::new("Change a member's role", "Counts from the member's next request. The Owner stays the Owner until the ownership is transferred.")
+        .body(
+            schema::asked([("role", schema::word(&Role::WORDS[1..]).required())]),
+            json!({"role": "viewer"}),
+        )
+        .answers(StatusCode::OK, "The member as it is now.", Member::schema())
+        .refuses([Kind::OwnerRequired])
+}
 
 pub(crate) async fn handle(
     State(app): State<Shared>,

@@ -2,13 +2,22 @@
 //! removed.
 
 use axum::extract::{Path, State};
+use serde_json::json;
 
 use super::{Member, Named};
 use crate::Shared;
 use crate::answer::Answer;
 use crate::change::Begun;
-use crate::problem::Problem;
+use crate::description::{Operation, schema};
+use crate::problem::{Kind, Problem};
 use crate::request::Request;
+
+pub(crate) fn describe() -> Operation {
+    Operation::new("Remove a member", "Counts from its next request. The Owner cannot be removed.")
+        .body(schema::nothing(), json!({}))
+        .answers_nothing("It is a member no more.")
+        .refuses([Kind::OwnerRequired])
+}
 
 pub(crate) async fn handle(
     State(app): State<Shared>,

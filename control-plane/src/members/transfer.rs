@@ -2,14 +2,26 @@
 //! Admin. At no moment are there two, or none.
 
 use axum::extract::{Path, State};
+use http::StatusCode;
+use serde_json::json;
 use sqlx::Row as _;
 
 use super::{Member, Named};
 use crate::Shared;
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::description::{Operation, schema};
 use crate::problem::Problem;
 use crate::request::Request;
+
+pub(crate) fn describe() -> Operation {
+    Operation::new(
+        "Transfer the ownership",
+        "The member becomes the Owner, and who was it an Admin.",
+    )
+    .body(schema::nothing(), json!({}))
+    .answers(StatusCode::OK, "The new Owner.", Member::schema())
+}
 
 pub(crate) async fn handle(
     State(app): State<Shared>,
@@ -81,9 +93,10 @@ mod tests {
         let refused = harness.send_by(&owner, "POST", &path, Value::Null).await;
         assert_eq!(refused.status, 403, "an Admin by now");
         let listed = harness.get_by(&owner, "/v1/members").await;
-        let roles = listed.body["data"].as_array().expect("members").iter();
-        let roles: Vec<&str> = roles.filter_map(|member| member["role"].as_str()).collect();
-        assert_eq!(roles, ["admin", "owner"]);
+        for member in listed.body["data"].as_array().expect("members") {
+            let role = if member["user_id"] == json!(bob) { "owner" } else { "admin" };
+            assert_eq!(member["role"], json!(role));
+        }
     }
 
     #[tokio::test]

@@ -1,23 +1,28 @@
 //! `POST /v1/organizations`: an organization with its wallet and its owner's key, by the operator.
 
 use axum::extract::State;
+use http::StatusCode;
 use hub::directory::{Billing, Change as Published, OnHubLoss, Status};
 use hub::id::AccountKind;
 use hub::key::KeyScope;
 use hub::money::{Currency, Rate};
+use serde_json::json;
 use sqlx::AnyConnection;
 
 use super::{Settings, Shown};
 use crate::Shared;
 use crate::account::presentation::Presentation;
-use crate::account::{Account, Organization, RechargePolicy, new_id};
+use crate::account::{Account, Organization, RechargePolicy, new_id, rate};
 use crate::allocation;
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::description::Operation;
+use crate::description::schema::{self, Schema};
 use crate::fields::values;
 use crate::keys::{self, KeyType, NewKey, Origin};
 use crate::ledger;
-use crate::problem::Problem;
+use crate::precondition::Tag;
+use crate::problem::{Kind, Problem};
 use crate::request::Request;
 
 /// What an organization begins with.
@@ -30,6 +35,39 @@ pub(crate) struct NewOrganization {
     pub(crate) recharge_policy: RechargePolicy,
     pub(crate) members_may_allocate: bool,
     pub(crate) regions: Option<Vec<String>>,
+}
+
+pub(crate) fn describe() -> Operation {
+    let members = [
+        ("name", schema::name().required()),
+        (
+            "concurrency_total",
+            schema::whole(values::CONCURRENCY)
+                .required()
+                .about("live calls that all its accounts may have together")
+                .example(100),
+        ),
+        ("currency", schema::currency().required()),
+        ("regions", regions()),
+    ];
+    let shown = Shown::members()
+        .with([("api_key", schema::text().about("the secret of its key, in this answer only"))]);
+    Operation::new(
+        "Create an organization",
+        "With its wallet and its key. It has no members yet: invite its Owner.",
+    )
+    .body(
+        schema::asked(members.into_iter().chain(settings())),
+        json!({"name": "Acme Group", "concurrency_total": 100, "currency": "INR"}),
+    )
+    .answers(
+        StatusCode::CREATED,
+        "The organization with the secret of its key.",
+        shown.named("NewOrganization"),
+    )
+    .refuses([Kind::OverAllocation])
+    .shows_tag()
+    .makes("organization_id", "/v1/organizations/{id}")
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
@@ -46,6 +84,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         name: "Owner key",
         key_type: KeyType::Live,
         origin: Origin::Issued,
+        expires_us: None,
     };
     let issued = keys::issue(change.connection(), &key, now_us).await?;
     let wallet = ledger::Wallet::load(change.connection(), organization.id).await?;
@@ -65,7 +104,26 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         )
         .await?;
     shown.api_key = Some(issued.secret);
-    change.commit(Answer::created(&shown)?).await
+    change.commit(Answer::created(&shown)?.tagged(&Tag::of(&shown.settings)?)?).await
+}
+
+/// What requests may set, beside what only the creation or only the operator can.
+pub(super) fn settings() -> [(&'static str, Schema); 4] {
+    [
+        ("reserved_concurrency", schema::whole(values::CONCURRENCY).about("slots that it keeps for calls of its own").example(10)),
+        ("default_rate", rate::asked().or_null().about("of accounts without a rate; with neither calls are not billed")),
+        ("recharge_policy", schema::word(RechargePolicy::WORDS).about("whose money the organization may add to its sub-accounts: `external`, it was paid elsewhere; `transfer`, its own; `operator`, none")),
+        ("members_may_allocate", schema::flag().about("whether its Members create and change accounts")),
+    ]
+}
+
+/// Regions that its accounts may be in.
+pub(super) fn regions() -> Schema {
+    schema::list(schema::region())
+        .items(1..=16)
+        .or_null()
+        .about("null: all of the installation")
+        .example(json!(["india"]))
 }
 
 /// Writes an organization, its account and its wallet.

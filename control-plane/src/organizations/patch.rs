@@ -2,16 +2,20 @@
 //! What the organization bought, and loosening who may add money, are the operator's alone.
 
 use axum::extract::State;
+use http::StatusCode;
 use hub::directory::Change as Published;
 use hub::money::Rate;
+use serde_json::json;
 
-use super::{Settings, Shown};
+use super::{Settings, Shown, create};
 use crate::Shared;
 use crate::account::{Account, Organization, RechargePolicy};
 use crate::allocation;
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::description::{Operation, schema};
 use crate::fields::{Given, values};
+use crate::precondition::Tag;
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
 
@@ -26,6 +30,25 @@ struct Patch {
     recharge_policy: Option<RechargePolicy>,
     members_may_allocate: Option<bool>,
     regions: Given<Vec<String>>,
+}
+
+pub(crate) fn describe() -> Operation {
+    let members = [
+        ("name", schema::name()),
+        ("concurrency_total", schema::whole(values::CONCURRENCY).about("the operator's alone")),
+        ("regions", create::regions().about("the operator's alone; null: all of the installation")),
+    ];
+    Operation::new(
+        "Change an organization",
+        "Merges what is given; null removes. `concurrency_total`, `regions` and a laxer `recharge_policy` are the operator's alone. A total below the floors that are promised is refused with the numbers.",
+    )
+    .body(
+        schema::asked(members.into_iter().chain(create::settings())),
+        json!({"reserved_concurrency": 20}),
+    )
+    .answers(StatusCode::OK, "The organization as it is now.", Shown::schema())
+    .refuses([Kind::OverAllocation])
+        .tagged()
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
@@ -48,6 +71,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         ));
     }
     let before = Settings::of(&app, &organization, &account);
+    request.preconditions.check(&Tag::of(&before)?)?;
     let allocates = patch.total.is_some() || patch.reserved.is_some();
     patch.merge_into(&mut organization, &mut account);
     if allocates {
@@ -67,7 +91,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
             Some(&shown.settings),
         )
         .await?;
-    change.commit(Answer::ok(&shown)?).await
+    change.commit(Answer::ok(&shown)?.tagged(&Tag::of(&shown.settings)?)?).await
 }
 
 fn read(app: &Shared, request: &Request) -> Result<Patch, Problem> {

@@ -7,7 +7,7 @@ use hub::money::Amount;
 use sqlx::{AnyConnection, Row as _};
 
 use crate::account::{BILLING, word};
-use crate::ledger::{self, Cause, Transaction};
+use crate::ledger::{self, Cause, Moved, Transaction};
 use crate::problem::Problem;
 use crate::store::rows::{self, Value};
 
@@ -21,15 +21,25 @@ pub(super) enum Care {
 }
 
 const INSERT: &str = "INSERT INTO calls (account_id, admitted_us, call_id, answered_us, ended_us, direction, caller, callee, \
-     agent_id, source, outcome, cause, billable_s, cost, debt, currency, billing_mode, revision, costs)";
+     agent_id, source, outcome, cause, billable_s, cost, debt, currency, billing_mode, revision, costs, organization_id)";
+
+/// What writing came to.
+#[derive(Default)]
+pub(super) struct Written<'r> {
+    /// The records that were new or corrected one, each with the organization of its account.
+    pub(super) records: Vec<(AccountId, &'r Record)>,
+    /// Wallets, in the order of their movements.
+    pub(super) moved: Vec<Moved>,
+}
 
 /// Writes records in order, each with the organization of its account.
-pub(super) async fn write(
+pub(super) async fn write<'r>(
     connection: &mut AnyConnection,
-    records: &[(AccountId, &Record)],
+    records: &[(AccountId, &'r Record)],
     care: Care,
     now_us: i64,
-) -> Result<(), Problem> {
+) -> Result<Written<'r>, Problem> {
+    let mut written = Written::default();
     let mut rest = records;
     while !rest.is_empty() {
         let firsts = match care {
@@ -37,14 +47,18 @@ pub(super) async fn write(
             Care::Each => 0,
         };
         let (quick, slow) = rest.split_at(firsts);
-        insert(connection, quick, now_us).await?;
+        written.moved.extend(insert(connection, quick, now_us).await?);
+        written.records.extend_from_slice(quick);
         rest = slow;
         if let [(organization, record), later @ ..] = slow {
-            replace(connection, *organization, record, now_us).await?;
+            if let Some(moved) = replace(connection, *organization, record, now_us).await? {
+                written.moved.extend(moved);
+                written.records.push((*organization, record));
+            }
             rest = later;
         }
     }
-    Ok(())
+    Ok(written)
 }
 
 /// Inserts records that are not there yet, and posts their charges.
@@ -52,8 +66,9 @@ async fn insert(
     connection: &mut AnyConnection,
     records: &[(AccountId, &Record)],
     now_us: i64,
-) -> Result<(), Problem> {
-    let rows: Vec<Vec<Value<'_>>> = records.iter().map(|(_, record)| row(record)).collect();
+) -> Result<Vec<Moved>, Problem> {
+    let rows: Vec<Vec<Value<'_>>> =
+        records.iter().map(|(organization, record)| row(*organization, record)).collect();
     rows::write(connection, INSERT, &rows, "").await?;
     let charges: Vec<Transaction> = records
         .iter()
@@ -64,13 +79,14 @@ async fn insert(
     Ok(ledger::post(connection, &charges, now_us).await?)
 }
 
-/// Writes one record over an earlier one of the same call, and posts the difference.
+/// Writes one record over an earlier one of the same call, and posts the difference. `None`: it was
+/// known.
 async fn replace(
     connection: &mut AnyConnection,
     organization: AccountId,
     record: &Record,
     now_us: i64,
-) -> Result<(), Problem> {
+) -> Result<Option<Vec<Moved>>, Problem> {
     let key = "account_id = $1 AND admitted_us = $2 AND call_id = $3";
     let account = record.call.account().to_string();
     let facts = record.call.facts();
@@ -83,7 +99,7 @@ async fn replace(
     .fetch_optional(&mut *connection)
     .await?;
     let Some(found) = found else {
-        return insert(connection, &[(organization, record)], now_us).await;
+        return insert(connection, &[(organization, record)], now_us).await.map(Some);
     };
     let (revision, cost, debt): (i64, i64, i64) =
         (found.try_get(0)?, found.try_get(1)?, found.try_get(2)?);
@@ -98,7 +114,7 @@ async fn replace(
                 "a repeated call record says another charge; the first one stands"
             );
         }
-        return Ok(());
+        return Ok(None);
     }
     sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM calls WHERE {key}")))
         .bind(account.as_str())
@@ -106,11 +122,11 @@ async fn replace(
         .bind(record.call.texts().call_id)
         .execute(&mut *connection)
         .await?;
-    rows::write(connection, INSERT, &[row(record)], "").await?;
+    rows::write(connection, INSERT, &[row(organization, record)], "").await?;
     let (cost, debt) = (Amount::from_micros(cost), Amount::from_micros(debt));
     let difference: Vec<Transaction> =
         charge(organization, record, Cause::Adjustment, cost, debt).into_iter().collect();
-    Ok(ledger::post(connection, &difference, now_us).await?)
+    Ok(Some(ledger::post(connection, &difference, now_us).await?))
 }
 
 /// What remains to be charged when `cost`, of it `debt`, has been charged before.
@@ -135,7 +151,7 @@ fn charge(
     Some(Transaction::charge(cause, reference, pins.currency, wallet, paid, owed))
 }
 
-fn row(record: &Record) -> Vec<Value<'_>> {
+fn row(organization: AccountId, record: &Record) -> Vec<Value<'_>> {
     let (facts, texts) = (record.call.facts(), record.call.texts());
     let pins = facts.pins.as_ref();
     vec![
@@ -158,5 +174,6 @@ fn row(record: &Record) -> Vec<Value<'_>> {
         Value::OptionalText(pins.map(|pins| word(BILLING, &pins.billing))),
         Value::Int(i64::from(record.revision)),
         Value::OptionalText(record.costs.as_deref()),
+        Value::OwnedText(organization.to_string()),
     ]
 }

@@ -1,5 +1,6 @@
 //! Who may use which route, and how requests that fit none are answered.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -24,6 +25,8 @@ const MEMBER_KEPT: &str = "member*";
 enum Credential {
     Key(String),
     Session(Cookie),
+    /// A session, with the delegation that it is under.
+    Delegate(Cookie, String),
 }
 
 /// One installation with two organizations, three sub-accounts and three workspaces.
@@ -61,6 +64,9 @@ impl World {
         ] {
             principals.push((name, member(&harness, name, &organization, role).await));
         }
+        for (name, access) in [("admin-t", "write"), ("admin-t-r", "read")] {
+            principals.push((name, token(&harness, "admin@example.com", access).await));
+        }
         principals.push(("key", Credential::Key(key)));
         principals.push(("test-key", Credential::Key(test_key)));
         for (name, role) in
@@ -74,6 +80,10 @@ impl World {
         {
             principals.push((name, member(&harness, name, &workspace, role).await));
         }
+        for (name, access) in [("deleg-r", "read"), ("deleg-w", "write")] {
+            principals.push((name, delegate(&harness, "admin@example.com", &own, access).await));
+        }
+        principals.push(("expired", expired(&harness, &own).await));
         principals.push(("nobody", Credential::Key(String::new())));
         let objects = [
             ("own", [organization.clone(), own, workspace]),
@@ -88,6 +98,9 @@ impl World {
         match who {
             Credential::Key(key) => self.harness.send(key, method, path, body).await,
             Credential::Session(cookie) => self.harness.send_by(cookie, method, path, body).await,
+            Credential::Delegate(cookie, delegation) => {
+                self.harness.send_under(cookie, delegation, method, path, body).await
+            }
         }
     }
 
@@ -130,20 +143,36 @@ impl World {
     }
 }
 
+/// A key of the account whose time is over, and that is not yet retired.
+async fn expired(harness: &Harness, account: &str) -> Credential {
+    let path = format!("/v1/sub-accounts/{account}/api-keys");
+    let made = harness.send(&harness.organization, "POST", &path, json!({"name": "e"})).await;
+    let id = text(&made.body["id"]);
+    harness.execute(&format!("UPDATE keys SET expires_us = 1 WHERE id = '{id}'")).await;
+    Credential::Key(text(&made.body["secret"]))
+}
+
+/// An API token of a user.
+async fn token(harness: &Harness, email: &str, access: &str) -> Credential {
+    let cookie = harness.sign_in(email).await;
+    let body = json!({"name": access, "access": access});
+    let made = harness.send_by(&cookie, "POST", "/v1/me/tokens", body).await;
+    Credential::Key(text(&made.body["secret"]))
+}
+
+/// A user in an account by delegation.
+async fn delegate(harness: &Harness, email: &str, account: &str, access: &str) -> Credential {
+    let cookie = harness.sign_in(email).await;
+    let path = format!("/v1/sub-accounts/{account}/delegations");
+    let body = json!({"reason": "a test", "access": access});
+    let opened = harness.send_by(&cookie, "POST", &path, body).await;
+    Credential::Delegate(cookie, text(&opened.body["delegation_id"]))
+}
+
 async fn member(harness: &Harness, name: &str, account: &str, role: Role) -> Credential {
     let email = format!("{}@example.com", name.replace('*', "-kept"));
     harness.user(&email, account, role).await;
     Credential::Session(harness.sign_in(&email).await)
-}
-
-fn name(method: MethodFilter) -> &'static str {
-    let names = [
-        (MethodFilter::GET, "GET"),
-        (MethodFilter::POST, "POST"),
-        (MethodFilter::PATCH, "PATCH"),
-        (MethodFilter::DELETE, "DELETE"),
-    ];
-    names.into_iter().find(|(filter, _)| *filter == method).expect("a method of the table").1
 }
 
 /// A sub-account without slots, made with an organization's key: its id, key and test key.
@@ -179,7 +208,7 @@ fn refusal(answered: &Answered) -> Option<&str> {
 fn filled(path: &str, id: &str) -> String {
     let path = path.replace("{id}", id);
     let path = if path.contains("{uuid}") { path.replace("{uuid}", &uuid(id)) } else { path };
-    ["key_id", "user_id", "invitation_id"]
+    ["key_id", "user_id", "invitation_id", "token_id", "delegation_id", "webhook_id", "delivery_id"]
         .iter()
         .fold(path, |path, name| path.replace(&format!("{{{name}}}"), "unknown"))
 }
@@ -198,7 +227,8 @@ async fn every_route_is_open_to_whom_the_table_says_and_to_nobody_else() {
     }
     for Route { method, path, subject, .. } in routes() {
         for (object, id) in world.objects_of(subject) {
-            write!(found, "\n{:<7}{path:<54}{object:<8}", name(method)).expect("text");
+            write!(found, "\n{:<7}{path:<54}{object:<8}", document::method_name(method))
+                .expect("text");
             for (who, credential) in &world.principals {
                 let kept = i32::from(*who != MEMBER_KEPT);
                 world
@@ -206,17 +236,91 @@ async fn every_route_is_open_to_whom_the_table_says_and_to_nobody_else() {
                     .execute(&format!("UPDATE organizations SET members_may_allocate = {kept}"))
                     .await;
                 let path = filled(path, id.unwrap_or_default());
-                let verdict = world.verdict(credential, name(method), &path).await;
+                let verdict = world.verdict(credential, document::method_name(method), &path).await;
                 write!(found, "{verdict:<10}").expect("text");
             }
         }
     }
     let trimmed = |table: &str| table.lines().map(str::trim_end).map(str::to_owned).collect();
     let (found, expected): (Vec<String>, Vec<String>) = (trimmed(&found), trimmed(TABLE));
-    for (found, expected) in found.iter().zip(&expected) {
-        assert_eq!(found, expected, "what is, and what permissions.txt says");
+    let different = found.iter().zip(&expected).find(|(found, expected)| found != expected);
+    let is_same = different.is_none() && found.len() == expected.len();
+    assert!(is_same, "{different:?}; what is, in place of permissions.txt:\n{}", found.join("\n"));
+}
+
+#[test]
+fn every_operation_of_the_document_has_its_lines_in_the_table_and_nothing_else_has() {
+    let committed = include_str!("../../openapi.json");
+    let document: Value = serde_json::from_str(committed).expect("JSON");
+    let mut described = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        let methods = item.as_object().expect("methods").keys();
+        described.extend(methods.map(|method| (method.to_ascii_uppercase(), path.clone())));
     }
-    assert_eq!(found.len(), expected.len(), "routes without permissions:\n{}", found.join("\n"));
+    let lines = TABLE.lines().filter(|line| !line.starts_with(['#', ' ']));
+    let stated: BTreeSet<_> = lines
+        .map(|line| {
+            let mut words = line.split_whitespace().map(str::to_owned);
+            (words.next().unwrap_or_default(), words.next().unwrap_or_default())
+        })
+        .collect();
+    assert_eq!(described, stated);
+}
+
+#[tokio::test]
+async fn what_is_no_text_in_a_path_or_stands_in_a_query_that_nobody_reads_is_refused() {
+    let world = World::new().await;
+    let (harness, [(_, own), ..]) = (&world.harness, &world.objects);
+    let key = &harness.organization;
+    let keys = format!("/v1/sub-accounts/{}/api-keys", own[1]);
+    for path in [format!("{keys}/%FF"), format!("{keys}/%00"), "/v1/members/a%00b".to_owned()] {
+        let refused = harness.send(key, "DELETE", &path, Value::Null).await;
+        assert_eq!((refused.status, &refused.body["reason"]), (404, &json!("not_found")), "{path}");
+    }
+    let body = json!({"name": "k"});
+    let refused = harness.send(key, "POST", &format!("{keys}?colour=1"), body).await;
+    assert_eq!((refused.status, named(&refused.body)), (400, vec!["colour".to_owned()]));
+    // U+0000, as a cursor: no database finds anything before it.
+    let refused = harness.get(key, &format!("{keys}?cursor=AA")).await;
+    assert_eq!((refused.status, named(&refused.body)), (400, vec!["cursor".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_key_acts_for_its_own_account_whatever_is_named() {
+    let world = World::new().await;
+    let [(_, own), _, (_, foreign), _] = &world.objects;
+    for (named, status) in [(own[0].as_str(), 200), (&own[1], 404), (&foreign[0], 404), ("x", 404)]
+    {
+        let header = [("ringfence-account", named)];
+        let key = &world.harness.organization;
+        let answered =
+            world.harness.send_with(key, "GET", "/v1/organization", &header, Vec::new()).await;
+        assert_eq!(answered.status, status, "{named}");
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_one_key_is_refused_and_nobody_elses_is() {
+    let harness = Harness::with(|settings| {
+        settings.requests_per_s = std::num::NonZeroU32::new(5).expect("above zero");
+    })
+    .await;
+    let (_, account) = harness.isolated(1).await;
+    let mut refused = None;
+    for _ in 0..50 {
+        let answered = harness.get(&account, "/v1/usage").await;
+        assert_eq!(answered.headers["x-ratelimit-limit"], "5");
+        if answered.status == 429 {
+            refused = Some(answered);
+            break;
+        }
+        assert_eq!(answered.status, 200);
+    }
+    let refused = refused.expect("a refusal");
+    assert_eq!(refused.body["reason"], json!("rate_limited"));
+    assert_eq!(refused.headers["retry-after"], "1");
+    assert_eq!(refused.headers["x-ratelimit-remaining"], "0");
+    assert_eq!(harness.get(&harness.organization, "/v1/organization").await.status, 200);
 }
 
 #[tokio::test]
@@ -232,7 +336,13 @@ async fn what_is_no_credential_any_more_opens_no_route() {
     let ended = member(&world.harness, "ended", &world.objects[0].1[0], Role::Admin).await;
     let gone = world.ask(&ended, "DELETE", "/v1/sessions/current", Value::Null).await;
     assert_eq!(gone.status, 204);
+    let over = delegate(&world.harness, "admin@example.com", &world.objects[0].1[1], "write").await;
+    let Credential::Delegate(_, id) = &over else { unreachable!("it is one") };
+    let ending = format!("UPDATE delegations SET ended_us = 1 WHERE id = '{id}'");
+    world.harness.execute(&ending).await;
     let credentials = [
+        over,
+        expired(&world.harness, &world.objects[0].1[1]).await,
         Credential::Key(String::new()),
         Credential::Key("rf_live_nothing".to_owned()),
         Credential::Key(revoked),
@@ -241,7 +351,7 @@ async fn what_is_no_credential_any_more_opens_no_route() {
     for Route { method, path, permit, .. } in routes() {
         for who in credentials.iter().filter(|_| permit != Permit::Anyone) {
             let path = filled(path, &world.objects[0].1[1]);
-            let answered = world.ask(who, name(method), &path, Value::Null).await;
+            let answered = world.ask(who, document::method_name(method), &path, Value::Null).await;
             assert_eq!((answered.status, refusal(&answered)), (401, Some("unauthenticated")));
             assert!(answered.headers.contains_key("www-authenticate"));
         }
@@ -326,7 +436,6 @@ async fn what_fits_no_route_is_a_problem_too() {
         "sa_x",
         "sa_01ARZ3NDEKTSV4RRFFQ69G5FAV",
         "org_01arz3ndektsv4rrffq69g5fav",
-        "%00",
         "sa_01arz3ndektsv4rrffq69g5fav",
     ] {
         let missing = harness.get(key, &format!("/v1/sub-accounts/{id}")).await;

@@ -1,17 +1,22 @@
-//! How often signing in may fail: per e-mail address and per source address, in windows of fixed
+//! How often signing in may fail, and a password reset be asked for: per e-mail address and per source address, in windows of fixed
 //! length. An attempt counts when it begins, so that many at once count too; a successful one is
 //! taken back. Holds a bounded number of counts: without a place left the oldest goes.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use hub::clock::SECOND_US;
 use parking_lot::Mutex;
+
+use crate::allowance::block;
 
 /// Failures in a window after which attempts are refused.
 const FAILURES_PER_EMAIL_MAX: u32 = 10;
 /// Higher: many people may come from one address.
 const FAILURES_PER_SOURCE_MAX: u32 = 100;
+/// Password resets that may be asked for in a window.
+const RESETS_PER_EMAIL_MAX: u32 = 3;
+const RESETS_PER_SOURCE_MAX: u32 = 30;
 const WINDOW_US: i64 = 15 * 60 * SECOND_US;
 /// Counts that are kept: about 2 MB.
 const COUNTS_MAX: usize = 10_000;
@@ -27,10 +32,26 @@ struct Count {
     since_us: i64,
 }
 
-#[derive(Default)]
-pub(crate) struct Attempts(Mutex<HashMap<Of, Count>>);
+pub(crate) struct Attempts {
+    counts: Mutex<HashMap<Of, Count>>,
+    per_email_max: u32,
+    per_source_max: u32,
+}
 
 impl Attempts {
+    pub(crate) fn to_sign_in() -> Self {
+        Self::new(FAILURES_PER_EMAIL_MAX, FAILURES_PER_SOURCE_MAX)
+    }
+
+    /// Of those none is taken back.
+    pub(crate) fn to_reset() -> Self {
+        Self::new(RESETS_PER_EMAIL_MAX, RESETS_PER_SOURCE_MAX)
+    }
+
+    fn new(per_email_max: u32, per_source_max: u32) -> Self {
+        Self { counts: Mutex::default(), per_email_max, per_source_max }
+    }
+
     /// Counts an attempt, or says in how many seconds the next is looked at.
     pub(crate) fn begin(
         &self,
@@ -38,8 +59,8 @@ impl Attempts {
         source: Option<IpAddr>,
         now_us: i64,
     ) -> Result<(), i64> {
-        let mut counts = self.0.lock();
-        let all = all(email, source);
+        let mut counts = self.counts.lock();
+        let all = self.all(email, source);
         for (of, failures_max) in &all {
             if let Some(count) = counts.get(of)
                 && count.failures >= *failures_max
@@ -62,26 +83,16 @@ impl Attempts {
 
     /// Takes an attempt back that was none of the failures: of its e-mail nothing is left.
     pub(crate) fn succeeded(&self, email: &str, source: Option<IpAddr>) {
-        let mut counts = self.0.lock();
+        let mut counts = self.counts.lock();
         counts.remove(&Of::Email(email.to_owned()));
         if let Some(count) = source.and_then(|source| counts.get_mut(&Of::Source(block(source)))) {
             count.failures = count.failures.saturating_sub(1);
         }
     }
-}
 
-fn all(email: &str, source: Option<IpAddr>) -> Vec<(Of, u32)> {
-    let source = source.map(|source| (Of::Source(block(source)), FAILURES_PER_SOURCE_MAX));
-    [(Of::Email(email.to_owned()), FAILURES_PER_EMAIL_MAX)].into_iter().chain(source).collect()
-}
-
-/// What one client has of addresses: of IPv6 a network of 64 bits.
-fn block(source: IpAddr) -> IpAddr {
-    match source.to_canonical() {
-        IpAddr::V6(address) => {
-            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
-        }
-        address @ IpAddr::V4(_) => address,
+    fn all(&self, email: &str, source: Option<IpAddr>) -> Vec<(Of, u32)> {
+        let source = source.map(|source| (Of::Source(block(source)), self.per_source_max));
+        [(Of::Email(email.to_owned()), self.per_email_max)].into_iter().chain(source).collect()
     }
 }
 
@@ -100,13 +111,15 @@ fn make_room(counts: &mut HashMap<Of, Count>, of: &Of, now_us: i64) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     const HERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
 
     #[test]
     fn failures_of_one_e_mail_are_refused_until_their_window_is_over() {
-        let attempts = Attempts::default();
+        let attempts = Attempts::to_sign_in();
         for _ in 0..FAILURES_PER_EMAIL_MAX {
             assert_eq!(attempts.begin("a@b", HERE, 0), Ok(()));
         }
@@ -118,7 +131,7 @@ mod tests {
 
     #[test]
     fn successes_never_count() {
-        let attempts = Attempts::default();
+        let attempts = Attempts::to_sign_in();
         for _ in 0..10 * FAILURES_PER_SOURCE_MAX {
             assert_eq!(attempts.begin("a@b", HERE, 0), Ok(()));
             attempts.succeeded("a@b", HERE);
@@ -127,7 +140,7 @@ mod tests {
 
     #[test]
     fn failures_of_one_source_are_counted_over_all_e_mails_and_its_whole_network() {
-        let attempts = Attempts::default();
+        let attempts = Attempts::to_sign_in();
         let source = |last: u16| Some(IpAddr::V6(Ipv6Addr::new(1, 2, 3, 4, 5, 6, 7, last)));
         for number in 0..FAILURES_PER_SOURCE_MAX {
             let last = u16::try_from(number).expect("few");
@@ -139,12 +152,12 @@ mod tests {
 
     #[test]
     fn counts_are_bounded_and_the_oldest_goes_first() {
-        let attempts = Attempts::default();
+        let attempts = Attempts::to_sign_in();
         for number in 0..=COUNTS_MAX {
             let at_us = i64::try_from(number).expect("small");
             assert_eq!(attempts.begin(&format!("{number}@b"), None, at_us), Ok(()));
         }
-        let counts = attempts.0.lock();
+        let counts = attempts.counts.lock();
         assert_eq!(counts.len(), COUNTS_MAX);
         assert!(!counts.contains_key(&Of::Email("0@b".to_owned())));
     }

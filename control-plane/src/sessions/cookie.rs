@@ -7,7 +7,7 @@ use rand::distr::Alphanumeric;
 
 use crate::problem::Problem;
 
-const NAME: &str = "ringfence_session";
+pub(crate) const NAME: &str = "ringfence_session";
 /// Random characters: 43 of 62, 256 bits.
 const RANDOM_CHARACTERS: usize = 43;
 

@@ -2,16 +2,19 @@
 //! one that the request came with ends. Takes as long for an e-mail that nobody has.
 
 use axum::extract::State;
+use http::StatusCode;
 use http::{HeaderValue, header};
 use hub::clock::SECOND_US;
 use hub::key::KeyHash;
 use serde::Serialize;
+use serde_json::json;
 use sqlx::{AnyConnection, Row as _};
 
 use super::{LIFE_US, PER_USER_MAX, cookie};
 use crate::account::new_ulid;
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::description::{Operation, schema};
 use crate::keys::hex;
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
@@ -30,6 +33,22 @@ struct Created {
 #[derive(Serialize)]
 struct Audited<'a> {
     session_id: &'a str,
+}
+
+pub(crate) fn describe() -> Operation {
+    let body = schema::asked([
+        ("email", schema::characters(1..=254).required().example("ana@example.com")),
+        ("password", schema::characters(1..=password::BYTES_MAX).required()),
+    ]);
+    let shown = users::Shown::members().with([(
+        "expires_at",
+        schema::time().about("at the latest; 12 hours after its last use in any case"),
+    )]);
+    Operation::new("Sign in", "Sets the cookie of a new session; one that the request came with ends. Ten failures of an e-mail address, or a hundred of a source address, in 15 minutes are refused for a while.")
+        .body(body, json!({"email": "ana@example.com", "password": "correct horse battery staple"}))
+        .answers(StatusCode::CREATED, "The user, and a session in `Set-Cookie`.", shown.named("Session"))
+        .with_header("Set-Cookie", schema::text().about("`ringfence_session`"))
+        .refuses([Kind::Unauthenticated])
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {

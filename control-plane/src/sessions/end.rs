@@ -3,11 +3,13 @@
 
 use axum::extract::State;
 use serde::Serialize;
+use serde_json::json;
 
 use super::cookie;
 use crate::Shared;
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::description::{Operation, schema};
 use crate::problem::Problem;
 use crate::request::Request;
 
@@ -15,6 +17,21 @@ use crate::request::Request;
 #[derive(Serialize)]
 struct Audited<'a> {
     session_id: &'a str,
+}
+
+pub(crate) fn describe_current() -> Operation {
+    describe("Sign out", "The session of the request ends.")
+}
+
+pub(crate) fn describe_all() -> Operation {
+    describe("Sign out everywhere", "All sessions of the user end.")
+}
+
+fn describe(summary: &'static str, about: &str) -> Operation {
+    Operation::new(summary, about)
+        .body(schema::nothing(), json!({}))
+        .answers_nothing("Ended.")
+        .with_header("Set-Cookie", schema::text().about("removes the cookie"))
 }
 
 pub(crate) async fn current(
@@ -45,7 +62,8 @@ pub(crate) async fn all(State(app): State<Shared>, request: Request) -> Result<A
         Begun::New(change) => change,
         Begun::Repeated(answer) => return Ok(answer),
     };
-    super::end_all(change.connection(), &user.id).await?;
+    let now_us = change.now_us;
+    super::end_all(change.connection(), &user.id, now_us).await?;
     change.audit(None, "sessions.ended", &user.id, None::<&()>, None::<&()>).await?;
     let forgotten = cookie::header("", 0, app.serves_tls)?;
     Ok(change.commit(Answer::no_content()).await?.with_cookie(forgotten))

@@ -96,6 +96,24 @@ async fn what_is_published_is_read_by_gateways_and_what_is_gone_is_not() {
 }
 
 #[tokio::test]
+async fn a_key_is_published_with_its_expiry_and_taken_back_when_it_is_retired() {
+    let redis = server();
+    let sharing = Sharing::new(&redis.url()).await;
+    let harness = &sharing.harness;
+    let (account, _) = harness.isolated(3).await;
+    let path = format!("/v1/sub-accounts/{account}/api-keys");
+    let listed = harness.get(&harness.organization, &path).await;
+    let rotate = format!("{path}/{}/rotate", listed.body["data"][0]["id"].as_str().expect("an id"));
+    let body = json!({"old_key_ends": "in_24_hours"});
+    assert_eq!(harness.send(&harness.organization, "POST", &rotate, body).await.status, 201);
+    let expiring = |change: &Change| matches!(change, Change::Key { expires_us: Some(_), .. });
+    assert_eq!(sharing.directory().await.iter().filter(|change| expiring(change)).count(), 1);
+    harness.execute("UPDATE keys SET expires_us = 1 WHERE expires_us IS NOT NULL").await;
+    crate::keys::retire::some(&harness.plane.app).await.expect("retired");
+    assert!(!sharing.directory().await.iter().any(expiring));
+}
+
+#[tokio::test]
 async fn the_first_shard_has_the_operators_key_and_the_token_key() {
     let redis = server();
     let sharing = Sharing::new(&redis.url()).await;

@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AnyPool, Row as _, SqlSafeStr};
 use super::backend::Backend;
 use crate::settings::OpenError;
 
-const STEPS: [(i64, &str, &str); 9] = [
+const STEPS: [(i64, &str, &str); 13] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "shared_hub", include_str!("../../migrations/0002_shared_hub.sql")),
     (3, "publications", include_str!("../../migrations/0003_publications.sql")),
@@ -17,14 +17,18 @@ const STEPS: [(i64, &str, &str); 9] = [
     (6, "presentation", include_str!("../../migrations/0006_presentation.sql")),
     (7, "audit_chain", include_str!("../../migrations/0007_audit_chain.sql")),
     (8, "usage", include_str!("../../migrations/0008_usage.sql")),
-    (14, "live_calls", include_str!("../../migrations/0014_live_calls.sql")),
+    (9, "credentials", include_str!("../../migrations/0009_credentials.sql")),
+    (10, "live_calls", include_str!("../../migrations/0010_live_calls.sql")),
+    (11, "webhooks", include_str!("../../migrations/0011_webhooks.sql")),
+    (12, "reports", include_str!("../../migrations/0012_reports.sql")),
+    (13, "call_history", include_str!("../../migrations/0013_call_history.sql")),
 ];
 
 /// The version that this program works with.
 pub(crate) const LATEST: i64 = STEPS[STEPS.len() - 1].0;
 
 /// All tables, each after those that it refers to.
-pub(crate) const TABLES: [&str; 22] = [
+pub(crate) const TABLES: [&str; 32] = [
     "installation",
     "counters",
     "organizations",
@@ -33,7 +37,11 @@ pub(crate) const TABLES: [&str; 22] = [
     "users",
     "memberships",
     "sessions",
+    "user_tokens",
+    "password_resets",
+    "delegations",
     "invitations",
+    "mails",
     "wallets",
     "ledger_accounts",
     "ledger_transactions",
@@ -47,6 +55,12 @@ pub(crate) const TABLES: [&str; 22] = [
     "holders",
     "struck_out",
     "publications",
+    "webhooks",
+    "webhook_deliveries",
+    "webhook_attempts",
+    "reporters",
+    "denials",
+    "refused_calls",
 ];
 
 /// Brings a database forward to `version`; one that is there already stays as it is.

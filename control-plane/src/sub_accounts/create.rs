@@ -2,21 +2,25 @@
 //! in this answer only, and its wallet when billing is isolated.
 
 use axum::extract::State;
+use http::StatusCode;
 use hub::directory::{Billing, Change as Published, OnHubLoss, Status};
 use hub::id::{AccountId, AccountKind};
 use hub::key::KeyScope;
+use serde_json::{Value, json};
 
-use super::{Deed, Settings, Shown, billing_mode};
+use super::{Deed, Shown, billing_mode, note};
 use crate::Shared;
 use crate::account::presentation::{self, Presentation};
-use crate::account::{Account, ON_HUB_LOSS, Organization, new_id};
+use crate::account::{Account, BILLING, ON_HUB_LOSS, Organization, new_id, rate};
 use crate::allocation;
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::description::Operation;
+use crate::description::schema::{self, Schema};
 use crate::fields::values;
 use crate::keys::{self, KeyType, NewKey, Origin};
 use crate::ledger::{self, Wallet};
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use crate::request::Request;
 
 /// A sub-account that was just made, and the secret of its associated key.
@@ -25,6 +29,62 @@ pub(crate) struct Created {
     pub(crate) organization: Organization,
     shown: Shown,
     pub(crate) secret: String,
+}
+
+pub(crate) fn describe() -> Operation {
+    let example = json!({"name": "Acme Corp", "billing_mode": "isolated", "region": "india", "concurrency_limit": 10});
+    let billing = schema::word(BILLING)
+        .by_default("consolidated")
+        .about("isolated: it has a wallet of its own");
+    operation([("billing_mode", billing)], example).makes("sub_account_id", "/v1/sub-accounts/{id}")
+}
+
+pub(crate) fn describe_workspace() -> Operation {
+    let example = json!({"name": "Staging", "min_concurrency": 0, "max_concurrency": 10});
+    operation([], example).makes("workspace_id", "/v1/workspaces/{id}")
+}
+
+fn operation(
+    billing: impl IntoIterator<Item = (&'static str, Schema)>,
+    example: Value,
+) -> Operation {
+    let members = [
+        (
+            "organization_id",
+            schema::account_id(AccountKind::Organization)
+                .about("which one, where the operator asks"),
+        ),
+        ("name", schema::name().required()),
+        ("region", schema::region().or_null().about("null: any gateway admits")),
+        (
+            "cps_limit",
+            schema::whole(values::CPS).or_null().about("new calls per second; null: no limit"),
+        ),
+        ("rate", rate::asked().or_null().about("null: the organization's `default_rate`")),
+        (
+            "on_hub_loss",
+            schema::word(ON_HUB_LOSS)
+                .by_default("closed")
+                .about("open: its unbilled calls go on while gateways are cut off from the hub"),
+        ),
+    ];
+    let members = members.into_iter().chain(allocation::asked()).chain(presentation::asked());
+    let members = members.chain(billing);
+    let shown = Shown::members().with([(
+        "api_key",
+        schema::text().about("the secret of its associated key, in this answer only"),
+    )]);
+    Operation::new(
+        "Create a sub-account",
+        "Give either `concurrency_limit`, or `min_concurrency` and/or `max_concurrency`. The floors of an organization's accounts never exceed its total: a refusal (`over_allocation`) has `floors`, `total`, `over_by`, `requested`, `allocated_to_others` and `available`.",
+    )
+    .body(
+        schema::asked(members).at_least_one_of(&["concurrency_limit", "min_concurrency", "max_concurrency"]),
+        example,
+    )
+    .answers(StatusCode::CREATED, "The sub-account with the secret of its key.", shown.named("NewSubAccount"))
+    .refuses([Kind::OverAllocation])
+    .shows_tag()
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
@@ -43,8 +103,8 @@ async fn create(app: &Shared, request: &Request, kind: AccountKind) -> Result<An
     account.organization = request.access.organization_or(named)?;
     let secret = keys::secret(KeyType::Live);
     carry_out(app, request, account, secret, |created| {
-        let api_key = Some(created.secret);
-        Answer::created(&Shown { api_key, ..created.shown })
+        let (tag, api_key) = (created.shown.tag()?, Some(created.secret));
+        Answer::created(&Shown { api_key, ..created.shown })?.tagged(&tag)
     })
     .await
 }
@@ -90,20 +150,12 @@ pub(crate) async fn carry_out(
         name: "Associated key",
         key_type: KeyType::Live,
         origin: Origin::Issued,
+        expires_us: None,
     };
     let issued = keys::insert(change.connection(), &key, secret, now_us).await?;
     change.publish(issued.change);
     let shown = Shown::now(app, &account, organization.currency, wallet.as_ref()).await;
-    let id = account.id.to_string();
-    change
-        .audit(
-            Some(organization.id),
-            Deed::Created.to(account.id),
-            &id,
-            None::<&Settings>,
-            Some(&shown.settings),
-        )
-        .await?;
+    note(&mut change, Deed::Created, &account, None, Some(&shown.settings)).await?;
     let answer = answer(Created { account, organization, shown, secret: issued.secret })?;
     change.commit(answer).await
 }

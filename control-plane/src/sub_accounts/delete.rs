@@ -11,18 +11,22 @@ use hub::clock::boot_us;
 use hub::directory::Change as Published;
 use hub::id::AccountId;
 use hub::money::Amount;
+use serde_json::json;
 use sqlx::{AnyConnection, Row as _};
 
-use super::{Deed, Settings};
+use super::{Deed, Settings, note};
 use crate::account::{Account, Organization};
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::description::Operation;
+use crate::description::schema::{self, Schema};
 use crate::fields::{Fields, values};
 use crate::keys;
 use crate::ledger::{self, Cause, Kind as Place, Transaction, Wallet};
+use crate::precondition::Tag;
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
-use crate::{App, Shared, members};
+use crate::{App, Shared, members, webhooks};
 
 /// How long the answer waits for the last charges; the deletion goes on without it.
 const LAST_CHARGES_PATIENCE: Duration = Duration::from_secs(2);
@@ -48,6 +52,14 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    /// What [`Terms::read`] reads.
+    pub(crate) fn parameters() -> [(&'static str, Schema); 2] {
+        [
+            ("force", schema::flag().by_default(false).about("end live calls")),
+            ("balance", schema::word(Disposal::WORDS).about("what becomes of money that is left: `refund` is paid back outside Ringfence, `forfeit` is kept as revenue")),
+        ]
+    }
+
     /// Reads `force` and `balance`.
     pub(crate) fn read(query: &mut Fields) -> Self {
         Self {
@@ -55,6 +67,18 @@ impl Terms {
             disposal: query.optional("balance", values::word(Disposal::WORDS)),
         }
     }
+}
+
+pub(crate) fn describe() -> Operation {
+    Operation::new(
+        "Delete a sub-account",
+        "For good: its keys stop at once, its floor is free at once. With live calls it takes `force=true`, which ends them; with money left on its wallet it takes `balance`. The ledger and the call records stay: they are the organization's books.",
+    )
+    .query(Terms::parameters())
+    .body(schema::nothing(), json!({}))
+    .answers_nothing("It is gone.")
+    .refuses([Kind::LiveCalls, Kind::BalanceLeft])
+        .tagged()
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
@@ -83,6 +107,8 @@ pub(crate) async fn carry_out(
     let now_us = change.now_us;
     let account = Account::load(change.connection(), id).await?;
     let owner = Organization::load(change.connection(), organization).await?;
+    let before = Settings::of(&account, owner.currency);
+    request.preconditions.check(&Tag::of(&before)?)?;
     let calls = app.hub.account_use(organization, id).await;
     if calls.is_none() && !force {
         return Err(Problem::new(
@@ -115,17 +141,9 @@ pub(crate) async fn carry_out(
         change.publish(hash);
     }
     members::forget(change.connection(), id).await?;
+    webhooks::forget(change.connection(), id).await?;
     change.publish(Published::AccountGone { id, organization });
-    let before = Settings::of(&account, owner.currency);
-    change
-        .audit(
-            Some(organization),
-            Deed::Deleted.to(id),
-            &id.to_string(),
-            Some(&before),
-            None::<&Settings>,
-        )
-        .await?;
+    note(&mut change, Deed::Deleted, &account, Some(&before), None).await?;
     let answer = change.commit(answer).await?;
     if !is_settled(app, organization, id, LAST_CHARGES_PATIENCE).await
         || finish(app, id).await.is_err()

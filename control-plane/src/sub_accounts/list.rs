@@ -3,17 +3,28 @@
 use std::collections::HashMap;
 
 use axum::extract::State;
+use http::StatusCode;
 use hub::id::{AccountId, AccountKind};
 
 use super::Shown;
 use crate::Shared;
 use crate::account::{Account, Organization};
 use crate::answer::Answer;
+use crate::description::{Operation, schema};
 use crate::fields::values;
 use crate::ledger::Wallet;
 use crate::page::{self, Page};
 use crate::problem::Problem;
 use crate::request::Request;
+
+pub(crate) fn describe() -> Operation {
+    let organization =
+        schema::account_id(AccountKind::Organization).about("which one, where the operator asks");
+    Operation::new("List sub-accounts", "Those of an organization, oldest first.")
+        .query([("organization_id", organization)])
+        .query(schema::window())
+        .answers(StatusCode::OK, "A page.", schema::page(Shown::schema()))
+}
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
     list(&app, &request, AccountKind::SubAccount).await

@@ -2,18 +2,23 @@
 //! dropped; they keep the billing they were admitted with.
 
 use axum::extract::State;
+use http::StatusCode;
 use hub::directory::{Billing, Change as Published, OnHubLoss};
 use hub::money::Rate;
+use serde_json::json;
 
-use super::{Deed, Settings, Shown, billing_mode, create};
+use super::{Deed, Settings, Shown, billing_mode, create, note};
 use crate::Shared;
-use crate::account::{Account, ON_HUB_LOSS, Organization, presentation};
+use crate::account::{Account, BILLING, ON_HUB_LOSS, Organization, presentation, rate};
 use crate::allocation::{self, Asked};
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::description::Operation;
+use crate::description::schema::{self, Schema};
 use crate::fields::{Given, values};
 use crate::ledger::{self, Wallet};
-use crate::problem::Problem;
+use crate::precondition::Tag;
+use crate::problem::{Kind, Problem};
 use crate::request::Request;
 
 /// What is to be merged into an account.
@@ -29,9 +34,38 @@ pub(crate) struct Patch {
     pub(crate) presentation: presentation::Asked,
 }
 
+pub(crate) fn describe() -> Operation {
+    let billing = schema::word(BILLING).about("live calls keep the wallet they were admitted with");
+    operation([("billing_mode", billing)])
+}
+
+pub(crate) fn describe_workspace() -> Operation {
+    operation([])
+}
+
+fn operation(billing: impl IntoIterator<Item = (&'static str, Schema)>) -> Operation {
+    let members = [
+        ("name", schema::name()),
+        ("region", schema::region().or_null()),
+        ("cps_limit", schema::whole(values::CPS).or_null()),
+        ("rate", rate::asked().or_null()),
+        ("on_hub_loss", schema::word(ON_HUB_LOSS)),
+    ];
+    let members = members.into_iter().chain(allocation::asked()).chain(presentation::asked());
+    let members = members.chain(billing);
+    Operation::new(
+        "Change a sub-account",
+        "Merges what is given; null removes. Lowering a limit ends no live call: nothing new starts until use has fallen.",
+    )
+    .body(schema::asked(members), json!({"min_concurrency": 5, "max_concurrency": 20}))
+    .answers(StatusCode::OK, "The sub-account as it is now.", Shown::schema())
+    .refuses([Kind::OverAllocation])
+        .tagged()
+}
+
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
     let patch = read(&app, &request)?;
-    carry_out(&app, &request, patch, Answer::ok).await
+    carry_out(&app, &request, patch, |shown| Answer::ok(shown)?.tagged(&shown.tag()?)).await
 }
 
 /// Merges into the account that the request is about; `answer` shows what it is then.
@@ -50,6 +84,7 @@ pub(crate) async fn carry_out(
     let mut account = Account::load(change.connection(), id).await?;
     let organization = Organization::load(change.connection(), account.organization).await?;
     let before = Settings::of(&account, organization.currency);
+    request.preconditions.check(&Tag::of(&before)?)?;
     let (allocates, moves) = (!patch.allocation.is_absent(), !patch.region.is_absent());
     patch.merge_into(&mut account);
     if moves {
@@ -76,16 +111,7 @@ pub(crate) async fn carry_out(
     }
     change.publish(Published::Account(account.config()));
     let shown = Shown::now(app, &account, organization.currency, wallet.as_ref()).await;
-    let subject = id.to_string();
-    change
-        .audit(
-            Some(organization.id),
-            Deed::Updated.to(id),
-            &subject,
-            Some(&before),
-            Some(&shown.settings),
-        )
-        .await?;
+    note(&mut change, Deed::Updated, &account, Some(&before), Some(&shown.settings)).await?;
     change.commit(answer(&shown)?).await
 }
 

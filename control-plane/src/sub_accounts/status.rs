@@ -5,17 +5,41 @@
 //! it is released or its lease runs out).
 
 use axum::extract::State;
+use http::StatusCode;
 use hub::directory::{Change as Published, Status};
+use serde_json::json;
 
-use super::{Deed, Settings, Shown};
+use super::{Deed, Settings, Shown, note};
 use crate::Shared;
 use crate::account::{Account, LIVE_CALLS, Organization};
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::description::{Operation, schema};
 use crate::fields::values;
 use crate::ledger::Wallet;
+use crate::precondition::Tag;
 use crate::problem::Problem;
 use crate::request::Request;
+use crate::webhooks::EventKind;
+
+pub(crate) fn describe_suspend() -> Operation {
+    let live_calls = schema::word(LIVE_CALLS).about(
+        "drain: they go on until they end (unless said otherwise before); end: each renew is answered 410, so that its stack ends it",
+    );
+    describe("Suspend a sub-account", "No new call starts, within 500 ms at every gateway.")
+        .body(schema::asked([("live_calls", live_calls)]), json!({"live_calls": "drain"}))
+}
+
+pub(crate) fn describe_reactivate() -> Operation {
+    describe("Reactivate a sub-account", "Calls start again.")
+}
+
+fn describe(summary: &'static str, about: &str) -> Operation {
+    Operation::new(summary, format!("{about} Repeating it changes nothing."))
+        .body(schema::nothing(), json!({}))
+        .answers(StatusCode::OK, "The sub-account as it is now.", Shown::schema())
+        .tagged()
+}
 
 pub(crate) async fn suspend(
     State(app): State<Shared>,
@@ -55,20 +79,24 @@ async fn set(
     let mut account = Account::load(change.connection(), id).await?;
     let organization = Organization::load(change.connection(), account.organization).await?;
     let wallet = Wallet::find(change.connection(), id).await?;
+    let before = Settings::of(&account, organization.currency);
+    request.preconditions.check(&Tag::of(&before)?)?;
     let status = status(&account);
     if account.status != status {
-        let before = Settings::of(&account, organization.currency);
         account.status = status;
         account.update(change.connection(), now_us).await?;
         let after = Settings::of(&account, organization.currency);
-        change
-            .audit(Some(organization.id), deed.to(id), &id.to_string(), Some(&before), Some(&after))
-            .await?;
+        note(&mut change, deed, &account, Some(&before), Some(&after)).await?;
+        if status == Status::Ending {
+            let live = app.hub.account_use(organization.id, id).await.map(|calls| calls.live);
+            let data = json!({"live_calls": live, "cause": "suspended"});
+            change.tell(EventKind::CallMustEnd, id, organization.id, &data)?;
+        }
     }
     // Also when nothing changed: the hub may not have heard of it the last time.
     change.publish(Published::Account(account.config()));
     let shown = Shown::now(app, &account, organization.currency, wallet.as_ref()).await;
-    change.commit(Answer::ok(&shown)?).await
+    change.commit(Answer::ok(&shown)?.tagged(&shown.tag()?)?).await
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Users for tests: made without an invitation, signed in as a browser is.
 
+use hub::id::Ulid;
+use hub::key::KeyHash;
 use serde_json::{Value, json};
 use sqlx::Row as _;
 
@@ -30,13 +32,20 @@ impl Cookie {
     }
 }
 
+/// An id as users have one, the same for the same e-mail.
+fn user_id(email: &str) -> String {
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&KeyHash::of(email.as_bytes()).as_bytes()[..16]);
+    format!("user_{}", Ulid::from_bytes(bytes).to_string().to_lowercase())
+}
+
 impl Harness {
     /// Makes a user, if there is none of this e-mail, and a member of an account; its id.
     pub(crate) async fn user(&self, email: &str, account: &str, role: Role) -> String {
         let app = &self.plane.app;
         let hash = app.passwords.hash(PASSWORD.to_owned()).await.expect("hashed");
         let mut writing = app.store.write().await.expect("a turn");
-        let id = format!("user_{}", email.replace(|c: char| !c.is_ascii_alphanumeric(), "_"));
+        let id = user_id(email);
         sqlx::query(
             "INSERT INTO users (id, email, name, password_hash, created_us, updated_us) \
              VALUES ($1, $2, 'A user', $3, 0, 0) ON CONFLICT DO NOTHING",
@@ -77,6 +86,24 @@ impl Harness {
     ) -> Answered {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let headers = [("cookie", cookie.header()), ("x-requested-with", "fetch")];
+        self.send_with("", method, path, &headers, body.into_bytes()).await
+    }
+
+    /// The same under a delegation.
+    pub(crate) async fn send_under(
+        &self,
+        cookie: &Cookie,
+        delegation: &str,
+        method: &str,
+        path: &str,
+        body: Value,
+    ) -> Answered {
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        let headers = [
+            ("cookie", cookie.header()),
+            ("x-requested-with", "fetch"),
+            ("ringfence-delegation", delegation),
+        ];
         self.send_with("", method, path, &headers, body.into_bytes()).await
     }
 

@@ -45,6 +45,7 @@ impl Sharing {
             organization_id: first.organization_id.to_string(),
             heard: Arc::default(),
             directory,
+            kept: parking_lot::Mutex::default(),
         };
         Self::at_work(harness, redis)
     }

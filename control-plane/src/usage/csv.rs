@@ -4,14 +4,18 @@ use axum::response::{IntoResponse as _, Response};
 use http::header;
 
 pub(super) const MEDIA_TYPE: &str = "text/csv";
+pub(super) const CONTENT_TYPE: &str = "text/csv; charset=utf-8; header=present";
 
 /// A table that is being written.
 pub(super) struct Table(String);
 
 impl Table {
+    /// Without a header it goes on where another one ended.
     pub(super) fn new(header: &[&str]) -> Self {
         let mut table = Self(String::new());
-        table.row(header.iter().copied());
+        if !header.is_empty() {
+            table.row(header.iter().copied());
+        }
         table
     }
 
@@ -39,11 +43,12 @@ impl Table {
         self.0.push('"');
     }
 
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.0.into_bytes()
+    }
+
     pub(super) fn into_response(self) -> Response {
-        let headers = [
-            (header::CONTENT_TYPE, "text/csv; charset=utf-8; header=present"),
-            (header::CACHE_CONTROL, "no-store"),
-        ];
+        let headers = [(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
         (headers, self.0).into_response()
     }
 }

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use http::{HeaderName, HeaderValue};
 use hub::call::Outcome;
 use hub::clock::{SECOND_US, now_us};
+use hub::denial::Reason;
 use hub::id::AccountId;
 use hub::money::{Amount, Currency};
 use jiff::tz::TimeZone;
@@ -14,11 +15,13 @@ use serde::Serialize;
 use sqlx::{AnyConnection, Row as _};
 
 use super::csv::Table;
+use super::denials::{self, Denials};
 use super::interval::{self, Interval};
 use super::tally::{Counted, Sums, Tally};
 use super::{WINDOW_MAX_US, Window};
 use crate::account::{Account, Organization};
 use crate::answer::Answer;
+use crate::description::schema::{self, Schema};
 use crate::fields::{Fields, values};
 use crate::page::{self, Page};
 use crate::problem::Problem;
@@ -67,7 +70,7 @@ struct Subject {
 }
 
 #[derive(Serialize)]
-struct Shown<'a> {
+pub(super) struct Shown<'a> {
     account: String,
     from: String,
     to: String,
@@ -93,7 +96,47 @@ struct Row {
     /// The most calls at once, of those that have ended by now.
     peak_concurrency: usize,
     outcomes: std::collections::BTreeMap<String, i64>,
+    denials: Denials,
 }
+
+impl Shown<'_> {
+    pub(super) fn schema() -> Schema {
+        let row = schema::answered([
+            ("start", schema::time().about("with the offset that is in force then")),
+            ("end", schema::time()),
+            ("account", schema::any_account_id()),
+            ("name", schema::text()),
+            ("calls", schema::count()),
+            ("answered", schema::count()),
+            ("billable_s", schema::count()),
+            ("minutes", schema::pattern(r"^[0-9]+\.[0-9]{2}$").example("1.52")),
+            ("cost", schema::money()),
+            ("debt", schema::money()),
+            (
+                "peak_concurrency",
+                schema::count().about("the most calls at once, of those that have ended"),
+            ),
+            ("outcomes", schema::by_name(schema::count())),
+            (
+                "denials",
+                schema::by_name(schema::count()).about("refused admits by reason, each try"),
+            ),
+        ]);
+        schema::page(row.named("UsageRow"))
+            .with([
+                ("account", schema::any_account_id()),
+                ("from", schema::time()),
+                ("to", schema::time()),
+                ("interval", schema::word(Interval::WORDS).or_null()),
+                ("time_zone", schema::text()),
+                ("currency", schema::currency()),
+            ])
+            .named("UsageSeries")
+    }
+}
+
+/// What one subject has in each interval.
+type Counts = Vec<(Sums, Denials)>;
 
 /// Whether the query asks for more than totals.
 pub(super) fn is_asked(query: &Fields) -> bool {
@@ -164,7 +207,7 @@ async fn whole(
     organization: AccountId,
     subject: AccountId,
     asked: &Asked,
-) -> Result<Page<(Subject, Vec<Sums>)>, Problem> {
+) -> Result<Page<(Subject, Counts)>, Problem> {
     let name = Account::load(connection, subject).await?.name;
     let mut tally = Tally::new(&asked.cuts);
     let (condition, id) = if subject == organization {
@@ -179,8 +222,15 @@ async fn whole(
     };
     each_call(connection, scope, "ORDER BY admitted_us", asked.window, |_, call| tally.count(call))
         .await?;
+    let account = Some(subject).filter(|subject| *subject != organization);
+    let scope = denials::scope(organization, account);
+    let denials = denials::by_interval(connection, scope, &asked.cuts).await?;
+    let sums = tally.finish();
+    // There is one subject.
+    let denials = denials.into_values().next().unwrap_or_else(|| vec![Denials::new(); sums.len()]);
+    let counts = sums.into_iter().zip(denials).collect();
     let subject = Subject { id: subject.to_string(), name };
-    Ok(Page::whole(vec![(subject, tally.finish())]))
+    Ok(Page::whole(vec![(subject, counts)]))
 }
 
 /// A page of an organization's accounts, itself and deleted ones too, in the order of their ids.
@@ -189,7 +239,7 @@ async fn by_account(
     organization: AccountId,
     window: &page::Window,
     asked: &Asked,
-) -> Result<Page<(Subject, Vec<Sums>)>, Problem> {
+) -> Result<Page<(Subject, Counts)>, Problem> {
     let found = sqlx::query(
         "SELECT id, name FROM accounts WHERE organization_id = $1 AND id > $2 ORDER BY id LIMIT $3",
     )
@@ -206,6 +256,7 @@ async fn by_account(
     let ids = page.data.iter().map(|subject| subject.id.as_str());
     let mut tallies: HashMap<&str, Tally<'_>> =
         ids.map(|id| (id, Tally::new(&asked.cuts))).collect();
+    let mut denials = HashMap::new();
     if let (Some(first), Some(last)) = (page.data.first(), page.data.last()) {
         let scope = || {
             let mut scope = Conditions::default();
@@ -223,12 +274,16 @@ async fn by_account(
             }
         })
         .await?;
+        let between = denials::between(organization, &first.id, &last.id);
+        denials = denials::by_interval(connection, between, &asked.cuts).await?;
     }
     let mut sums: HashMap<String, Vec<Sums>> =
         tallies.into_iter().map(|(id, tally)| (id.to_owned(), tally.finish())).collect();
     Ok(page.map(|subject| {
         let sums = sums.remove(&subject.id).unwrap_or_default();
-        (subject, sums)
+        let denials =
+            denials.remove(&subject.id).unwrap_or_else(|| vec![Denials::new(); sums.len()]);
+        (subject, sums.into_iter().zip(denials).collect())
     }))
 }
 
@@ -281,9 +336,9 @@ async fn each_call(
     Ok(())
 }
 
-fn rows(asked: &Asked, currency: Currency, subject: &Subject, sums: Vec<Sums>) -> Vec<Row> {
+fn rows(asked: &Asked, currency: Currency, subject: &Subject, counts: Counts) -> Vec<Row> {
     let money = |micros| Amount::from_micros(micros).in_currency(currency).to_string();
-    let row = |(cut, sums): (&[i64], Sums)| Row {
+    let row = |(cut, (sums, denials)): (&[i64], (Sums, Denials))| Row {
         start: interval::text(cut[0], &asked.zone),
         end: interval::text(cut[1], &asked.zone),
         account: subject.id.clone(),
@@ -296,8 +351,9 @@ fn rows(asked: &Asked, currency: Currency, subject: &Subject, sums: Vec<Sums>) -
         debt: money(sums.debt),
         peak_concurrency: sums.peak,
         outcomes: sums.outcomes,
+        denials,
     };
-    asked.cuts.windows(2).zip(sums).map(row).collect()
+    asked.cuts.windows(2).zip(counts).map(row).collect()
 }
 
 /// Rounded half up to hundredths: `1.52` for 91 seconds.
@@ -308,18 +364,23 @@ fn minutes(seconds: i64) -> String {
 
 fn table(page: &Page<Row>, currency: Currency) -> Result<Response, Problem> {
     let outcomes = Outcome::ALL.map(Outcome::label);
-    let header: Vec<&str> = COLUMNS.into_iter().chain(outcomes).collect();
+    let denied = Reason::ALL.map(|reason| format!("denied_{}", reason.label()));
+    let denied = denied.iter().map(String::as_str);
+    let header: Vec<&str> = COLUMNS.into_iter().chain(outcomes).chain(denied).collect();
     let mut table = Table::new(&header);
     for row in &page.data {
         let numbers = [row.calls, row.answered, row.billable_s].map(|number| number.to_string());
         let peak = row.peak_concurrency.to_string();
         let by_outcome = outcomes
             .map(|outcome| row.outcomes.get(outcome).copied().unwrap_or_default().to_string());
+        let by_reason = Reason::ALL
+            .map(|reason| row.denials.get(reason.label()).copied().unwrap_or_default().to_string());
+        let counts = by_outcome.iter().chain(&by_reason).map(String::as_str);
         let [start, end, account, name] = [&row.start, &row.end, &row.account, &row.name];
         let before = [start, end, account, name].into_iter().chain(&numbers);
         let money = [&row.minutes, &row.cost, &row.debt].map(String::as_str);
         let cells = before.map(String::as_str).chain(money).chain([currency.code(), &peak]);
-        table.row(cells.chain(by_outcome.iter().map(String::as_str)));
+        table.row(cells.chain(counts));
     }
     let mut response = table.into_response();
     if let Some(cursor) = &page.next_cursor {

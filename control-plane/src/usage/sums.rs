@@ -48,7 +48,7 @@ impl Sums {
     ) -> Result<Self, Problem> {
         let accounts = match account {
             Some(_) => "account_id = $1",
-            None => "account_id IN (SELECT id FROM accounts WHERE organization_id = $1)",
+            None => "organization_id = $1",
         };
         let sql = format!(
             "SELECT {SUMMED} FROM calls \
@@ -75,7 +75,7 @@ impl Sums {
     ) -> Result<HashMap<AccountId, Self>, Problem> {
         let sql = format!(
             "SELECT {SUMMED}, account_id FROM accounts JOIN calls ON account_id = id \
-             WHERE organization_id = $1 AND id >= $2 AND id <= $3 \
+             WHERE accounts.organization_id = $1 AND id >= $2 AND id <= $3 \
              AND admitted_us >= $4 AND admitted_us < $5 GROUP BY account_id, outcome",
         );
         let rows = sqlx::query(AssertSqlSafe(sql))

@@ -20,8 +20,8 @@ const SALT_BYTES: usize = 16;
 const HASHES_AT_ONCE: usize = 2;
 const WAITING_MAX: usize = 64;
 /// The longest password, and the least characters of one that is set.
-const BYTES_MAX: usize = 512;
-const CHARACTERS_MIN: usize = 12;
+pub(crate) const BYTES_MAX: usize = 512;
+pub(crate) const CHARACTERS_MIN: usize = 12;
 /// What an unknown e-mail is compared with: as costly as any, and the hash of nothing known.
 const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 

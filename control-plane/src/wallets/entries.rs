@@ -2,6 +2,7 @@
 //! has changed to consolidated billing.
 
 use axum::extract::State;
+use http::StatusCode;
 use hub::id::AccountId;
 use hub::money::{Amount, Currency};
 use serde::Serialize;
@@ -11,6 +12,9 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use crate::Shared;
 use crate::account::Account;
 use crate::answer::Answer;
+use crate::description::Operation;
+use crate::description::schema::{self, Schema};
+use crate::ledger::Cause;
 use crate::page::{self, Page};
 use crate::problem::Problem;
 use crate::request::Request;
@@ -38,6 +42,29 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    pub(super) fn schema() -> Schema {
+        let causes = Cause::ALL.map(Cause::label);
+        schema::answered([
+            (
+                "id",
+                schema::pattern("^entry_[0-9]+$")
+                    .about("numbered within the wallet, from 1, without a gap")
+                    .example("entry_7"),
+            ),
+            ("cause", schema::labels(causes)),
+            (
+                "reference",
+                schema::text()
+                    .about("a `call_id`, an `Idempotency-Key` or another account, by cause"),
+            ),
+            ("amount", schema::money().about("below zero: it was taken out")),
+            ("balance_after", schema::money()),
+            ("currency", schema::currency()),
+            ("created_at", schema::time()),
+        ])
+        .named("WalletEntry")
+    }
+
     fn of_row(row: &AnyRow) -> Result<Self, Problem> {
         let currency: Currency =
             row.try_get::<String, _>("currency")?.parse().map_err(Problem::internal)?;
@@ -67,6 +94,12 @@ pub(super) async fn latest(
     Entry::of_row(
         &sqlx::query(AssertSqlSafe(sql)).bind(owner.to_string()).fetch_one(connection).await?,
     )
+}
+
+pub(crate) fn describe() -> Operation {
+    Operation::new("List a wallet's entries", "What moved its money, latest first.")
+        .query(schema::window())
+        .answers(StatusCode::OK, "A page.", schema::page(Entry::schema()))
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {

@@ -2,13 +2,24 @@
 //! release was answered before the request.
 
 use axum::extract::State;
+use http::StatusCode;
 
 use super::Shown;
 use crate::Shared;
 use crate::account::Account;
 use crate::answer::Answer;
-use crate::problem::Problem;
+use crate::description::Operation;
+use crate::problem::{Kind, Problem};
 use crate::request::Request;
+
+pub(crate) fn describe() -> Operation {
+    Operation::new(
+        "Read a wallet",
+        "Contains the charge of every call whose release was answered before the request.",
+    )
+    .answers(StatusCode::OK, "The wallet.", Shown::schema())
+    .refuses([Kind::ConsolidatedBilling])
+}
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
     request.query().finish()?;

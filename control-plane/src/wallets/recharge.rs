@@ -2,10 +2,12 @@
 //! wallet and its new entry. Where the money comes from is the organization's `recharge_policy`.
 
 use axum::extract::State;
+use http::StatusCode;
 use hub::directory::Change as Published;
 use hub::id::AccountId;
 use hub::money::{Amount, Currency};
 use serde::Serialize;
+use serde_json::json;
 
 use super::entries::{self, Entry};
 use super::withdrawal::Withdrawal;
@@ -15,6 +17,7 @@ use crate::access::Access;
 use crate::account::{Account, Organization, RechargePolicy};
 use crate::answer::Answer;
 use crate::change::{Begun, Change};
+use crate::description::{Operation, schema};
 use crate::fields::values;
 use crate::ledger::{self, Cause, Kind as Place, Transaction, Wallet};
 use crate::problem::{FieldError, Kind, Problem};
@@ -32,6 +35,18 @@ struct Recharged {
 struct Audited {
     balance: String,
     currency: String,
+}
+
+pub(crate) fn describe() -> Operation {
+    let body = schema::asked([
+        ("amount", schema::amount(Amount::MAX).required().about("above 0: a number or a string of plain digits, at most six decimals, no exponent").example(5000)),
+        ("currency", schema::currency().required().about("the wallet's own")),
+    ]);
+    let shown = Shown::members().with([("entry", Entry::schema())]);
+    Operation::new("Recharge a wallet", "Send an `Idempotency-Key`, so that a repeated request adds the money once. Where the money comes from is the organization's `recharge_policy`.")
+        .body(body, json!({"amount": 5000, "currency": "INR"}))
+        .answers(StatusCode::OK, "The wallet with its new entry.", shown.named("RechargedWallet"))
+        .refuses([Kind::InsufficientBalance, Kind::ConsolidatedBilling])
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {

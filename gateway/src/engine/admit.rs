@@ -107,7 +107,7 @@ impl Engine {
                 durable.await.map_err(|_| Refusal::from(Reason::HubUnavailable))?;
             }
             (Ok(_), _) => {}
-            (Err(refusal), _) => self.count_refusal(account, refusal),
+            (Err(refusal), _) => self.count_refusal(account, call, refusal, now_us),
         }
         result
     }
@@ -130,13 +130,21 @@ impl Engine {
         }
     }
 
-    fn count_refusal(&self, account: &Account, refusal: &Refusal) {
-        let reason = match refusal {
-            Refusal::Denied(denial) => denial.reason(),
-            Refusal::Ended(_) => Reason::CallEnded,
+    fn count_refusal(
+        &self,
+        account: &Arc<Account>,
+        call: &Admit<'_>,
+        refusal: &Refusal,
+        now_us: i64,
+    ) {
+        let ended = Reason::CallEnded.into();
+        let denial = match refusal {
+            Refusal::Denied(denial) => denial,
+            Refusal::Ended(_) => &ended,
         };
-        self.refusals.add(reason);
-        account.count_denial(reason);
+        self.refusals.add(denial.reason());
+        account.count_denial(denial.reason());
+        self.refused.note(account, call.call_id, denial, now_us);
     }
 
     /// The rest of a decision that found no slot or money free here: what is in quarantine becomes

@@ -1,6 +1,7 @@
 //! The engine with a real hub in a temporary directory: what stacks see, without sockets.
 
 mod ends;
+mod reports;
 mod shared;
 
 use std::sync::Arc;
@@ -323,8 +324,8 @@ fn keys_open_their_own_accounts_and_nothing_else() {
     let hash = KeyHash::of(b"secret");
     let before = world.engine.key_generation();
     let (scope, organization) = (KeyScope::Account(sub_account(0)), Some(organization()));
-    world.publish(Change::Key { hash, scope, organization });
-    assert_eq!(world.engine.authenticate(b"secret"), Some(KeyScope::Account(sub_account(0))));
+    world.publish(Change::Key { hash, scope, organization, expires_us: Some(7) });
+    assert_eq!(world.engine.authenticate(b"secret"), Some(OpenKey { scope, expires_us: 7 }));
     assert_eq!(world.engine.authenticate(b"wrong"), None);
     assert!(world.engine.key_generation() > before);
     let opens = |scope, named| world.engine.account(scope, named).map(|account| account.id);

@@ -82,7 +82,8 @@ impl Exchange {
         }
         let route = route(&head.method, head.uri.path(), worker.settings.get_allowed)?;
         self.operation = route.operation;
-        let scope = key::scope(&head.headers, &worker.engine, &self.connection.key);
+        let now_us = worker.turn.now_us();
+        let scope = key::scope(&head.headers, &worker.engine, &self.connection.key, now_us);
         let scope = scope.ok_or(Reason::Unauthenticated)?;
         self.scope = Some(scope);
         match route.operation {

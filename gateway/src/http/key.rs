@@ -1,13 +1,14 @@
-//! Reads the API key of a request. A connection remembers the last one and what it opened; the bytes
-//! and the generation of all keys are compared on every request. Must never show a key.
+//! Reads the API key of a request. A connection remembers the last one and what it opened; the bytes,
+//! the generation of all keys and the key's expiry are compared on every request. Must never show a key.
 
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use hub::key::KeyScope;
+use hub::key::{KeyHash, KeyScope};
 use parking_lot::Mutex;
 
+use crate::directory::OpenKey;
 use crate::engine::Engine;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -24,14 +25,23 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub(super) struct RememberedKey {
     credential: Vec<u8>,
     generation: u64,
-    scope: KeyScope,
+    key: OpenKey,
+    hash: KeyHash,
 }
 
-/// What the request's key opens. `None`: there is no key, or it opens nothing.
+impl RememberedKey {
+    /// Marks the key as used: who remembers it looks nothing up.
+    pub(super) fn note_use(&self, engine: &Engine) {
+        engine.opened_by(&self.hash);
+    }
+}
+
+/// What the request's key opens at `now_us`. `None`: there is no key, or it opens nothing.
 pub(super) fn scope(
     headers: &HeaderMap,
     engine: &Engine,
     remembered: &Mutex<Option<RememberedKey>>,
+    now_us: i64,
 ) -> Option<KeyScope> {
     let credential = headers.get(AUTHORIZATION).or_else(|| headers.get(X_API_KEY))?.as_bytes();
     // Read before the key is looked up: a change meanwhile makes what is remembered too old.
@@ -41,18 +51,19 @@ pub(super) fn scope(
         && last.generation == generation
         && last.credential == credential
     {
-        return Some(last.scope);
+        return last.key.at(now_us);
     }
-    let scope = opened(headers, engine)?;
-    *remembered = Some(RememberedKey { credential: credential.to_vec(), generation, scope });
-    Some(scope)
+    let (hash, key) = opened(headers, engine)?;
+    *remembered = Some(RememberedKey { credential: credential.to_vec(), generation, key, hash });
+    key.at(now_us)
 }
 
 #[cold]
-fn opened(headers: &HeaderMap, engine: &Engine) -> Option<KeyScope> {
+fn opened(headers: &HeaderMap, engine: &Engine) -> Option<(KeyHash, OpenKey)> {
     let value = |name| headers.get(name).map(HeaderValue::as_bytes);
     let open = |secret: &[u8]| {
-        if secret.is_empty() { None } else { engine.authenticate(secret) }
+        let hash = (!secret.is_empty()).then(|| KeyHash::of(secret))?;
+        Some((hash, engine.opened_by(&hash)?))
     };
     let Some(credential) = value(AUTHORIZATION) else {
         return value(X_API_KEY).filter(|key| key.len() <= CREDENTIAL_MAX).and_then(open);

@@ -78,6 +78,8 @@ pub(super) const LINGER_S: u32 = 2;
 pub(super) const BACKLOG: i32 = 4096;
 /// How often each thread looks for connections that are too slow: limits are that much longer.
 pub(super) const SWEEP_EVERY: Duration = Duration::from_millis(500);
+/// How often keys are marked as used that connections remember.
+pub(super) const NOTE_KEYS_EVERY: Duration = Duration::from_secs(15);
 /// Pause after a failed accept, such as for want of file descriptors.
 pub(super) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

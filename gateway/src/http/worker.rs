@@ -20,7 +20,8 @@ use super::connection::{Connection, Phase};
 use super::exchange::exchange;
 use super::session::Session;
 use super::settings::{
-    ACCEPT_PAUSE, BUFFER_MAX, HEADER_MAX, LARGE_BODIES_MAX, LINGER_S, SWEEP_EVERY, Settings,
+    ACCEPT_PAUSE, BUFFER_MAX, HEADER_MAX, LARGE_BODIES_MAX, LINGER_S, NOTE_KEYS_EVERY, SWEEP_EVERY,
+    Settings,
 };
 use super::stream::Stream;
 use super::tally::Tally;
@@ -261,9 +262,14 @@ impl Worker {
     /// Ends what is too slow, again and again.
     async fn sweep(&self) {
         let mut every = tokio::time::interval(SWEEP_EVERY);
+        let mut noted_ms = 0;
         loop {
             every.tick().await;
             let now_ms = self.read_clock();
+            if u128::from(now_ms.saturating_sub(noted_ms)) >= NOTE_KEYS_EVERY.as_millis() {
+                self.note_keys_used_since(noted_ms);
+                noted_ms = now_ms;
+            }
             self.end_those(|connection| {
                 let (phase, since_ms) = connection.phase();
                 let limit_s = match phase {
@@ -281,6 +287,17 @@ impl Worker {
                 }
                 slow
             });
+        }
+    }
+
+    /// Marks the keys that connections remember and have used: requests that use them mark nothing.
+    fn note_keys_used_since(&self, since_ms: u64) {
+        for served in self.connections.lock().values() {
+            if served.connection.phase().1 >= since_ms
+                && let Some(key) = &*served.connection.key.lock()
+            {
+                key.note_use(&self.engine);
+            }
         }
     }
 

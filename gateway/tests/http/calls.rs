@@ -5,7 +5,9 @@ use std::time::Duration;
 use hub::directory::Change;
 use hub::key::{KeyHash, KeyScope};
 
-use crate::world::{ELASTIC, OPERATOR, ORGANIZATION, TEN, World, elastic, key, ten};
+use crate::world::{
+    ELASTIC, OPERATOR, ORGANIZATION, TEN, Watch, World, elastic, key, organization, ten,
+};
 
 #[test]
 fn a_call_is_admitted_answered_renewed_released_and_looked_up() {
@@ -126,6 +128,27 @@ fn a_connection_that_carries_many_keys_never_mixes_them_up() {
     assert_eq!(account_of(ELASTIC), None);
     world.hub.publish(&[key(ELASTIC, KeyScope::Account(ten()))]).expect("published");
     assert_eq!(account_of(ELASTIC), Some(ten().to_string()));
+}
+
+#[test]
+fn a_key_opens_until_its_expiry_and_then_nothing_on_the_same_connection() {
+    let world = World::new();
+    let expiring = |life_us: i64| {
+        let expires_us = Some(hub::clock::now_us() + life_us);
+        let hash = KeyHash::of(b"a key that expires");
+        let scope = KeyScope::Account(ten());
+        Change::Key { hash, scope, organization: Some(organization()), expires_us }
+    };
+    world.hub.publish(&[expiring(3_600_000_000)]).expect("published");
+    let mut client = world.client("a key that expires");
+    assert_eq!(client.get("/v1/concurrency").status, 200);
+    world.hub.publish(&[expiring(500_000)]).expect("published");
+    let watch = Watch::start();
+    while client.get("/v1/concurrency").status == 200 {
+        assert!(watch.elapsed() < Duration::from_secs(20), "it expired long ago");
+    }
+    assert!(watch.elapsed() >= Duration::from_millis(400), "not before its time");
+    assert_eq!(client.get("/v1/concurrency").status, 401);
 }
 
 #[test]

@@ -59,7 +59,8 @@ fn account(id: AccountId, floor: u32, cap: Option<u32>) -> Change {
 }
 
 pub fn key(secret: &str, scope: KeyScope) -> Change {
-    Change::Key { hash: KeyHash::of(secret.as_bytes()), scope, organization: Some(organization()) }
+    let hash = KeyHash::of(secret.as_bytes());
+    Change::Key { hash, scope, organization: Some(organization()), expires_us: None }
 }
 
 impl World {

@@ -21,6 +21,8 @@ mod tag {
     pub(super) const KEY: u8 = 5;
     pub(super) const KEY_GONE: u8 = 6;
     pub(super) const TOKEN_KEY: u8 = 7;
+    /// A key with an expiry; one without has the form of before, which every gateway reads.
+    pub(super) const EXPIRING_KEY: u8 = 8;
 }
 
 pub fn write_change(writer: &mut Writer<'_>, change: &Change) {
@@ -43,11 +45,14 @@ pub fn write_change(writer: &mut Writer<'_>, change: &Change) {
             writer.byte(tag::WALLET);
             write_wallet(writer, config);
         }
-        Change::Key { hash, scope, organization } => {
-            writer.byte(tag::KEY);
+        Change::Key { hash, scope, organization, expires_us } => {
+            writer.byte(if expires_us.is_some() { tag::EXPIRING_KEY } else { tag::KEY });
             writer.fixed(*hash.as_bytes());
             write_scope(writer, *scope);
             writer.optional(*organization, write_account);
+            if let Some(expires_us) = expires_us {
+                writer.signed(*expires_us);
+            }
         }
         Change::KeyGone { hash, organization } => {
             writer.byte(tag::KEY_GONE);
@@ -79,10 +84,11 @@ fn read_body(reader: &mut Reader<'_>) -> Result<Change, Malformed> {
             Change::AccountGone { id: read_account(reader)?, organization: read_account(reader)? }
         }
         tag::WALLET => Change::Wallet(read_wallet(reader)?),
-        tag::KEY => Change::Key {
+        tag @ (tag::KEY | tag::EXPIRING_KEY) => Change::Key {
             hash: KeyHash::from_bytes(reader.fixed()?),
             scope: read_scope(reader)?,
             organization: reader.optional(read_account)?,
+            expires_us: (tag == tag::EXPIRING_KEY).then(|| reader.signed()).transpose()?,
         },
         tag::KEY_GONE => Change::KeyGone {
             hash: KeyHash::from_bytes(reader.fixed()?),

@@ -3,6 +3,7 @@
 //! have been applied.
 
 mod directory;
+mod reports;
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::redis::connect::{
 use crate::redis::decode::{self, Malformed, Refusal};
 use crate::redis::encode::{self, Beginning, OutOfRange};
 use crate::redis::scripts::{COMMANDS, SCRIPTS};
+use crate::report::Report;
 use crate::shared::{CallsInUse, Exchanged, HeldCall, Later, NoAnswer, Published, SharedHub};
 use crate::state::exchange::Exchange;
 
@@ -260,6 +262,10 @@ impl SharedHub for RedisHub {
         most: usize,
     ) -> Later<'_, Result<Vec<HeldCall>, NoAnswer>> {
         Box::pin(self.live_calls(organization, account, after, most))
+    }
+
+    fn report<'a>(&'a self, report: &'a Report) -> Later<'a, Result<bool, NoAnswer>> {
+        Box::pin(self.leave_report(report))
     }
 
     fn news(&self) -> Later<'_, Shards> {

@@ -21,6 +21,7 @@
 //! | `tombstones` | list | [`forget_at`, low half of the admission, name], the oldest first |
 //! | `directory` | hash | name of an entry → the number of its publication (8 bytes, big endian) and its change |
 //! | `recent` | list | entries that changed last: revision (8 bytes, big endian) and name |
+//! | `reports` | hash | of shard 0 only, and no part of its memory: reporter (16 bytes, little endian) → the bytes of its report ([`crate::report`]) that no control plane has yet |
 //! | `records` | list | records on their way to the ledger, the last numbered `last_record` |
 //!
 //! Values in braces and brackets are packed as `MessagePack`; `anonymous` is a flat list of `until` and

@@ -93,6 +93,13 @@ macro_rules! script {
     };
 }
 
+/// A script that has no part in the lease protocol.
+macro_rules! apart {
+    ($flags:literal, $operation:literal) => {
+        concat!("#!lua", $flags, "\n", include_str!(concat!("scripts/", $operation, ".lua")))
+    };
+}
+
 /// Without a flag: refused whole where memory or replicas are missing.
 pub const EXCHANGE: &str = script!(""; all; "exchange");
 pub const BEGIN: &str = script!(""; all; "begin", configuration, directory);
@@ -113,6 +120,10 @@ pub const STANDING: &str = script!(" flags=no-writes"; all; "standing", director
 pub const LIVE_CALLS: &str = script!(" flags=no-writes"; all; "live-calls");
 pub const ACCOUNT_USE: &str = script!(" flags=no-writes"; all; "account-use");
 pub const WALLET_USE: &str = script!(" flags=no-writes"; all; "wallet-use");
+pub const REPORT: &str = apart!("", "report");
+pub const REPORTS: &str = apart!(" flags=no-writes", "reports");
+/// As [`ACKNOWLEDGE`].
+pub const FORGET_REPORT: &str = apart!(" flags=allow-oom", "forget-report");
 
 /// Commands that the scripts use on keys.
 pub const COMMANDS: &[&str] = &[
@@ -120,6 +131,8 @@ pub const COMMANDS: &[&str] = &[
     "HDEL",
     "HGET",
     "HGETALL",
+    "HKEYS",
+    "HLEN",
     "HMGET",
     "HSCAN",
     "HSET",
@@ -156,6 +169,9 @@ pub struct Scripts {
     pub live_calls: Script,
     pub account_use: Script,
     pub wallet_use: Script,
+    pub report: Script,
+    pub reports: Script,
+    pub forget_report: Script,
 }
 
 /// Hashed once.
@@ -176,6 +192,9 @@ pub static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     live_calls: Script::new("live-calls", LIVE_CALLS),
     account_use: Script::new("account-use", ACCOUNT_USE),
     wallet_use: Script::new("wallet-use", WALLET_USE),
+    report: Script::new("report", REPORT),
+    reports: Script::new("reports", REPORTS),
+    forget_report: Script::new("forget-report", FORGET_REPORT),
 });
 
 #[cfg(test)]
@@ -203,6 +222,9 @@ mod tests {
             LIVE_CALLS,
             ACCOUNT_USE,
             WALLET_USE,
+            REPORT,
+            REPORTS,
+            FORGET_REPORT,
         ];
         let words = texts.iter().flat_map(|text| text.split('\''));
         let is_command =

@@ -4,6 +4,7 @@
 mod directory;
 mod limits;
 mod loss;
+mod reports;
 mod wake_ups;
 
 use hub::call::{Call, Cause, Direction, Facts, Outcome, Pins, Record, Texts};
@@ -179,7 +180,7 @@ pub fn key_hash(number: u32) -> KeyHash {
 
 pub fn key_change(number: u32) -> Change {
     let (hash, scope) = (key_hash(number), KeyScope::Account(account(number)));
-    Change::Key { hash, scope, organization: Some(organization()) }
+    Change::Key { hash, scope, organization: Some(organization()), expires_us: None }
 }
 
 pub fn call(name: u32) -> Call {

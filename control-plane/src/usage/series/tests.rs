@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::testing::calls::{call, record};
+use crate::testing::reports::{refused, report};
 use crate::testing::{Harness, named};
 
 const ISOLATED: Option<Billing> = Some(Billing::Isolated);
@@ -136,13 +137,17 @@ async fn a_table_has_the_documented_columns_and_no_formula() {
     assert_eq!(table.headers["content-type"], "text/csv; charset=utf-8; header=present");
     let organization = &harness.organization_id;
     let times = "2025-06-01T00:00:00Z,2025-06-02T00:00:00Z";
+    let none = ",0".repeat(15);
     assert_eq!(
         String::from_utf8(table.bytes).expect("UTF-8"),
         format!(
             "start,end,account,name,calls,answered,billable_s,minutes,cost,debt,currency,peak_concurrency,\
-             completed,no-answer,busy,failed,canceled\r\n\
-             {times},{organization},First organization,0,0,0,0.00,0.00,0.00,INR,0,0,0,0,0,0\r\n\
-             {times},{id},\"'=1+\"\"1\"\"\",1,1,61,1.02,1.20,0.00,INR,1,1,0,0,0,0\r\n"
+             completed,no-answer,busy,failed,canceled,denied_invalid_request,denied_unauthenticated,\
+             denied_insufficient_balance,denied_suspended,denied_destination_blocked,denied_forbidden,\
+             denied_unknown_account,denied_unknown_call,denied_no_slot,denied_call_ended,denied_too_large,\
+             denied_wrong_region,denied_rate_limited,denied_hub_unavailable,denied_draining\r\n\
+             {times},{organization},First organization,0,0,0,0.00,0.00,0.00,INR,0,0,0,0,0,0{none}\r\n\
+             {times},{id},\"'=1+\"\"1\"\"\",1,1,61,1.02,1.20,0.00,INR,1,1,0,0,0,0{none}\r\n"
         )
     );
     let path = format!("{path}&limit=1");
@@ -187,4 +192,50 @@ async fn what_is_too_much_or_unknown_is_named() {
 fn minutes_are_rounded_to_hundredths() {
     let shown = [0, 1, 60, 61, 91, 3_599].map(minutes);
     assert_eq!(shown, ["0.00", "0.02", "1.00", "1.02", "1.52", "59.98"]);
+}
+
+#[tokio::test]
+async fn denials_are_counted_by_reason_where_their_minute_begins_in_every_shape() {
+    use hub::denial::Reason::{NoSlot, RateLimited};
+
+    let harness = Harness::new().await;
+    let (account, key) = harness.isolated(9).await;
+    let (other, other_key) = harness.isolated(9).await;
+    let refused = vec![
+        refused(&account, "2025-06-01T18:29:59Z", &[(NoSlot, 1)], 1),
+        refused(&account, "2025-06-01T18:30:00Z", &[(NoSlot, 2), (RateLimited, 5)], 2),
+        refused(&other, "2025-06-01T18:30:00Z", &[(NoSlot, 10)], 1),
+        refused(&account, "2025-06-04T00:00:00Z", &[(NoSlot, 100)], 1),
+    ];
+    harness.reported(&report(1, refused)).await;
+    let query = "from=2025-06-01&to=2025-06-02&interval=day&time_zone=Asia/Kolkata";
+    let path = format!("/v1/sub-accounts/{account}/usage");
+    let days = harness.get(&key, &format!("{path}?{query}")).await;
+    assert_eq!(days.status, 200, "{}", days.body);
+    let expected = [json!({"no_slot": 1}), json!({"no_slot": 2, "rate_limited": 5})];
+    assert_eq!(column(&days.body, "denials"), expected.iter().collect::<Vec<_>>());
+    let all = harness.get(&harness.organization, &format!("/v1/usage?{query}")).await;
+    assert_eq!(all.body["data"][1]["denials"], json!({"no_slot": 12, "rate_limited": 5}));
+    let each =
+        harness.get(&harness.organization, &format!("/v1/usage?{query}&group_by=account")).await;
+    let rows = each.body["data"].as_array().expect("rows");
+    let of = |id: &str| {
+        let rows = rows.iter().filter(|row| row["account"] == *id);
+        rows.map(|row| row["denials"]["no_slot"].as_i64()).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&account), [Some(1), Some(2)]);
+    assert_eq!(of(&other), [None, Some(10)]);
+    let totals = harness.get(&key, &format!("{path}?from=2025-06-01&to=2025-06-30")).await;
+    assert_eq!(totals.body["denials"], json!({"no_slot": 103, "rate_limited": 5}));
+    let headers = [("accept", "text/csv")];
+    let path = format!("{path}?{query}");
+    let table = harness.send_with(&key, "GET", &path, &headers, Vec::new()).await;
+    let table = String::from_utf8(table.bytes).expect("UTF-8");
+    let mut lines = table.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let header = lines.next().expect("a header");
+    let at = header.iter().position(|name| *name == "denied_no_slot").expect("a column");
+    assert_eq!(lines.map(|cells| cells[at]).collect::<Vec<_>>(), ["1", "2"]);
+    // A sibling's are nobody else's.
+    let own = harness.get(&other_key, &format!("/v1/usage?{query}")).await;
+    assert_eq!(own.body["data"][1]["denials"], json!({"no_slot": 10}));
 }

@@ -55,7 +55,13 @@ fn changes() -> Vec<Change> {
     let escrow = amount(-4);
     let wallet =
         WalletConfig { owner: id, organization, currency, escrow, sequence: 9, posted: amount(2) };
-    let key = |scope, organization| Change::Key { hash, scope, organization };
+    let key = |scope, organization| Change::Key { hash, scope, organization, expires_us: None };
+    let expiring = |expires_us| Change::Key {
+        hash,
+        scope: KeyScope::Account(id),
+        organization: Some(organization),
+        expires_us: Some(expires_us),
+    };
     vec![
         Change::Organization(OrganizationConfig { default_rate: None, ..bought.clone() }),
         Change::Organization(bought),
@@ -67,6 +73,8 @@ fn changes() -> Vec<Change> {
         key(KeyScope::Operator, None),
         key(KeyScope::Organization(organization), Some(organization)),
         key(KeyScope::Account(id.shadow()), Some(organization)),
+        expiring(0),
+        expiring(i64::MAX),
         Change::KeyGone { hash, organization: None },
         Change::KeyGone { hash, organization: Some(organization) },
         Change::TokenKey(TokenKey([7; 32])),
@@ -109,7 +117,7 @@ fn the_token_key_is_never_shown() {
 proptest! {
     #[test]
     fn no_bytes_make_reading_fail_otherwise_than_by_an_error(
-        tag in 0..9_u8, rest in any::<Vec<u8>>(),
+        tag in 0..10_u8, rest in any::<Vec<u8>>(),
     ) {
         let bytes = [&[VERSION, tag][..], &rest].concat();
         let _read = read_change(&bytes);
