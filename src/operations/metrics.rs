@@ -50,6 +50,10 @@ impl Metrics {
             "Call records that came again with another charge and were not posted."
         );
         describe_counter!(
+            "ringfence_webhook_attempts_total",
+            "Attempts to deliver an event to a webhook, by result."
+        );
+        describe_counter!(
             "ringfence_reported_denials_unattributed_total",
             "Refused admits that are in no account's usage, as gateways have reported."
         );
