@@ -325,9 +325,6 @@ fn headers(route: &Route) -> Vec<(&'static str, Schema)> {
             "of a user who is a member of several accounts: the one to act in; keys have one",
         );
         headers.push(("Ringfence-Account", account));
-        let delegation = schema::id("delegation")
-            .about("of a user who is in an account by a delegation: which, to act under it");
-        headers.push(("Ringfence-Delegation", delegation));
     }
     headers
 }
