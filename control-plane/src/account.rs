@@ -417,16 +417,6 @@ pub(crate) async fn floors_of_others(
     u64::try_from(row.try_get::<i64, _>(0)?).map_err(Problem::internal)
 }
 
-/// A new id, from a time and fresh randomness.
-pub(crate) fn new_id(kind: AccountKind, now_us: i64) -> AccountId {
-    AccountId::new(kind, new_ulid(now_us))
-}
-
-pub(crate) fn new_ulid(now_us: i64) -> ulid::Ulid {
-    let ms = u64::try_from(now_us / 1_000).unwrap_or(0);
-    ulid::Ulid::from_parts(ms, rand::random())
-}
-
 fn const_format(head: &'static str, tail: &'static str) -> sqlx::AssertSqlSafe<String> {
     sqlx::AssertSqlSafe([head, tail].concat())
 }

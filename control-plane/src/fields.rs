@@ -130,6 +130,15 @@ impl Fields {
         read.map_err(|problem| self.error(name, None, problem)).ok()
     }
 
+    /// A secret that may be left out.
+    pub(crate) fn optional_secret<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&Raw) -> Result<T, String>,
+    ) -> Option<T> {
+        if self.has(name) { self.required_secret(name, read) } else { None }
+    }
+
     /// A field that may be left out.
     pub(crate) fn optional<T>(
         &mut self,

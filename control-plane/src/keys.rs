@@ -10,8 +10,8 @@ use serde::Serialize;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
-use crate::account::new_ulid;
 use crate::description::schema::{self, Schema};
+use crate::id::new_id;
 use crate::problem::{Kind, Problem};
 use crate::timestamp;
 use crate::uses::{Used, Uses};
@@ -127,7 +127,7 @@ pub(crate) async fn insert(
 ) -> Result<Issued, sqlx::Error> {
     let hash = KeyHash::of(secret.as_bytes());
     let shown = Shown {
-        id: format!("key_{}", new_ulid(now_us).to_string().to_lowercase()),
+        id: new_id("key", now_us),
         name: new.name.to_owned(),
         key_type: new.key_type.label().to_owned(),
         last4: last4(&secret),

@@ -162,7 +162,6 @@ pub(crate) async fn post(
     posted.iter().try_for_each(|transaction| transaction.check())?;
     let entries = posted.iter().flat_map(|transaction| transaction.moving_entries());
     let mut accounts = accounts::load(connection, entries.map(|(place, _)| place)).await?;
-    let balances_before = wallet_balances(&accounts);
     let first = crate::counters::next(connection, "ledger_transaction", count).await?;
     let mut transaction_rows = Vec::with_capacity(posted.len());
     let mut entry_rows = Vec::with_capacity(posted.len().saturating_mul(2));
@@ -198,17 +197,11 @@ pub(crate) async fn post(
     accounts::write_balances(connection, accounts.values().filter(|account| account.touched))
         .await?;
     wallet::write(connection, &wallets, now_us).await?;
-    let balances = wallet_balances(&accounts);
-    let moved = wallets.into_keys().filter_map(|owner| {
-        let [before, after] = [&balances_before, &balances].map(|all| all.get(&owner).copied());
-        Some(Moved { owner, before: before?, after: after? })
+    let moved = wallets.into_iter().filter_map(|(owner, movement)| {
+        let after = Amount::from_micros(accounts.get(&(owner, Kind::Wallet))?.balance);
+        Some(Moved { owner, before: after.saturating_sub(movement.amount()), after })
     });
     Ok(moved.collect())
-}
-
-fn wallet_balances(accounts: &BTreeMap<Place, LedgerAccount>) -> BTreeMap<AccountId, Amount> {
-    let wallets = accounts.iter().filter(|((_, kind), _)| *kind == Kind::Wallet);
-    wallets.map(|((owner, _), account)| (*owner, Amount::from_micros(account.balance))).collect()
 }
 
 /// Adds one entry to an account and returns its row.

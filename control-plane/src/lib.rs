@@ -29,6 +29,7 @@ mod description;
 mod fields;
 mod holders;
 mod hub;
+mod id;
 mod idempotency;
 mod invitations;
 mod keys;

@@ -140,6 +140,14 @@ impl Webhook {
         })
     }
 
+    /// Nothing is sent to one that is switched off.
+    fn refuse_inactive(&self) -> Result<(), Problem> {
+        if self.is_active {
+            return Ok(());
+        }
+        Err(Problem::field("webhook_id", "the webhook is switched off: set is_active first"))
+    }
+
     fn shown(&self) -> Shown {
         Shown {
             id: self.id.clone(),

@@ -9,11 +9,12 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use super::{LIFE_US, PER_USER_MAX, SELECT, Shown};
 use crate::Shared;
 use crate::access::Reach;
-use crate::account::{new_ulid, word};
+use crate::account::word;
 use crate::answer::Answer;
 use crate::change::Begun;
 use crate::description::{Operation, schema};
 use crate::fields::{Raw, values};
+use crate::id::new_id;
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
 
@@ -49,7 +50,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     };
     let now_us = change.now_us;
     check_room(change.connection(), &user.id, now_us).await?;
-    let id = format!("delegation_{}", new_ulid(now_us).to_string().to_lowercase());
+    let id = new_id("delegation", now_us);
     sqlx::query(
         "INSERT INTO delegations (id, account_id, user_id, access, reason, created_us, expires_us) \
          VALUES ($1, $2, $3, $4, $5, $6, $7)",

@@ -10,11 +10,12 @@ use serde_json::json;
 use sqlx::{AnyConnection, Row as _};
 
 use super::{Invitation, check_place};
-use crate::account::{Account, new_ulid, word};
+use crate::account::{Account, word};
 use crate::answer::Answer;
 use crate::change::{Begun, Change};
 use crate::description::{Operation, schema};
 use crate::fields::values;
+use crate::id::new_id;
 use crate::keys::hex;
 use crate::members::{self, MEMBERS_PER_ACCOUNT_MAX, MEMBERSHIPS_PER_USER_MAX};
 use crate::permission::Role;
@@ -144,11 +145,7 @@ async fn settle(change: &mut Change<'_>, email: &str, guest: Guest) -> Result<Us
         Guest::Known(user) => return Ok(user),
         Guest::New { name, password_hash } => (name, password_hash),
     };
-    let user = User {
-        id: format!("user_{}", new_ulid(now_us).to_string().to_lowercase()),
-        email: email.to_owned(),
-        name,
-    };
+    let user = User { id: new_id("user", now_us), email: email.to_owned(), name };
     let written = sqlx::query(
         "INSERT INTO users (id, email, name, password_hash, created_us, updated_us) \
          VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (email) DO NOTHING",

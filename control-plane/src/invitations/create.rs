@@ -11,12 +11,13 @@ use sqlx::Row as _;
 use super::{Invitation, LIFE_US, PER_ACCOUNT_MAX, Shown, check_place};
 use crate::Shared;
 use crate::access::Access;
-use crate::account::{new_ulid, word};
+use crate::account::word;
 use crate::answer::Answer;
 use crate::change::{Begun, Change};
 use crate::description::Operation;
 use crate::description::schema::{self, Schema};
 use crate::fields::values;
+use crate::id::new_id;
 use crate::keys::{self, hex};
 use crate::mail::{letter, outbox};
 use crate::permission::{Permit, Role};
@@ -80,7 +81,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     check_place(change.connection(), account, &email, role).await?;
     let now_us = change.now_us;
     let invitation = Invitation {
-        id: format!("invitation_{}", new_ulid(now_us).to_string().to_lowercase()),
+        id: new_id("invitation", now_us),
         account,
         email,
         role,

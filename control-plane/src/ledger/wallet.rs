@@ -157,6 +157,11 @@ impl Movement {
             Ok(())
         }
     }
+
+    /// What it adds to the balance.
+    pub(super) const fn amount(&self) -> Amount {
+        Amount::from_micros(self.escrow).saturating_sub(Amount::from_micros(self.posted))
+    }
 }
 
 /// Adds the movements to the wallets. The sequence grows when the escrow changes.

@@ -4,7 +4,8 @@
 use hub::clock::SECOND_US;
 use sqlx::{AnyConnection, Row as _};
 
-use crate::account::{new_ulid, word};
+use crate::account::word;
+use crate::id::new_id;
 use crate::problem::Problem;
 
 /// Mails that wait, at most; what comes then is not sent.
@@ -62,7 +63,7 @@ pub(crate) async fn note(
         "INSERT INTO mails (id, kind, about, created_us, attempts, next_us) VALUES ($1, $2, $3, $4, 0, $4) \
          ON CONFLICT (kind, about) DO NOTHING",
     )
-    .bind(format!("mail_{}", new_ulid(now_us).to_string().to_lowercase()))
+    .bind(new_id("mail", now_us))
     .bind(word(Kind::WORDS, &kind))
     .bind(about)
     .bind(now_us)

@@ -12,13 +12,14 @@ use sqlx::AnyConnection;
 use super::{Settings, Shown};
 use crate::Shared;
 use crate::account::presentation::Presentation;
-use crate::account::{Account, Organization, RechargePolicy, new_id, rate};
+use crate::account::{Account, Organization, RechargePolicy, rate};
 use crate::allocation;
 use crate::answer::Answer;
 use crate::change::Begun;
 use crate::description::Operation;
 use crate::description::schema::{self, Schema};
 use crate::fields::values;
+use crate::id::new_account_id;
 use crate::keys::{self, KeyType, NewKey, Origin};
 use crate::ledger;
 use crate::precondition::Tag;
@@ -132,7 +133,7 @@ pub(crate) async fn insert(
     new: NewOrganization,
     now_us: i64,
 ) -> Result<(Organization, Account), Problem> {
-    let id = new_id(AccountKind::Organization, now_us);
+    let id = new_account_id(AccountKind::Organization, now_us);
     let organization = Organization {
         id,
         total: new.total,

@@ -37,9 +37,19 @@ pub(super) async fn write(
         let ended = Event::new(kind, account, *organization, &found)?;
         event::store(connection, &[ended], now_us).await?;
     }
-    for moved in &written.moved {
-        if moved.after < moved.before {
-            sunk(connection, &mut listening, moved, now_us).await?;
+    // Calls are charged to their account's wallet or to their organization's.
+    let organizations: BTreeMap<AccountId, AccountId> = written
+        .records
+        .iter()
+        .flat_map(|(organization, record)| {
+            [*organization, record.call.account()].map(|of| (of, *organization))
+        })
+        .collect();
+    for moved in written.moved.iter().filter(|moved| moved.after < moved.before) {
+        if let Some(organization) = organizations.get(&moved.owner)
+            && listens(connection, &mut listening, *organization).await?
+        {
+            sunk(connection, moved, now_us).await?;
         }
     }
     Ok(())
@@ -65,16 +75,8 @@ async fn listens(
 
 /// A balance has sunk: an event when it crosses the wallet's threshold, and when it reaches zero; once
 /// per crossing.
-async fn sunk(
-    connection: &mut AnyConnection,
-    listening: &mut BTreeMap<AccountId, bool>,
-    moved: &Moved,
-    now_us: i64,
-) -> Result<(), Problem> {
+async fn sunk(connection: &mut AnyConnection, moved: &Moved, now_us: i64) -> Result<(), Problem> {
     let wallet = Wallet::load(connection, moved.owner).await?;
-    if !listens(connection, listening, wallet.organization).await? {
-        return Ok(());
-    }
     let crosses = |line: Amount| moved.before > line && moved.after <= line;
     let shown = |amount: Amount| amount.in_currency(wallet.currency).to_string();
     let data = json!({

@@ -11,10 +11,10 @@ use serde_json::json;
 use sqlx::{AnyConnection, Row as _};
 
 use super::{LIFE_US, PER_USER_MAX, cookie};
-use crate::account::new_ulid;
 use crate::answer::Answer;
 use crate::change::Begun;
 use crate::description::{Operation, schema};
+use crate::id::new_id;
 use crate::keys::hex;
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
@@ -125,7 +125,7 @@ pub(crate) async fn insert(
     secret: &str,
     now_us: i64,
 ) -> Result<String, sqlx::Error> {
-    let id = format!("session_{}", new_ulid(now_us).to_string().to_lowercase());
+    let id = new_id("session", now_us);
     sqlx::query(
         "INSERT INTO sessions (id, hash, user_id, created_us, last_used_us) VALUES ($1, $2, $3, $4, $5)",
     )

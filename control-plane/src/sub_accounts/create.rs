@@ -11,13 +11,14 @@ use serde_json::{Value, json};
 use super::{Deed, Shown, billing_mode, note};
 use crate::Shared;
 use crate::account::presentation::{self, Presentation};
-use crate::account::{Account, BILLING, ON_HUB_LOSS, Organization, new_id, rate};
+use crate::account::{Account, BILLING, ON_HUB_LOSS, Organization, rate};
 use crate::allocation;
 use crate::answer::Answer;
 use crate::change::Begun;
 use crate::description::Operation;
 use crate::description::schema::{self, Schema};
 use crate::fields::values;
+use crate::id::new_account_id;
 use crate::keys::{self, KeyType, NewKey, Origin};
 use crate::ledger::{self, Wallet};
 use crate::problem::{Kind, Problem};
@@ -123,7 +124,7 @@ pub(crate) async fn carry_out(
         Begun::Repeated(answer) => return Ok(answer),
     };
     let now_us = change.now_us;
-    account.id = new_id(account.id.kind(), now_us);
+    account.id = new_account_id(account.id.kind(), now_us);
     (account.version, account.created_us, account.updated_us) = (now_us, now_us, now_us);
     let organization = Organization::load(change.connection(), account.organization).await?;
     check_region(app, &organization, &account)?;
@@ -208,7 +209,7 @@ fn read(
 /// An account as it is when nothing but its name is said: without ids and times, elastic, billed to
 /// its organization.
 pub(crate) fn draft(kind: AccountKind, name: String) -> Account {
-    let placeholder = new_id(kind, 0);
+    let placeholder = new_account_id(kind, 0);
     Account {
         id: placeholder,
         organization: placeholder,

@@ -11,11 +11,12 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use super::{COLUMNS, LIFE_DAYS_MAX, LIFE_US, PER_USER_MAX, PREFIX, Shown};
 use crate::Shared;
 use crate::access::Reach;
-use crate::account::{new_ulid, word};
+use crate::account::word;
 use crate::answer::Answer;
 use crate::change::Begun;
 use crate::description::{Operation, schema};
 use crate::fields::values;
+use crate::id::new_id;
 use crate::keys;
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
@@ -64,7 +65,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         "INSERT INTO user_tokens (id, hash, user_id, name, access, last4, created_us, expires_us) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING {COLUMNS}"
     )))
-    .bind(format!("token_{}", new_ulid(now_us).to_string().to_lowercase()))
+    .bind(new_id("token", now_us))
     .bind(keys::hex(KeyHash::of(secret.as_bytes())))
     .bind(user.id.as_str())
     .bind(name.unwrap_or_default())

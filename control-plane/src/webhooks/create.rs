@@ -8,11 +8,11 @@ use sqlx::Row as _;
 
 use super::{PER_ACCOUNT_MAX, Shown, Webhook, event, new_secret, values as read};
 use crate::Shared;
-use crate::account::new_ulid;
 use crate::answer::Answer;
 use crate::change::Begun;
 use crate::description::{Operation, schema};
 use crate::fields::values;
+use crate::id::new_id;
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
 
@@ -43,11 +43,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     let url = fields.required("url", read::url(app.private_networks));
     let events = fields.required("events", read::events);
     let is_active = fields.optional("is_active", values::flag).unwrap_or(true);
-    let secret = if fields.has("secret") {
-        fields.required_secret("secret", read::secret)
-    } else {
-        Some(new_secret())
-    };
+    let secret = fields.optional_secret("secret", read::secret);
     fields.finish()?;
     let (account, organization) = (request.access.account()?, request.access.organization()?);
     let mut change = match app.begin(&request).await? {
@@ -66,11 +62,11 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     }
     let now_us = change.now_us;
     let webhook = Webhook {
-        id: format!("webhook_{}", new_ulid(now_us).to_string().to_lowercase()),
+        id: new_id("webhook", now_us),
         account,
         url: url.unwrap_or_default(),
         events: events.unwrap_or_default(),
-        secret: secret.unwrap_or_default(),
+        secret: secret.unwrap_or_else(new_secret),
         is_active,
         disabled_reason: None,
         failing_since_us: None,

@@ -194,16 +194,13 @@ async fn attempt(sender: &Sender, due: &Due) -> Outcome {
         None => Err(super::send::SendError::Url),
     };
     let took_us = boot_us() - began_us;
-    let result = if matches!(&answered, Ok(status) if (200..300).contains(status)) {
-        "ok"
-    } else {
-        "failed"
-    };
-    metrics::counter!("ringfence_webhook_attempts_total", "result" => result).increment(1);
-    match answered {
+    let outcome = match answered {
         Ok(status) => Outcome { at_us, took_us, status: Some(status), error: None },
         Err(error) => Outcome { at_us, took_us, status: None, error: Some(error.to_string()) },
-    }
+    };
+    let result = if outcome.is_success() { "ok" } else { "failed" };
+    metrics::counter!("ringfence_webhook_attempts_total", "result" => result).increment(1);
+    outcome
 }
 
 async fn write(app: &App, due: &[Due], outcomes: &[Outcome]) -> Result<(), Problem> {

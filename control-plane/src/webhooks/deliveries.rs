@@ -177,12 +177,7 @@ pub(crate) async fn redeliver(
     let id = webhook_of(change.connection(), &delivery).await?;
     let webhook = Webhook::load(change.connection(), account, &id).await.map_err(|_| unknown())?;
     let before = Delivery::load(change.connection(), &id, &delivery).await?;
-    if !webhook.is_active {
-        return Err(Problem::field(
-            "webhook_id",
-            "the webhook is switched off: set is_active first",
-        ));
-    }
+    webhook.refuse_inactive()?;
     let waits = i64::from(before.status != schedule::PENDING);
     sqlx::query(
         "UPDATE webhook_deliveries SET status = $1, tries = 0, due_us = $2, ended_us = NULL WHERE id = $3",

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use sqlx::{AnyConnection, Row as _};
 
 use super::{PENDING_MAX, schedule};
-use crate::account::new_ulid;
+use crate::id::new_id;
 use crate::problem::Problem;
 use crate::store::rows::{self, Value};
 use crate::timestamp;
@@ -161,7 +161,7 @@ pub(super) async fn deliver(
             .await?;
         return Ok(None);
     }
-    let id = format!("msg_{}", new_ulid(now_us).to_string().to_lowercase());
+    let id = new_id("msg", now_us);
     let row = vec![
         Value::Text(&id),
         Value::Text(webhook),

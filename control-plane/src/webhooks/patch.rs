@@ -32,8 +32,7 @@ pub(crate) async fn handle(
     let url = fields.optional("url", read::url(app.private_networks));
     let events = fields.optional("events", read::events);
     let is_active = fields.optional("is_active", values::flag);
-    let secret =
-        if fields.has("secret") { fields.required_secret("secret", read::secret) } else { None };
+    let secret = fields.optional_secret("secret", read::secret);
     fields.finish()?;
     let (account, organization) = (request.access.account()?, request.access.organization()?);
     let mut change = match app.begin(&request).await? {

@@ -32,12 +32,7 @@ pub(crate) async fn handle(
     };
     let now_us = change.now_us;
     let webhook = Webhook::load(change.connection(), account, &id).await?;
-    if !webhook.is_active {
-        return Err(Problem::field(
-            "webhook_id",
-            "the webhook is switched off: set is_active first",
-        ));
-    }
+    webhook.refuse_inactive()?;
     let test = Event::new(
         EventKind::Test,
         account,
