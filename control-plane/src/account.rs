@@ -1,7 +1,7 @@
 //! The rows of accounts and organizations: read, written, and told to the hub. Decides nothing.
 
 use hub::directory::{AccountConfig, Billing, OnHubLoss, OrganizationConfig, Status};
-use hub::id::{AccountId, AccountKind};
+use hub::id::AccountId;
 use hub::money::{Currency, Rate};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
@@ -9,7 +9,9 @@ use sqlx::{AnyConnection, Row as _};
 use crate::counters::version_after;
 use crate::problem::Problem;
 
+pub(crate) mod floors;
 pub(crate) mod owners;
+mod pages;
 pub(crate) mod presentation;
 pub(crate) mod rate;
 
@@ -24,6 +26,7 @@ pub(crate) struct Account {
     pub(crate) status: Status,
     pub(crate) floor: u32,
     pub(crate) cap: Option<u32>,
+    pub(crate) outbound_cap: Option<u32>,
     pub(crate) cps_limit: Option<u32>,
     pub(crate) region: Option<String>,
     pub(crate) billing: Billing,
@@ -89,8 +92,8 @@ pub(crate) fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'st
 }
 
 const COLUMNS: &str = "SELECT id, organization_id, name, status, floor, cap, cps_limit, region, billing_mode, rate, \
-     lease_s, duration_max_s, on_hub_loss, live_calls, labels, display_name, logo_url, version, created_us, updated_us \
-     FROM accounts";
+     lease_s, duration_max_s, on_hub_loss, live_calls, labels, display_name, logo_url, outbound_cap, version, created_us, \
+     updated_us FROM accounts";
 
 impl Account {
     /// The account, unless it is unknown or being deleted.
@@ -101,50 +104,6 @@ impl Account {
         let sql = const_format(COLUMNS, " WHERE id = $1 AND status IN ('active', 'suspended')");
         let row = sqlx::query(sql).bind(id.to_string()).fetch_optional(connection).await?;
         Self::of_row(&row.ok_or_else(Problem::unknown_account)?)
-    }
-
-    /// At most `limit` accounts of one kind in an organization whose id follows `after`, in order.
-    pub(crate) async fn page(
-        connection: &mut AnyConnection,
-        (organization, kind): (AccountId, AccountKind),
-        after: &str,
-        limit: i64,
-    ) -> Result<Vec<Self>, Problem> {
-        let sql = const_format(
-            COLUMNS,
-            " WHERE organization_id = $1 AND id > $2 AND id < $3 AND status IN ('active', 'suspended') \
-             ORDER BY id LIMIT $4",
-        );
-        let rows = sqlx::query(sql)
-            .bind(organization.to_string())
-            .bind(after.max(kind.prefix()))
-            // A ULID begins with one of 0 to 7, in every collation.
-            .bind(format!("{}8", kind.prefix()))
-            .bind(limit)
-            .fetch_all(connection)
-            .await?;
-        rows.iter().map(Self::of_row).collect()
-    }
-
-    /// At most `limit` sub-accounts of an organization that follow its first `skipped`, in order.
-    pub(crate) async fn numbered(
-        connection: &mut AnyConnection,
-        organization: AccountId,
-        skipped: i64,
-        limit: i64,
-    ) -> Result<Vec<Self>, Problem> {
-        let sql = const_format(
-            COLUMNS,
-            " WHERE organization_id = $1 AND id LIKE 'sa%' AND status IN ('active', 'suspended') \
-             ORDER BY id LIMIT $2 OFFSET $3",
-        );
-        let rows = sqlx::query(sql)
-            .bind(organization.to_string())
-            .bind(limit)
-            .bind(skipped)
-            .fetch_all(connection)
-            .await?;
-        rows.iter().map(Self::of_row).collect()
     }
 
     /// Every account of the installation or of one shard, deleting ones too, a page at a time.
@@ -180,6 +139,7 @@ impl Account {
             },
             floor: number(row.try_get("floor")?)?,
             cap: optional_number(row, "cap")?,
+            outbound_cap: optional_number(row, "outbound_cap")?,
             cps_limit: optional_number(row, "cps_limit")?,
             region: row.try_get("region")?,
             billing: worded(row, "billing_mode", BILLING)?,
@@ -195,10 +155,11 @@ impl Account {
     }
 
     pub(crate) async fn insert(&self, connection: &mut AnyConnection) -> Result<(), sqlx::Error> {
+        floors::set(connection, self).await?;
         sqlx::query(
             "INSERT INTO accounts (id, organization_id, name, status, floor, cap, cps_limit, region, billing_mode, rate, \
-             lease_s, duration_max_s, on_hub_loss, version, created_us, updated_us, labels, display_name, logo_url) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+             lease_s, duration_max_s, on_hub_loss, version, created_us, updated_us, labels, display_name, logo_url, outbound_cap) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
         )
         .bind(self.id.to_string())
         .bind(self.organization.to_string())
@@ -219,6 +180,7 @@ impl Account {
         .bind(self.presentation.labels_text())
         .bind(self.presentation.display_name.as_deref())
         .bind(self.presentation.logo_url.as_deref())
+        .bind(self.outbound_cap.map(i64::from))
         .execute(connection)
         .await?;
         Ok(())
@@ -232,10 +194,11 @@ impl Account {
     ) -> Result<(), sqlx::Error> {
         self.version = version_after(self.version, now_us);
         self.updated_us = now_us;
+        floors::set(connection, self).await?;
         sqlx::query(
             "UPDATE accounts SET name = $1, status = $2, floor = $3, cap = $4, cps_limit = $5, region = $6, \
              billing_mode = $7, rate = $8, on_hub_loss = $9, version = $10, updated_us = $11, labels = $12, \
-             display_name = $13, logo_url = $14, live_calls = $15 WHERE id = $16",
+             display_name = $13, logo_url = $14, live_calls = $15, outbound_cap = $16 WHERE id = $17",
         )
         .bind(self.name.as_str())
         .bind(word(STATUS, &self.status))
@@ -252,6 +215,7 @@ impl Account {
         .bind(self.presentation.display_name.as_deref())
         .bind(self.presentation.logo_url.as_deref())
         .bind(self.live_calls().unwrap_or(LIVE_CALLS[0].0))
+        .bind(self.outbound_cap.map(i64::from))
         .bind(self.id.to_string())
         .execute(connection)
         .await?;
@@ -272,6 +236,7 @@ impl Account {
             status: self.status,
             floor: self.floor,
             cap: self.cap,
+            outbound_cap: self.outbound_cap,
             cps_limit: self.cps_limit,
             region: self.region.as_deref().map(Into::into),
             billing: self.billing,
@@ -398,23 +363,6 @@ impl Organization {
     fn regions_text(&self) -> Option<String> {
         self.regions.as_ref().map(|regions| serde_json::json!(regions).to_string())
     }
-}
-
-/// The sum of the floors of an organization's accounts but one: what an allocation is checked with.
-pub(crate) async fn floors_of_others(
-    connection: &mut AnyConnection,
-    organization: AccountId,
-    but: AccountId,
-) -> Result<u64, Problem> {
-    let row = sqlx::query(
-        "SELECT CAST(COALESCE(SUM(floor), 0) AS BIGINT) FROM accounts \
-         WHERE organization_id = $1 AND id <> $2 AND status IN ('active', 'suspended')",
-    )
-    .bind(organization.to_string())
-    .bind(but.to_string())
-    .fetch_one(connection)
-    .await?;
-    u64::try_from(row.try_get::<i64, _>(0)?).map_err(Problem::internal)
 }
 
 fn const_format(head: &'static str, tail: &'static str) -> sqlx::AssertSqlSafe<String> {

@@ -3,10 +3,12 @@
 use hub::allocation::{OverAllocation, check};
 use sqlx::AnyConnection;
 
-use crate::account::{Account, floors_of_others};
+use crate::account::{Account, floors};
 use crate::description::schema::{self, Schema};
 use crate::fields::{Fields, Given, values};
 use crate::problem::{Kind, Problem};
+
+const OUTBOUND: &str = "max_outbound_concurrency";
 
 /// What a request says about an account's slots.
 #[derive(Default)]
@@ -63,6 +65,17 @@ pub(crate) fn asked() -> [(&'static str, Schema); 3] {
     ]
 }
 
+/// Reads `max_outbound_concurrency`.
+pub(crate) fn outbound(fields: &mut Fields) -> Given<u32> {
+    fields.given(OUTBOUND, values::whole(values::CONCURRENCY))
+}
+
+/// The member of requests that [`outbound`] reads.
+pub(crate) fn outbound_asked() -> (&'static str, Schema) {
+    let about = "the most slots that outbound calls may use; the rest of its slots is for inbound calls; null: all";
+    (OUTBOUND, schema::whole(values::CONCURRENCY).or_null().about(about).example(8))
+}
+
 impl Asked {
     /// Floor and cap are the same.
     pub(crate) const fn fixed(limit: u32) -> Self {
@@ -91,7 +104,7 @@ pub(crate) async fn verify(
     account: &Account,
     total: u32,
 ) -> Result<(), Problem> {
-    let others = floors_of_others(connection, account.organization, account.id).await?;
+    let others = floors::of_others(connection, account.organization, account.id).await?;
     check(account.floor, account.cap, others, total).map_err(|refused| match refused {
         OverAllocation::FloorAboveCap { floor, cap } => {
             Problem::field("min_concurrency", refused.to_string())

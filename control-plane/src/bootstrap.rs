@@ -62,6 +62,7 @@ async fn first_organization(
         name: first.name.clone(),
         total: first.concurrency_total,
         reserved: 0,
+        outbound_cap: None,
         currency: first.currency,
         default_rate: first.default_rate,
         recharge_policy: RechargePolicy::External,

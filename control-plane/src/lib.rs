@@ -48,6 +48,7 @@ mod records;
 mod reports;
 mod request;
 mod resets;
+mod resources;
 mod router;
 mod sessions;
 mod settings;

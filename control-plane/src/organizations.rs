@@ -25,6 +25,8 @@ pub(crate) struct Settings {
     status: &'static str,
     concurrency_total: u32,
     reserved_concurrency: u32,
+    /// The most slots of outbound calls of its own; null: all.
+    max_outbound_concurrency: Option<u32>,
     currency: String,
     default_rate: Option<rate::Shown>,
     recharge_policy: &'static str,
@@ -56,6 +58,7 @@ impl Settings {
             status: word(STATUS, &account.status),
             concurrency_total: organization.total,
             reserved_concurrency: account.floor,
+            max_outbound_concurrency: account.outbound_cap,
             currency: currency.to_string(),
             default_rate: organization
                 .default_rate
@@ -83,6 +86,10 @@ impl Shown {
                 slots().about("live calls that all its accounts may have together"),
             ),
             ("reserved_concurrency", slots().about("slots that it keeps for calls of its own")),
+            (
+                "max_outbound_concurrency",
+                slots().or_null().about("the most slots of outbound calls of its own; null: all"),
+            ),
             ("currency", schema::currency()),
             (
                 "default_rate",
@@ -122,7 +129,7 @@ impl Shown {
         let id = organization.id;
         Ok(Self {
             settings: Settings::of(app, organization, account),
-            allocated_concurrency: account::floors_of_others(connection, id, id).await?,
+            allocated_concurrency: account::floors::of_others(connection, id, id).await?,
             in_use: app.hub.account_use(id, id).await.map(|calls| calls.live),
             wallet: wallets::Shown::load(app, connection, id).await?,
             api_key: None,

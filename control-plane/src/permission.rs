@@ -88,6 +88,11 @@ pub(crate) enum Permit {
     Entrust,
     /// The account's live keys as well: what a tenant's own programs set up.
     Configure,
+    /// The organization's Members as well, whoever divides slots: what calls go through.
+    Maintain,
+    /// The account's own Admins and Members as well, its live keys, and who is there by delegation: what
+    /// its calls name.
+    Equip,
     /// All members of the organization and of the account, and the account's live keys.
     Read,
     /// The account's test keys as well.
@@ -112,6 +117,11 @@ impl Permit {
             }
             Self::Adjust => Self::Allocate.admits(grade) || matches!(grade, Delegate),
             Self::Delegate => matches!(grade, Organization(Role::Owner | Role::Admin)),
+            Self::Maintain => Self::Allocate.admits(grade),
+            Self::Equip => {
+                Self::Maintain.admits(grade)
+                    || matches!(grade, AccountKey | Account(Role::Admin | Role::Member) | Delegate)
+            }
             Self::Oversee => {
                 Self::Allocate.admits(grade) || matches!(grade, Organization(Role::Viewer))
             }
@@ -157,6 +167,12 @@ impl Permit {
             Self::Configure => {
                 "for the organization its Owner and Admins and its key; for an account its own Admins and live keys"
             }
+            Self::Maintain => {
+                "the organization's Owner, Admins and Members and its key; the operator"
+            }
+            Self::Equip => {
+                "the organization's Owner, Admins and Members and its key; of what is the account's own its Admins and Members, its live keys, and who is there by a delegation to write; the operator"
+            }
             Self::Read => {
                 "all members of the organization and its key; the account's own members and live keys; the operator"
             }
@@ -178,7 +194,7 @@ impl Permit {
             Self::Administer => {
                 "only an Owner or Admin of the organization, or its key, may do this"
             }
-            Self::Allocate | Self::Adjust => {
+            Self::Allocate | Self::Adjust | Self::Maintain => {
                 "only an Owner, Admin or Member of the organization, or its key, may do this"
             }
             Self::Oversee => "only the organization may do this, not one of its accounts",
@@ -190,6 +206,9 @@ impl Permit {
             }
             Self::Configure => {
                 "only an Admin or a live key of the account, or who administers its organization, may do this"
+            }
+            Self::Equip => {
+                "only who is more than a Viewer may do this, or a live key of the account or of its organization"
             }
             Self::Review => "only the organization and the account's Admins may do this",
             Self::Entrust => {

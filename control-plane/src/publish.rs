@@ -10,11 +10,12 @@ use crate::account::{Account, Organization};
 use crate::keys;
 use crate::ledger::Wallet;
 use crate::problem::{Kind, Problem};
+use crate::resources;
 
 /// Rows read and told at a time.
 const PAGE: i64 = 1_000;
 
-/// Publishes every organization, account, wallet and key. The caller must be the only writer or
+/// Publishes every organization, account, resource, wallet and key. The caller must be the only writer or
 /// run before any: `everything` takes a writer's turn itself.
 pub(crate) async fn everything(app: &App) -> Result<(), Problem> {
     let mut writing = app.store.write().await?;
@@ -46,6 +47,7 @@ fn wallet_change(app: &App, wallet: &Wallet) -> Change {
 enum Part {
     Organizations,
     Accounts,
+    Resources,
     Wallets,
     Keys,
 }
@@ -84,6 +86,7 @@ impl Reading {
                     let last = page.last().map(|account| account.id.to_string());
                     (last, page.iter().map(account_change).collect())
                 }
+                Part::Resources => resources::after(connection, shard, after, PAGE).await?,
                 Part::Wallets => {
                     let page = Wallet::every(connection, shard, after, PAGE).await?;
                     let last = page.last().map(|wallet| wallet.owner.to_string());
@@ -98,7 +101,8 @@ impl Reading {
             self.after.clear();
             self.part = match part {
                 Part::Organizations => Some(Part::Accounts),
-                Part::Accounts => Some(Part::Wallets),
+                Part::Accounts => Some(Part::Resources),
+                Part::Resources => Some(Part::Wallets),
                 Part::Wallets => Some(Part::Keys),
                 Part::Keys => None,
             };

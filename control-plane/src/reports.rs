@@ -13,7 +13,9 @@ use sqlx::{AnyConnection, Row as _};
 use crate::App;
 use crate::keys;
 use crate::problem::Problem;
+use crate::webhooks::event;
 
+mod reached;
 mod sums;
 
 use sums::Sums;
@@ -103,7 +105,10 @@ async fn write(app: &App, reports: &[Report]) -> Result<(), Problem> {
             unattributed = unattributed.saturating_add(report.unattributed);
         }
     }
-    unattributed = unattributed.saturating_add(sums.write(connection).await?);
+    let owners = sums.owners(connection).await?;
+    let events = reached::events(connection, &sums, &owners, now_us).await?;
+    unattributed = unattributed.saturating_add(sums.write(connection, &owners).await?);
+    event::store(connection, &events, now_us).await?;
     writing.commit().await?;
     for key in used {
         keys::note_use(&app.uses, key.hash, minute_us(key.minute));

@@ -26,7 +26,7 @@ use crate::problem::{Kind, Problem};
 use crate::request::{Request, read_body};
 use crate::{
     Shared, audit, compatibility, delegations, invitations, keys, members, organizations, resets,
-    sessions, sub_accounts, tokens, usage, users, viewer, wallets, webhooks,
+    resources, sessions, sub_accounts, tokens, usage, users, viewer, wallets, webhooks,
 };
 
 /// The longest that a request takes, its body's arrival included.
@@ -45,7 +45,8 @@ pub(crate) struct Route {
 #[expect(clippy::too_many_lines, reason = "a table has as many lines as it has rows")]
 #[rustfmt::skip]
 pub(crate) fn routes() -> Vec<Route> {
-    use Permit::{Adjust, Administer, AdministerAccount, Allocate, Anyone, Configure, Delegate, Entrust, Operator, Oversee, Own, Read, Review, See, SignedIn, User};
+    use resources::{Agents, Numbers, Providers};
+    use Permit::{Adjust, Administer, AdministerAccount, Allocate, Anyone, Configure, Delegate, Entrust, Equip, Maintain, Operator, Oversee, Own, Read, Review, See, SignedIn, User};
     const GET: MethodFilter = MethodFilter::GET;
     const POST: MethodFilter = MethodFilter::POST;
     const PATCH: MethodFilter = MethodFilter::PATCH;
@@ -150,6 +151,21 @@ pub(crate) fn routes() -> Vec<Route> {
         route(POST,   "/v1/user-webhooks/{webhook_id}/test",                    Subject::Own,          Configure,         webhooks::test::handle,                webhooks::test::describe),
         route(GET,    "/v1/user-webhooks/{webhook_id}/deliveries",              Subject::Own,          Configure,         webhooks::deliveries::list,            webhooks::deliveries::describe_list),
         route(POST,   "/v1/webhook-deliveries/{delivery_id}/redeliver",         Subject::Own,          Configure,         webhooks::deliveries::redeliver,       webhooks::deliveries::describe_redeliver),
+        route(POST,   "/v1/agents",                                             Subject::Own,          Equip,             resources::create::handle::<Agents>,   resources::create::describe::<Agents>),
+        route(GET,    "/v1/agents",                                             Subject::Own,          See,               resources::list::handle::<Agents>,     resources::list::describe::<Agents>),
+        route(GET,    "/v1/agents/{resource_id}",                               Subject::Own,          See,               resources::read::handle::<Agents>,     resources::read::describe::<Agents>),
+        route(PATCH,  "/v1/agents/{resource_id}",                               Subject::Own,          Equip,             resources::patch::handle::<Agents>,    resources::patch::describe::<Agents>),
+        route(DELETE, "/v1/agents/{resource_id}",                               Subject::Own,          Equip,             resources::delete::handle::<Agents>,   resources::delete::describe::<Agents>),
+        route(POST,   "/v1/phone-numbers",                                      Subject::Own,          Equip,             resources::create::handle::<Numbers>,  resources::create::describe::<Numbers>),
+        route(GET,    "/v1/phone-numbers",                                      Subject::Own,          See,               resources::list::handle::<Numbers>,    resources::list::describe::<Numbers>),
+        route(GET,    "/v1/phone-numbers/{resource_id}",                        Subject::Own,          See,               resources::read::handle::<Numbers>,    resources::read::describe::<Numbers>),
+        route(PATCH,  "/v1/phone-numbers/{resource_id}",                        Subject::Own,          Equip,             resources::patch::handle::<Numbers>,   resources::patch::describe::<Numbers>),
+        route(DELETE, "/v1/phone-numbers/{resource_id}",                        Subject::Own,          Equip,             resources::delete::handle::<Numbers>,  resources::delete::describe::<Numbers>),
+        route(POST,   "/v1/providers",                                          Subject::Own,          Maintain,          resources::create::handle::<Providers>, resources::create::describe::<Providers>),
+        route(GET,    "/v1/providers",                                          Subject::Own,          See,               resources::list::handle::<Providers>,  resources::list::describe::<Providers>),
+        route(GET,    "/v1/providers/{resource_id}",                            Subject::Own,          See,               resources::read::handle::<Providers>,  resources::read::describe::<Providers>),
+        route(PATCH,  "/v1/providers/{resource_id}",                            Subject::Own,          Maintain,          resources::patch::handle::<Providers>, resources::patch::describe::<Providers>),
+        route(DELETE, "/v1/providers/{resource_id}",                            Subject::Own,          Maintain,          resources::delete::handle::<Providers>, resources::delete::describe::<Providers>),
         route(GET,    "/v1/audit",                                              Subject::Own,          Oversee,           audit::list::handle,                   audit::list::describe_organization),
         route(GET,    "/v1/audit/export",                                       Subject::Own,          Oversee,           audit::export::handle,                 audit::export::describe_organization),
         route(GET,    "/v1/sub-accounts/{id}/audit",                            Subject::SubAccount,   Review,            audit::list::handle,                   audit::list::describe_sub_account),

@@ -47,6 +47,8 @@ pub(crate) struct Settings {
     concurrency_limit: Option<u32>,
     min_concurrency: u32,
     max_concurrency: Option<u32>,
+    /// The most slots of outbound calls; null: all.
+    max_outbound_concurrency: Option<u32>,
     cps_limit: Option<u32>,
     rate: Option<rate::Shown>,
     on_hub_loss: &'static str,
@@ -142,6 +144,7 @@ impl Settings {
             concurrency_limit: account.cap,
             min_concurrency: account.floor,
             max_concurrency: account.cap,
+            max_outbound_concurrency: account.outbound_cap,
             cps_limit: account.cps_limit,
             rate: account.rate.as_ref().map(|rate| rate::Shown::of(rate, currency)),
             on_hub_loss: word(ON_HUB_LOSS, &account.on_hub_loss),
@@ -178,6 +181,10 @@ impl Shown {
             ("concurrency_limit", slots().or_null().about("the most slots; null when elastic")),
             ("min_concurrency", slots()),
             ("max_concurrency", slots().or_null()),
+            (
+                "max_outbound_concurrency",
+                slots().or_null().about("the most slots of outbound calls; null: all"),
+            ),
             ("cps_limit", schema::count().or_null().about("new calls per second; null: no limit")),
             (
                 "rate",

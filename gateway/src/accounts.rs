@@ -17,6 +17,7 @@ use crate::admission::funds::Funds;
 use crate::admission::slots::Slots;
 use crate::limiter::Limiter;
 use crate::refused::Cell;
+use crate::resources::{Cap, Resources};
 
 /// An organization: what binds its accounts together.
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub struct Organization {
     pub exhausted: AtomicU64,
     /// Accounts that lease more than their floor: who may have idle units to recall.
     pub above_floor: Mutex<Vec<Arc<Account>>>,
+    /// What calls name besides their account; most organizations have none.
+    resources: OnceLock<Box<Resources>>,
 }
 
 /// The configuration of an organization.
@@ -62,7 +65,18 @@ impl Organization {
             freed: AtomicU64::new(0),
             exhausted: AtomicU64::new(Self::NEVER),
             above_floor: Mutex::default(),
+            resources: OnceLock::new(),
         }
+    }
+
+    /// `None`: it never had any.
+    pub fn resources(&self) -> Option<&Resources> {
+        self.resources.get().map(|resources| &**resources)
+    }
+
+    /// Room for the first.
+    pub fn resources_to_be(&self) -> &Resources {
+        self.resources.get_or_init(Box::default)
     }
 
     pub fn terms(&self) -> Guard<Arc<OrganizationTerms>> {
@@ -116,6 +130,8 @@ pub struct Terms {
     pub floor: u32,
     /// `None`: elastic.
     pub cap: Option<u32>,
+    /// What outbound calls count against; `None`: the account's slots alone.
+    pub outbound: Option<Arc<Cap>>,
     pub limiter: Option<Arc<Limiter>>,
     /// What calls are charged by; `None`: not billed.
     pub pins: Option<triomphe::Arc<Pins>>,

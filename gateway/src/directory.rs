@@ -4,11 +4,12 @@
 use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
-use hub::call::Pins;
+use hub::call::{Call, Pins};
+use hub::cap::CapId;
 use hub::directory::{
     AccountConfig, Billing, Change, OrganizationConfig, Status, TokenKey, WalletConfig,
 };
@@ -18,6 +19,10 @@ use hub::money::{Amount, Currency, Rate};
 
 use crate::accounts::{Account, Organization, OrganizationTerms, Terms, Wallet};
 use crate::limiter::Limiter;
+use crate::resources::Cap;
+
+/// Counters of caps that may be kept though nobody needs them.
+const CAPS_SPARE: usize = 1_024;
 
 type Map<K, V> = DashMap<K, V, RandomState>;
 
@@ -59,6 +64,10 @@ pub struct Directory {
     accounts: Map<AccountId, Arc<Account>>,
     wallets: Map<AccountId, Arc<Wallet>>,
     keys: Map<KeyHash, Key>,
+    /// Counters of caps that are configured or counted against, and some that were.
+    caps: Map<CapId, Arc<Cap>>,
+    /// How many of them there may be before those that nobody needs are dropped.
+    caps_max: AtomicUsize,
     /// Grows with every change of any key.
     key_generation: AtomicU64,
     /// Regions that this gateway serves; `None`: all.
@@ -72,6 +81,8 @@ impl Directory {
             accounts: Map::default(),
             wallets: Map::default(),
             keys: Map::default(),
+            caps: Map::default(),
+            caps_max: AtomicUsize::new(CAPS_SPARE),
             key_generation: AtomicU64::new(0),
             regions,
         }
@@ -129,12 +140,13 @@ impl Directory {
         self.organizations.iter().for_each(|organization| visit(&organization));
     }
 
-    /// The end of every account and key of a shard that is known here and not among these.
+    /// The end of every account, key and resource of a shard that is known here and not among these.
     pub fn unnamed(
         &self,
         shard: u8,
         accounts: &HashSet<AccountId>,
         keys: &HashSet<KeyHash>,
+        resources: &HashSet<CapId>,
     ) -> Vec<Change> {
         let mut gone = Vec::new();
         for key in &self.keys {
@@ -148,6 +160,15 @@ impl Directory {
                 let organization = account.organization.id;
                 gone.push(Change::AccountGone { id: account.id, organization });
             }
+        });
+        self.visit_organizations(|it| {
+            let Some(own) = it.resources().filter(|_| it.shard == shard) else { return };
+            own.visit(|kind, name, id| {
+                if !resources.contains(&id) {
+                    let (organization, name) = (it.id, name.into());
+                    gone.push(Change::ResourceGone { organization, kind, name, id });
+                }
+            });
         });
         gone
     }
@@ -173,6 +194,7 @@ impl Directory {
             Change::Organization(config) => self.set_organization(config),
             Change::Account(config) => return Effect::Limits(self.set_account(config)),
             Change::AccountGone { id, .. } => {
+                self.forget_cap(CapId::outbound(*id));
                 self.accounts.remove(&id.shadow());
                 self.wallets.remove(id);
                 if let Some((_, account)) = self.accounts.remove(id) {
@@ -180,6 +202,16 @@ impl Directory {
                 }
             }
             Change::Wallet(config) => self.set_wallet(config, spent),
+            Change::Resource(config) => {
+                let cap = self.limited(config.id, config.cap);
+                self.organization(config.organization).resources_to_be().set(config, cap);
+            }
+            Change::ResourceGone { organization, kind, name, id } => {
+                if let Some(resources) = self.organization(*organization).resources() {
+                    resources.remove(*kind, name, *id);
+                }
+                self.forget_cap(*id);
+            }
             Change::Key { hash, scope, expires_us, .. } => {
                 let used = AtomicBool::new(
                     self.keys.get(hash).is_some_and(|key| key.used.load(Ordering::Relaxed)),
@@ -303,6 +335,7 @@ impl Directory {
             served: self.serves(config.region.as_deref()),
             floor: config.floor,
             cap: config.cap,
+            outbound: self.limited(CapId::outbound(config.id), config.outbound_cap),
             limiter: limiter(config.cps_limit, before.and_then(|before| before.limiter.clone())),
             wallet: pins.as_ref().map(|_| self.paying(config.billing, config.id, organization.id)),
             pins,
@@ -312,6 +345,45 @@ impl Directory {
             duration_max_s: config.duration_max_s,
             on_hub_loss: config.on_hub_loss,
         }
+    }
+
+    /// The counter of a cap, limited to `most` from now on; `None` when that is unlimited.
+    fn limited(&self, id: CapId, most: Option<u32>) -> Option<Arc<Cap>> {
+        if most.is_none() {
+            self.caps.get(&id)?.limit(None);
+            return None;
+        }
+        let cap = self.cap(id);
+        cap.limit(most);
+        Some(cap)
+    }
+
+    /// What had the cap is gone. Calls that count against it may still be live: then it goes with a later
+    /// one, so that there are never many that nobody needs.
+    fn forget_cap(&self, id: CapId) {
+        drop(self.limited(id, None));
+        self.caps.remove_if(&id, |_, cap| Cap::is_unused(cap));
+        if self.caps.len() > self.caps_max.load(Ordering::Relaxed) {
+            self.caps.retain(|_, cap| !Cap::is_unused(cap));
+            self.caps_max.store(2 * self.caps.len() + CAPS_SPARE, Ordering::Relaxed);
+        }
+    }
+
+    /// The counter of a cap.
+    pub fn cap(&self, id: CapId) -> Arc<Cap> {
+        Arc::clone(&self.caps.entry(id).or_insert_with(|| Arc::new(Cap::new(id))))
+    }
+
+    /// Whether there is a counter of the cap.
+    #[cfg(test)]
+    pub fn has_cap(&self, id: CapId) -> bool {
+        self.caps.contains_key(&id)
+    }
+
+    /// What a call counts against beside its account; `None`: nothing.
+    pub fn caps_of(&self, call: &Call) -> Option<Box<[Arc<Cap>]>> {
+        let caps = call.caps();
+        (!caps.is_empty()).then(|| caps.as_slice().iter().map(|id| self.cap(*id)).collect())
     }
 
     fn serves(&self, region: Option<&str>) -> bool {
@@ -350,13 +422,20 @@ fn pinned(billing: Billing, currency: Currency, rate: Rate) -> triomphe::Arc<Pin
 /// What test keys act on: the same limits, no money.
 fn shadow_terms(account: &Terms, before: Option<Arc<Limiter>>) -> Terms {
     let per_second = account.limiter.as_ref().map(|limiter| limiter.per_second.get());
-    Terms { limiter: limiter(per_second, before), pins: None, wallet: None, ..account.copied() }
+    Terms {
+        limiter: limiter(per_second, before),
+        outbound: None,
+        pins: None,
+        wallet: None,
+        ..account.copied()
+    }
 }
 
 impl Terms {
     fn copied(&self) -> Self {
         Self {
             limiter: self.limiter.clone(),
+            outbound: self.outbound.clone(),
             pins: self.pins.clone(),
             wallet: self.wallet.clone(),
             ..*self

@@ -10,6 +10,7 @@ mod reconcile;
 mod release;
 mod renew;
 mod shared;
+mod slot;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -213,6 +214,7 @@ impl Engine {
         if !account.id.is_shadow() {
             account.organization.in_use.fetch_add(1, Ordering::AcqRel);
         }
+        self.directory.caps_of(call).iter().flatten().for_each(|cap| cap.adopt());
         node.adopted(account.organization.shard);
         let standing = Standing::Owned;
         let live = Live { call: call.clone(), account, wallet, lease, standing };

@@ -14,6 +14,7 @@ pub mod node;
 pub mod refused;
 pub mod reports;
 pub mod request;
+mod resources;
 pub mod series;
 pub mod sharing;
 mod sync;

@@ -206,6 +206,13 @@ impl<F> Link<F> {
         self.has_to_tell(now);
     }
 
+    /// The call is undone, of which nobody was told: before anything else, for the hub waits with others of
+    /// the name until the next exchange.
+    pub fn withdraw(&mut self, call: Call, freed: Option<F>, now: Now) {
+        self.unsent.events.push_front(Queued { event: Event::Withdrawn(call), freed });
+        self.has_to_tell(now);
+    }
+
     /// The incarnation that this holder knows; 0: none yet.
     pub fn incarnation(&self) -> u64 {
         self.incarnation
@@ -305,9 +312,9 @@ impl<F> Link<F> {
     }
 
     /// Whether the exchange under way has an event of this kind.
-    pub fn has_sent(&self, is: impl Fn(&F) -> bool) -> bool {
-        let told = self.sent.iter().flat_map(|sent| &sent.told.events);
-        told.filter_map(|queued| queued.freed.as_ref()).any(is)
+    pub fn has_sent(&self, is: impl Fn(&Event, Option<&F>) -> bool) -> bool {
+        let mut told = self.sent.iter().flat_map(|sent| &sent.told.events);
+        told.any(|queued| is(&queued.event, queued.freed.as_ref()))
     }
 
     /// Whether one exchange tells all that waits.

@@ -18,6 +18,7 @@ use crate::accounts::{Account, Wallet};
 use crate::admission::calls::{Calls, Flushed};
 use crate::admission::slots::Slots;
 use crate::counts::{CallCounts, Durations};
+use crate::resources::Cap;
 
 /// Units above a floor that are fetched at once, at most.
 const BLOCK_MAX: u32 = 64;
@@ -32,6 +33,8 @@ pub struct Freed {
     /// Whose slot; `None` for a correction of a call that had given its slot back already.
     pub slot: Option<Arc<Account>>,
     pub refund: Option<(Arc<Wallet>, Amount)>,
+    /// What it counted against beside its account, with an embedded hub; most calls: nothing.
+    pub caps: Option<Box<[Arc<Cap>]>>,
 }
 
 #[derive(Debug, Default)]
@@ -145,6 +148,7 @@ impl Node {
         if let Some((wallet, refund)) = freed.refund {
             wallet.funds.free_refund(refund);
         }
+        freed.caps.iter().flatten().for_each(|cap| cap.free_ended());
         if let Some(account) = freed.slot {
             self.leave(&account, |slots| slots.free_ended(|| account.cap()));
         }
@@ -217,7 +221,9 @@ impl Node {
                     return Err(refusal(account, scope, limit));
                 }
                 Wanted::Unknown => return Err(Reason::UnknownAccount.into()),
-                Wanted::Learning => return Err(Reason::HubUnavailable.into()),
+                Wanted::Learning | Wanted::Capped { .. } => {
+                    return Err(Reason::HubUnavailable.into());
+                }
             }
         }
         Err(Reason::HubUnavailable.into())

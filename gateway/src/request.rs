@@ -11,6 +11,8 @@ pub struct Admit<'a> {
     pub from: &'a str,
     pub to: &'a str,
     pub agent_id: &'a str,
+    /// The carrier that takes the call; empty: not said.
+    pub provider: &'a str,
     pub source: &'a str,
     /// 1 to 86,400.
     pub requested_s: Option<u32>,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use triomphe::{Arc, ThinArc};
 
+use crate::cap::{CapId, Caps};
 use crate::clock::{EpochSeconds, Moment};
 use crate::directory::Billing;
 use crate::id::AccountId;
@@ -181,8 +182,16 @@ pub struct Texts<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lengths(pub [u8; 5]);
 
+/// What stands before a call's tail: its texts, then so many caps.
+#[derive(Clone, Debug)]
+struct Header {
+    facts: Facts,
+    lengths: Lengths,
+    caps: u8,
+}
+
 // A call with a call id of 36 bytes takes 112.
-const _: () = assert!(size_of::<(Facts, Lengths)>() == 56);
+const _: () = assert!(size_of::<Header>() == 56);
 
 /// All texts of a call, one after the other, in bytes.
 const TAIL_MAX: usize = CALL_ID_MAX + 4 * TEXT_MAX;
@@ -198,9 +207,9 @@ fn joined<'a>(parts: [&str; 5], room: &'a mut [u8]) -> &'a [u8] {
     &room[..end]
 }
 
-/// One admitted call: facts and texts in one shared allocation; cloning counts a reference.
+/// One admitted call: facts, texts and caps in one shared allocation; cloning counts a reference.
 #[derive(Clone)]
-pub struct Call(ThinArc<(Facts, Lengths), u8>);
+pub struct Call(ThinArc<Header, u8>);
 
 /// The longest `call_id`, in bytes.
 pub const CALL_ID_MAX: usize = 128;
@@ -208,8 +217,13 @@ pub const CALL_ID_MAX: usize = 128;
 pub const TEXT_MAX: usize = 255;
 
 impl Call {
-    /// `None` when a text is too long.
+    /// A call that takes no cap beside its account's. `None` when a text is too long.
     pub fn new(facts: Facts, texts: Texts<'_>) -> Option<Self> {
+        Self::with_caps(facts, texts, Caps::NONE)
+    }
+
+    /// As [`Call::new`], of a call that takes these caps.
+    pub fn with_caps(facts: Facts, texts: Texts<'_>, caps: Caps) -> Option<Self> {
         let parts = [texts.call_id, texts.from, texts.to, texts.agent_id, texts.source];
         if texts.call_id.len() > CALL_ID_MAX {
             return None;
@@ -218,7 +232,11 @@ impl Call {
         for (length, part) in lengths.iter_mut().zip(parts) {
             *length = u8::try_from(part.len()).ok()?;
         }
-        let header = (facts, Lengths(lengths));
+        let lengths = Lengths(lengths);
+        if !caps.is_empty() {
+            return Some(Self::put_together(facts, lengths, parts.concat().as_bytes(), caps));
+        }
+        let header = Header { facts, lengths, caps: 0 };
         // Most calls fit into the small room; clearing the large one costs more than all the rest.
         let length: usize = parts.iter().map(|part| part.len()).sum();
         Some(Self(if length == texts.call_id.len() {
@@ -230,8 +248,36 @@ impl Call {
         }))
     }
 
+    fn put_together(facts: Facts, lengths: Lengths, texts: &[u8], caps: Caps) -> Self {
+        let ids = caps.as_slice();
+        let mut tail = Vec::with_capacity(texts.len() + ids.len() * CapId::LEN);
+        tail.extend_from_slice(texts);
+        for id in ids {
+            tail.extend_from_slice(&id.to_bytes());
+        }
+        Self(ThinArc::from_header_and_slice(Header { facts, lengths, caps: caps.count() }, &tail))
+    }
+
+    fn header(&self) -> &Header {
+        &self.0.header.header
+    }
+
     pub fn facts(&self) -> &Facts {
-        &self.0.header.header.0
+        &self.header().facts
+    }
+
+    /// What the call takes beside its account's slot.
+    pub fn caps(&self) -> Caps {
+        let count = self.header().caps;
+        if count == 0 {
+            return Caps::NONE;
+        }
+        let (_, ids) = self.0.slice.split_at(self.texts_end());
+        ids.as_chunks().0.iter().copied().map(CapId::from_bytes).collect()
+    }
+
+    fn texts_end(&self) -> usize {
+        self.0.slice.len() - usize::from(self.header().caps) * CapId::LEN
     }
 
     pub fn account(&self) -> AccountId {
@@ -255,11 +301,12 @@ impl Call {
 
     /// All texts, one after the other.
     pub fn joined_texts(&self) -> (Lengths, &[u8]) {
-        (self.0.header.header.1, &self.0.slice)
+        (self.header().lengths, &self.0.slice[..self.texts_end()])
     }
 
-    /// A call from what [`Call::joined_texts`] gave. `None` when the lengths are not those of texts.
-    pub fn from_joined(facts: Facts, lengths: Lengths, joined: &str) -> Option<Self> {
+    /// A call from what [`Call::joined_texts`] and [`Call::caps`] gave. `None` when the lengths are not
+    /// those of texts.
+    pub fn from_joined(facts: Facts, lengths: Lengths, joined: &str, caps: Caps) -> Option<Self> {
         let [call_id, ..] = lengths.0;
         let mut end = 0;
         for length in lengths.0 {
@@ -267,11 +314,11 @@ impl Call {
             joined.get(..end)?;
         }
         (end == joined.len() && usize::from(call_id) <= CALL_ID_MAX)
-            .then(|| Self(ThinArc::from_header_and_slice((facts, lengths), joined.as_bytes())))
+            .then(|| Self::put_together(facts, lengths, joined.as_bytes(), caps))
     }
 
     fn text_bytes(&self, index: usize) -> &[u8] {
-        let lengths = self.0.header.header.1.0;
+        let lengths = self.header().lengths.0;
         let start: usize = lengths[..index].iter().map(|length| usize::from(*length)).sum();
         &self.0.slice[start..start + usize::from(lengths[index])]
     }
@@ -279,13 +326,19 @@ impl Call {
 
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Call").field("facts", self.facts()).field("texts", &self.texts()).finish()
+        f.debug_struct("Call")
+            .field("facts", self.facts())
+            .field("texts", &self.texts())
+            .field("caps", &self.caps())
+            .finish()
     }
 }
 
 impl PartialEq for Call {
     fn eq(&self, other: &Self) -> bool {
-        self.facts() == other.facts() && self.texts() == other.texts()
+        self.facts() == other.facts()
+            && self.texts() == other.texts()
+            && self.caps() == other.caps()
     }
 }
 
@@ -357,14 +410,27 @@ mod tests {
     }
 
     #[test]
+    fn a_call_keeps_its_caps_beside_its_texts() {
+        let texts = Texts { call_id: "a", to: "+91", ..Texts::default() };
+        let caps: Caps = [7, 8].map(|id| CapId::of(Ulid(id))).into_iter().collect();
+        let call = Call::with_caps(facts(), texts, caps).expect("short texts");
+        assert_eq!((call.caps(), call.texts()), (caps, texts));
+        let (lengths, joined) = call.joined_texts();
+        let joined = std::str::from_utf8(joined).expect("texts");
+        assert_eq!(Call::from_joined(facts(), lengths, joined, caps), Some(call.clone()));
+        assert_ne!(Call::new(facts(), texts), Some(call), "without its caps it is another");
+    }
+
+    #[test]
     fn joined_texts_make_the_same_call_and_wrong_lengths_none() {
         let texts = Texts { call_id: "a", from: "é", ..Texts::default() };
         let call = Call::new(facts(), texts).expect("short texts");
         let (lengths, joined) = call.joined_texts();
         let joined = std::str::from_utf8(joined).expect("texts");
-        assert_eq!(Call::from_joined(facts(), lengths, joined), Some(call.clone()));
+        assert_eq!(Call::from_joined(facts(), lengths, joined, Caps::NONE), Some(call.clone()));
         for wrong in [[1, 1, 1, 0, 0], [1, 2, 1, 0, 0], [1, 1, 0, 0, 0], [0; 5]] {
-            assert_eq!(Call::from_joined(facts(), Lengths(wrong), joined), None, "{wrong:?}");
+            let made = Call::from_joined(facts(), Lengths(wrong), joined, Caps::NONE);
+            assert_eq!(made, None, "{wrong:?}");
         }
     }
 }

@@ -120,6 +120,26 @@ impl Scope {
     }
 }
 
+/// Whose cap refused, beside an account's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CapOf {
+    /// The account's outbound calls: the rest of its slots is for inbound ones.
+    Outbound,
+    Number,
+    Provider,
+}
+
+impl CapOf {
+    /// The scope of the refusal.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Number => "phone_number",
+            Self::Provider => "provider",
+        }
+    }
+}
+
 /// A field of a request that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadField {
@@ -135,6 +155,8 @@ pub enum Denial {
     Plain(Reason),
     /// `limit` slots of `scope` are all in use. `retry_after_s` of the table applies.
     NoSlot { scope: Scope, limit: u32, in_use: u32 },
+    /// `limit` live calls name what the cap is of.
+    Capped { of: CapOf, limit: u32 },
     /// More admits per second than `limit`.
     RateLimited { limit: u32, retry_after_s: u32 },
     /// The wallet has `available`; the first increment takes `required`.
@@ -147,7 +169,7 @@ impl Denial {
     pub const fn reason(&self) -> Reason {
         match self {
             Self::Plain(reason) => *reason,
-            Self::NoSlot { .. } => Reason::NoSlot,
+            Self::NoSlot { .. } | Self::Capped { .. } => Reason::NoSlot,
             Self::RateLimited { .. } => Reason::RateLimited,
             Self::InsufficientBalance { .. } => Reason::InsufficientBalance,
             Self::InvalidRequest(_) => Reason::InvalidRequest,

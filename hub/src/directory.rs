@@ -5,6 +5,7 @@ pub mod codec;
 
 use std::fmt;
 
+use crate::cap::CapId;
 use crate::id::AccountId;
 use crate::key::{KeyHash, KeyScope};
 use crate::money::{Amount, Currency, Rate};
@@ -55,6 +56,8 @@ pub struct AccountConfig {
     pub floor: u32,
     /// The most slots; `None` is elastic: up to the organization's total.
     pub cap: Option<u32>,
+    /// The most slots that outbound calls may use; the rest is for inbound ones. `None`: all.
+    pub outbound_cap: Option<u32>,
     /// Admits per second; `None` is unlimited.
     pub cps_limit: Option<u32>,
     /// The region whose gateways admit its calls; `None` is any.
@@ -77,6 +80,55 @@ pub enum OnHubLoss {
     /// Each gateway admits, up to the account's whole limit.
     Open,
 }
+
+/// What sort of thing calls name besides their account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum ResourceKind {
+    /// Who talks: a voice agent of one account.
+    Agent = 0,
+    /// A phone number: the one that an outbound call comes from, or an inbound one goes to.
+    Number = 1,
+    /// The carrier that takes the call.
+    Provider = 2,
+}
+
+impl ResourceKind {
+    pub const ALL: [Self; 3] = [Self::Agent, Self::Number, Self::Provider];
+}
+
+/// An agent, a phone number or a provider of an organization.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceConfig {
+    pub organization: AccountId,
+    pub kind: ResourceKind,
+    /// As calls name it: an agent's id, a number's digits, a provider's name.
+    pub name: Box<str>,
+    /// Grows with each change of this resource, and from one of a name to the next of that name.
+    pub version: u64,
+    /// Whose it is; `None`: shared by all accounts of the organization.
+    pub account: Option<AccountId>,
+    /// Names its cap.
+    pub id: CapId,
+    /// How many live calls may name it; `None`: any number. Agents have none.
+    pub cap: Option<u32>,
+}
+
+/// The digits by which a phone number is known, however it is written: separators, a leading `+` and an
+/// international `00` do not count. `None`: not a number.
+pub fn number_digits(text: &str) -> Option<String> {
+    let is_separator = |letter: &char| matches!(letter, ' ' | '-' | '.' | '(' | ')');
+    let plus = text.starts_with('+');
+    let letters = text.chars().skip(usize::from(plus)).filter(|letter| !is_separator(letter));
+    let digits: String = letters.take(DIGITS_MAX + 3).collect();
+    let digits = if plus { &digits } else { digits.strip_prefix("00").unwrap_or(&digits) };
+    let is_number = (1..=DIGITS_MAX).contains(&digits.len())
+        && digits.bytes().all(|letter| letter.is_ascii_digit());
+    is_number.then(|| digits.into())
+}
+
+/// Digits of a phone number, at most (E.164).
+pub const DIGITS_MAX: usize = 15;
 
 /// Money that the ledger has put at the hub's disposal for one wallet, in total since its creation:
 /// recharges less withdrawals. Absolute, so repeating it is harmless.
@@ -105,6 +157,13 @@ pub enum Change {
         organization: AccountId,
     },
     Wallet(WalletConfig),
+    Resource(ResourceConfig),
+    ResourceGone {
+        organization: AccountId,
+        kind: ResourceKind,
+        name: Box<str>,
+        id: CapId,
+    },
     Key {
         hash: KeyHash,
         scope: KeyScope,
@@ -129,7 +188,10 @@ impl Change {
             Self::Organization(config) => config.id.shard(),
             Self::Account(config) => config.organization.shard(),
             Self::Wallet(config) => config.organization.shard(),
-            Self::AccountGone { organization, .. } => organization.shard(),
+            Self::Resource(config) => config.organization.shard(),
+            Self::AccountGone { organization, .. } | Self::ResourceGone { organization, .. } => {
+                organization.shard()
+            }
             Self::Key { organization, .. } | Self::KeyGone { organization, .. } => {
                 organization.map_or(INSTALLATION, AccountId::shard)
             }
@@ -148,5 +210,21 @@ pub struct TokenKey(pub [u8; 32]);
 impl fmt::Debug for TokenKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TokenKey(hidden)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_known_by_its_digits_however_it_is_written() {
+        for text in ["+919812345678", "919812345678", "00919812345678", "+91 98123-45678"] {
+            assert_eq!(number_digits(text).as_deref(), Some("919812345678"), "{text}");
+        }
+        assert_eq!(number_digits("1800").as_deref(), Some("1800"));
+        for text in ["", "+", "sip:1@a", "agent", "1234567890123456", "++1", "1+2", "٣"] {
+            assert_eq!(number_digits(text), None, "{text}");
+        }
     }
 }

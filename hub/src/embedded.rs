@@ -13,6 +13,7 @@ use triomphe::Arc;
 
 use crate::call::Record;
 use crate::call_table::{CallHasher, CallName};
+use crate::cap::CapId;
 use crate::clock::{self, EpochSeconds};
 use crate::directory::Change;
 use crate::id::{AccountId, HolderId};
@@ -279,9 +280,12 @@ impl EmbeddedHub {
             Request::Organization { id, version, total } => {
                 shard.counters().knows_organization(*id, *version, *total)
             }
-            Request::Counter { id, version, floor, cap, .. } => {
+            Request::Counter { id, version, floor, cap, outbound_cap, .. } => {
                 shard.counters().knows(*id, *version, *floor, *cap)
+                    && shard.caps().knows(CapId::outbound(*id), *version, *outbound_cap)
             }
+            Request::Cap { id, version, most } => shard.caps().knows(*id, *version, *most),
+            Request::CapGone { id } => shard.caps().knows_gone(*id),
             Request::Wallet(config) => shard.wallets().knows(config),
             _ => false,
         };

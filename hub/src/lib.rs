@@ -4,6 +4,7 @@
 pub mod allocation;
 pub mod call;
 pub mod call_table;
+pub mod cap;
 pub mod clock;
 pub mod codec;
 pub mod denial;

@@ -3,7 +3,9 @@
 //! other forms of the hub are proven equal to it.
 
 pub mod calls;
+pub mod caps;
 pub mod counters;
+mod events;
 pub mod exchange;
 pub(crate) mod holders;
 pub mod record_codec;
@@ -14,16 +16,18 @@ pub mod wallets;
 
 use triomphe::Arc;
 
-use crate::call::{Call, Record};
+use crate::call::Record;
 use crate::call_table::CallHasher;
+use crate::cap::CapId;
 use crate::clock::{EpochSeconds, second_of};
 use crate::id::HolderId;
-use crate::money::Amount;
 use calls::{Admitted, Calls, Entry, Taken};
+use caps::CapTable;
 use counters::Counters;
+use events::Ended;
 use exchange::Membership;
 use holders::{HolderIndex, Holders, Letters};
-use request::{Answer, Event, Funded, Lease, Request, Sync, Want, Wanted};
+use request::{Answer, Event, Funded, Request, Sync, Wanted};
 use wallets::Wallets;
 
 /// Tombstones that one sync, and each end of a call in it, may drop because their time is over:
@@ -48,6 +52,8 @@ struct Report {
     complete: bool,
     /// The holder's number of its next record; 0: it does not count them.
     record: u64,
+    /// The number of its exchange, cut to 32 bits; 0: an embedded hub's only holder.
+    exchange: u32,
 }
 
 /// The state of one logical shard.
@@ -56,6 +62,7 @@ pub struct Shard {
     holders: Holders,
     membership: Membership,
     counters: Counters,
+    caps: CapTable,
     wallets: Wallets,
     calls: Calls,
     records: RecordStream,
@@ -111,10 +118,16 @@ impl Shard {
             Request::Organization { id, version, total } => {
                 self.counters.configure_organization(id, version, total);
             }
-            Request::Counter { id, organization, version, floor, cap } => {
+            Request::Counter { id, organization, version, floor, cap, outbound_cap } => {
                 self.counters.configure(id, organization, version, floor, cap);
+                self.caps.configure(CapId::outbound(id), version, outbound_cap);
             }
-            Request::CounterGone { id } => self.counters.remove(id),
+            Request::CounterGone { id } => {
+                self.counters.remove(id);
+                self.caps.remove(CapId::outbound(id));
+            }
+            Request::Cap { id, version, most } => self.caps.configure(id, version, most),
+            Request::CapGone { id } => self.caps.remove(id),
             Request::Wallet(wallet) => self.wallets.configure(&wallet),
             Request::TakeOver { holder, call_lease_s } => {
                 self.take_over(holder, now.saturating_add(call_lease_s));
@@ -129,7 +142,8 @@ impl Shard {
     /// As [`Shard::apply`] of a [`Request::Sync`], which it leaves empty to be filled again.
     pub fn sync(&mut self, sync: &mut Sync, now_us: i64) -> Answer {
         let holder = self.holders.index(sync.holder);
-        let report = Report { holder, now: second_of(now_us), complete: false, record: 0 };
+        let now = second_of(now_us);
+        let report = Report { holder, now, complete: false, record: 0, exchange: 0 };
         self.take_sync(sync, report, Grants::Open, &mut Vec::new())
     }
 
@@ -156,12 +170,17 @@ impl Shard {
                     }
                 }
                 Event::Admitted { call, lease } => {
-                    if self.admit(call, lease, holder, now) == Admitted::Rejected {
-                        answer.rejected.push(position);
+                    match self.admit(call, lease, (holder, 0), now) {
+                        Admitted::New | Admitted::Repeated => {}
+                        Admitted::Rejected(by) if self.may_be_undone(by) => {
+                            answer.deferred.push(position);
+                        }
+                        Admitted::Rejected(_) => answer.rejected.push(position),
                     }
                 }
-                Event::Wanted { call, lease } => {
-                    let decided = self.decide(call, lease, (holder, now), grants, recalls);
+                Event::Wanted { call, lease, has_unit } => {
+                    let wanted = (call, lease, has_unit);
+                    let decided = self.decide(wanted, report, grants, recalls);
                     let (wanted, is_rejected) = decided;
                     answer.decided.push(wanted);
                     answer.rejected.extend(is_rejected.then_some(position));
@@ -181,11 +200,12 @@ impl Shard {
                     }
                 }
                 Event::Withdrawn(call) => self.withdraw(&call, holder),
-                Event::Ended(record) => {
-                    if !self.end(record, &mut report) {
-                        answer.rejected.push(position);
-                    }
-                }
+                // The end of an admission that is not decided waits with it.
+                Event::Ended(record) => match self.end(record, &mut report) {
+                    Ended::Here => {}
+                    Ended::Elsewhere => answer.rejected.push(position),
+                    Ended::Later => answer.deferred.push(position),
+                },
             }
         }
         for want in sync.wants.drain(..) {
@@ -202,143 +222,6 @@ impl Shard {
             });
         }
         answer
-    }
-
-    fn admit(
-        &mut self,
-        call: Call,
-        lease: Lease,
-        holder: HolderIndex,
-        now: EpochSeconds,
-    ) -> Admitted {
-        let (hold, account) = (lease.hold, call.account());
-        let owner = wallets::owner_of(&call, &self.counters);
-        let admitted = self.calls.admit(call, lease, holder, now);
-        if admitted == Admitted::New {
-            self.counters.goes_live(account, holder);
-            self.wallets.rehold(owner, holder, Amount::ZERO, hold);
-        }
-        admitted
-    }
-
-    /// The exact regime: leases a unit for the call and records it, or neither. True: the name is
-    /// another call's.
-    fn decide(
-        &mut self,
-        call: Call,
-        lease: Lease,
-        (holder, now): (HolderIndex, EpochSeconds),
-        grants: Grants,
-        recalls: &mut Letters,
-    ) -> (Wanted, bool) {
-        match self.calls.would_admit(&call, now) {
-            Admitted::New if grants == Grants::Closed => (Wanted::Learning, false),
-            Admitted::New => {
-                let want = Want { counter: call.account(), units: 1, recalled: false };
-                let wanted = self.counters.lease(want, holder, recalls);
-                if let Wanted::Granted(_) = wanted {
-                    self.admit(call, lease, holder, now);
-                }
-                (wanted, false)
-            }
-            Admitted::Repeated => (Wanted::Granted(1), false),
-            Admitted::Rejected => (Wanted::Granted(0), true),
-        }
-    }
-
-    /// The unit and hold of a call come along, but in a complete report, which has them already.
-    fn adopt(&mut self, call: Call, lease: Lease, report: Report) -> Taken {
-        let Report { holder, now, complete, .. } = report;
-        let (hold, account) = (lease.hold, call.account());
-        let owner = wallets::owner_of(&call, &self.counters);
-        let before = self.hold_of(&call);
-        let taken = self.calls.adopt(call, lease, holder, now);
-        match taken {
-            Taken::Orphan if complete => {
-                self.counters.ends(account, HolderIndex::NONE);
-                self.counters.goes_live(account, holder);
-                self.wallets.rehold(owner, HolderIndex::NONE, before, Amount::ZERO);
-                self.wallets.rehold(owner, holder, Amount::ZERO, hold);
-            }
-            Taken::Orphan => {
-                self.counters.inherit(account, holder);
-                self.wallets.inherit(owner, holder, before, true);
-                self.wallets.rehold(owner, holder, before, hold);
-            }
-            Taken::Unknown if complete => {
-                self.counters.goes_live(account, holder);
-                self.wallets.rehold(owner, holder, Amount::ZERO, hold);
-            }
-            Taken::Unknown => {
-                let kept = self.counters.inherit_unknown(account, holder);
-                self.overshoot += u64::from(!kept);
-                self.wallets.inherit(owner, holder, hold, false);
-            }
-            Taken::Own | Taken::Refused => {}
-        }
-        taken
-    }
-
-    fn hold_of(&self, call: &Call) -> Amount {
-        match self.calls.entry_of(call) {
-            Some(Entry::Live(live)) => live.lease.hold,
-            _ => Amount::ZERO,
-        }
-    }
-
-    fn withdraw(&mut self, call: &Call, holder: HolderIndex) {
-        if let Some(lease) = self.calls.withdraw(call, holder) {
-            let owner = wallets::owner_of(call, &self.counters);
-            self.counters.ends(call.account(), holder);
-            self.wallets.rehold(owner, holder, lease.hold, Amount::ZERO);
-        }
-    }
-
-    /// A call only moves forward: what has ended stays ended; a correction replaces an expiry. The end
-    /// of a call of which nothing is known counts too: its admission may be lost (rule 12). In a
-    /// complete report the holder's money is already without what its records cost.
-    /// False: the call is live at another holder, which alone may end it.
-    fn end(&mut self, record: Arc<Record>, report: &mut Report) -> bool {
-        let owner = wallets::owner_of(&record.call, &self.counters);
-        let payer = if report.complete { HolderIndex::NONE } else { report.holder };
-        let is_new = match self.calls.end(&record, report.holder) {
-            Some(Entry::Live(live)) => {
-                self.counters.ends(record.call.account(), live.holder);
-                self.wallets.settle(owner, live.holder, live.lease.hold, &record);
-                true
-            }
-            Some(Entry::Ended(earlier)) => {
-                self.wallets.correct(owner, payer, &earlier, &record);
-                true
-            }
-            None if self.calls.remember(&record, report.now) => {
-                self.wallets.settle_unknown(owner, &record);
-                true
-            }
-            None => false,
-        };
-        let has_ended = is_new || self.calls.has_ended(&record.call);
-        // Shadows are never posted.
-        if !record.call.account().is_shadow() {
-            self.stream(record, report, is_new);
-        }
-        has_ended
-    }
-
-    /// Puts a new record on its way to the ledger, and notes whose it is. One that is known is on its
-    /// way already, or there.
-    fn stream(&mut self, record: Arc<Record>, report: &mut Report, is_new: bool) {
-        if is_new {
-            self.records.append(record);
-        }
-        if report.record > 0 {
-            if let Some(holder) = self.holders.at_mut(report.holder) {
-                holder.recorded(report.record, self.records.last);
-                // What is known may be in the ledger already: nothing more would tell so.
-                holder.acknowledge(self.records.acknowledged());
-            }
-            report.record += 1;
-        }
     }
 
     /// Every other holder is gone: its leases return at once, its calls become `holder`'s and live at
@@ -384,6 +267,16 @@ impl Shard {
         &self.counters
     }
 
+    /// I2 as it stands while no limit is lowered: leases and live calls within caps, commitments within
+    /// totals.
+    pub fn is_within_limits(&self) -> bool {
+        self.counters.within_limits() && self.caps.within_limits()
+    }
+
+    pub fn caps(&self) -> &CapTable {
+        &self.caps
+    }
+
     pub fn wallets(&self) -> &Wallets {
         &self.wallets
     }
@@ -406,6 +299,11 @@ impl Shard {
     /// The invariants that hold after every request; the text names the broken one.
     pub fn check(&self) -> Result<(), String> {
         self.counters.check()?;
+        let live = self.calls.entries().filter_map(|entry| match entry {
+            Entry::Live(live) => Some(live.call.caps()),
+            Entry::Ended(_) => None,
+        });
+        self.caps.check(live)?;
         self.wallets.check(&self.calls, &self.counters)
     }
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod bad_input;
+mod caps;
 mod compatibility;
 mod connections;
 mod crashes;

@@ -51,6 +51,7 @@ pub fn account_change(account: u64, cap: Option<u32>, rate: Option<Rate>) -> Cha
         status: Status::Active,
         floor: cap.unwrap_or(0),
         cap,
+        outbound_cap: None,
         cps_limit: None,
         region: Some("india".into()),
         billing: Billing::Isolated,

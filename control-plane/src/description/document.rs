@@ -17,6 +17,7 @@ use crate::compatibility;
 use crate::permission::Permit;
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
+use crate::resources;
 use crate::router::{Route, routes};
 
 /// Tags by the segment of a path that says what an operation is about: the last of a path counts.
@@ -31,6 +32,13 @@ const TAGS: &[(&str, &str, &str)] = &[
     ("organization", "Organizations", ""),
     ("wallet", "Wallets", "Prepaid money. Every movement is an entry of the double-entry ledger."),
     ("api-keys", "API keys", "Keys of sub-accounts. A secret is shown once, and stored as a hash."),
+    (
+        "agents",
+        "Resources",
+        "What calls name besides their account: agents, phone numbers, providers.",
+    ),
+    ("phone-numbers", "Resources", ""),
+    ("providers", "Resources", ""),
     ("members", "People", "Members of organizations and of sub-accounts, and invitations."),
     ("invitations", "People", ""),
     ("sessions", "Sessions", "Signing in with an e-mail address and a password."),
@@ -65,7 +73,7 @@ Organizations, sub-accounts, people, keys, wallets and usage of a Ringfence inst
 - **`Idempotency-Key`** on a POST: the same request again gets the stored answer for 24 hours.
 - **Money** is decimal strings in major units, **times** are RFC 3339 in UTC.
 - **Lists** are pages: `next_cursor` is the `cursor` of the next one, null at the end.
-- **`ETag`** of organizations and sub-accounts: with `If-Match` a change of what is not what was seen is refused (412).
+- **`ETag`** of organizations, sub-accounts and resources: with `If-Match` a change of what is not what was seen is refused (412).
 - **`X-RateLimit-Limit`, `-Remaining`, `-Reset`** (seconds until it is whole again) tell what is left of the requests that the key or user may send in a second; beyond it 429 with `Retry-After`.
 - **Refusals** are `application/problem+json` (RFC 9457); `reason` is what to branch on.";
 
@@ -307,6 +315,7 @@ fn path_parameter(route: &Route, name: &str) -> Schema {
         ("token_id", _) => schema::id("token").about("the API token"),
         ("webhook_id", _) => schema::id("webhook").about("the webhook"),
         ("delivery_id", _) => schema::id("msg").about("the delivery"),
+        ("resource_id", _) => resources::id_parameter(route.path),
         (_, _) => schema::text(),
     }
 }

@@ -247,6 +247,11 @@ pub(crate) fn name() -> Schema {
         .example("Acme Corp")
 }
 
+/// A text for people to read, which may be empty.
+pub(crate) fn label() -> Schema {
+    pattern(&format!("^[^{CONTROL}]*$")).at_most(NAME_CHARACTERS_MAX)
+}
+
 pub(crate) fn flag() -> Schema {
     Schema::of(json!({"type": "boolean"}))
 }

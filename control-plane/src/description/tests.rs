@@ -115,6 +115,7 @@ async fn every_operation_is_carried_out_as_the_document_says() {
     let workspace = workspaces(&harness).await;
     delegations(&harness, &account).await;
     webhooks(&harness).await;
+    resources(&harness).await;
     people(&harness, "/v1").await;
     people(&harness, &format!("/v1/workspaces/{workspace}")).await;
     people(&harness, &format!("/v1/sub-accounts/{account}")).await;
@@ -320,6 +321,35 @@ async fn webhooks(harness: &Harness) {
     all(harness, key, &[("PATCH", &wallet, json!({"low_balance": 5}))]).await;
     let wallet = format!("/v1/organizations/{}/wallet", harness.organization_id);
     all(harness, &harness.operator, &[("PATCH", &wallet, json!({}))]).await;
+}
+
+async fn resources(harness: &Harness) {
+    let key = &harness.organization;
+    for (path, body, patch) in [
+        ("/v1/agents", json!({"agent_id": "bot", "name": "Bot"}), json!({"name": ""})),
+        (
+            "/v1/phone-numbers",
+            json!({"number": "+91 98123-45678", "label": "Sales", "account": null, "concurrency_limit": 5}),
+            json!({"concurrency_limit": null}),
+        ),
+        (
+            "/v1/providers",
+            json!({"name": "carrier-a"}),
+            json!({"label": "A", "concurrency_limit": 5}),
+        ),
+    ] {
+        let made = all(harness, key, &[("POST", path, body)]).await;
+        let own = format!("{path}/{}", text(&made["id"]));
+        let requests = [
+            ("GET", path, Value::Null),
+            ("GET", &own, Value::Null),
+            ("PATCH", &own, patch),
+            ("DELETE", &own, Value::Null),
+        ];
+        all(harness, key, &requests).await;
+    }
+    let outbound = json!({"max_outbound_concurrency": 5});
+    all(harness, key, &[("PATCH", "/v1/organization", outbound)]).await;
 }
 
 /// Invitations, members and their sessions, of an organization or of an account.

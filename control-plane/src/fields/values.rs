@@ -50,6 +50,18 @@ pub(crate) fn name(raw: &Raw) -> Result<String, String> {
     Ok(name)
 }
 
+/// A text for people to read, which may be empty.
+pub(crate) fn label(raw: &Raw) -> Result<String, String> {
+    let fits = |text: &String| {
+        text.chars().count() <= NAME_CHARACTERS_MAX && !text.chars().any(char::is_control)
+    };
+    text(raw).ok().filter(fits).ok_or_else(|| {
+        format!(
+            "expected at most {NAME_CHARACTERS_MAX} characters, none of them a control character"
+        )
+    })
+}
+
 /// The token of a link that is good once.
 pub(crate) fn one_time_token(raw: &Raw) -> Result<String, String> {
     text(raw)

@@ -31,6 +31,7 @@ pub(crate) struct NewOrganization {
     pub(crate) name: String,
     pub(crate) total: u32,
     pub(crate) reserved: u32,
+    pub(crate) outbound_cap: Option<u32>,
     pub(crate) currency: Currency,
     pub(crate) default_rate: Option<Rate>,
     pub(crate) recharge_policy: RechargePolicy,
@@ -109,9 +110,10 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
 }
 
 /// What requests may set, beside what only the creation or only the operator can.
-pub(super) fn settings() -> [(&'static str, Schema); 4] {
+pub(super) fn settings() -> [(&'static str, Schema); 5] {
     [
         ("reserved_concurrency", schema::whole(values::CONCURRENCY).about("slots that it keeps for calls of its own").example(10)),
+        allocation::outbound_asked(),
         ("default_rate", rate::asked().or_null().about("of accounts without a rate; with neither calls are not billed")),
         ("recharge_policy", schema::word(RechargePolicy::WORDS).about("whose money the organization may add to its sub-accounts: `external`, it was paid elsewhere; `transfer`, its own; `operator`, none")),
         ("members_may_allocate", schema::flag().about("whether its Members create and change accounts")),
@@ -151,6 +153,7 @@ pub(crate) async fn insert(
         status: Status::Active,
         floor: new.reserved,
         cap: None,
+        outbound_cap: new.outbound_cap,
         cps_limit: None,
         region: None,
         billing: Billing::Isolated,
@@ -177,6 +180,7 @@ fn read(app: &Shared, request: &Request) -> Result<NewOrganization, Problem> {
     let currency = fields.required("currency", values::currency);
     let reserved =
         fields.optional("reserved_concurrency", values::whole(values::CONCURRENCY)).unwrap_or(0);
+    let outbound_cap = allocation::outbound(&mut fields).value();
     let regions = fields.given("regions", values::regions(&app.regions)).value();
     let default_rate = values::rate(&mut fields, "default_rate").value();
     let recharge_policy = fields.optional("recharge_policy", values::word(RechargePolicy::WORDS));
@@ -187,6 +191,7 @@ fn read(app: &Shared, request: &Request) -> Result<NewOrganization, Problem> {
         name: name.unwrap_or_default(),
         total: total.unwrap_or_default(),
         reserved,
+        outbound_cap,
         currency: currency.unwrap_or(Currency::INR),
         default_rate,
         recharge_policy: recharge_policy.unwrap_or(RechargePolicy::External),

@@ -26,6 +26,7 @@ struct Patch {
     name: Option<String>,
     total: Option<u32>,
     reserved: Option<u32>,
+    outbound_cap: Given<u32>,
     default_rate: Given<Rate>,
     recharge_policy: Option<RechargePolicy>,
     members_may_allocate: Option<bool>,
@@ -108,6 +109,7 @@ fn read(app: &Shared, request: &Request) -> Result<Patch, Problem> {
         name: fields.optional("name", values::name),
         total: fields.optional("concurrency_total", values::whole(values::CONCURRENCY)),
         reserved: fields.optional("reserved_concurrency", values::whole(values::CONCURRENCY)),
+        outbound_cap: allocation::outbound(&mut fields),
         default_rate: values::rate(&mut fields, "default_rate"),
         recharge_policy: fields.optional("recharge_policy", values::word(RechargePolicy::WORDS)),
         members_may_allocate: fields.optional("members_may_allocate", values::flag),
@@ -121,6 +123,7 @@ impl Patch {
     fn merge_into(self, organization: &mut Organization, account: &mut Account) {
         account.name = self.name.unwrap_or_else(|| account.name.clone());
         account.floor = self.reserved.unwrap_or(account.floor);
+        account.outbound_cap = self.outbound_cap.merged(account.outbound_cap);
         organization.total = self.total.unwrap_or(organization.total);
         organization.default_rate = self.default_rate.merged(organization.default_rate);
         organization.recharge_policy = self.recharge_policy.unwrap_or(organization.recharge_policy);

@@ -1,6 +1,6 @@
 //! What reports say, added up by account and minute, so that each row is written once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use hub::denial::Scope;
 use hub::id::AccountId;
@@ -48,12 +48,31 @@ impl Sums {
         }
     }
 
+    /// Refused admits for a reason, by account and minute, in that order.
+    pub(super) fn of(
+        &self,
+        reason: &'static str,
+    ) -> impl Iterator<Item = (AccountId, EpochMinutes, i64)> {
+        let denials = self.denials.iter().filter(move |((_, _, why), _)| *why == reason);
+        denials.map(|((account, minute, _), count)| (*account, *minute, *count))
+    }
+
+    /// Of each account that is named and known, its organization.
+    pub(super) async fn owners(
+        &self,
+        connection: &mut AnyConnection,
+    ) -> Result<HashMap<AccountId, AccountId>, Problem> {
+        let accounts: BTreeSet<AccountId> = self.denials.keys().map(|(id, _, _)| *id).collect();
+        owners::of(connection, &accounts.into_iter().collect::<Vec<_>>()).await
+    }
+
     /// Adds everything to what is there, of each account and of its organization, and says how many
     /// denials are of accounts that nobody knows.
-    pub(super) async fn write(&self, connection: &mut AnyConnection) -> Result<u64, Problem> {
-        let accounts: BTreeSet<AccountId> = self.denials.keys().map(|(id, _, _)| *id).collect();
-        let accounts: Vec<AccountId> = accounts.into_iter().collect();
-        let owners = owners::of(connection, &accounts).await?;
+    pub(super) async fn write(
+        &self,
+        connection: &mut AnyConnection,
+        owners: &HashMap<AccountId, AccountId>,
+    ) -> Result<u64, Problem> {
         let (mut denials, mut unknown) = (BTreeMap::<Row, i64>::new(), 0_u64);
         for ((account, minute, reason), count) in &self.denials {
             let Some(owner) = owners.get(account) else {

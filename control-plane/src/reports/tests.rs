@@ -17,6 +17,12 @@ use crate::testing::sharing::{Sharing, eventually, server};
 
 const AT: &str = "2025-06-25T10:04:31Z";
 
+/// As [`AT`], in the minute before: what is older than is kept is swept by whoever takes reports.
+fn lately() -> String {
+    let minute_us = hub::clock::now_us() / 60_000_000 * 60_000_000 - 60_000_000;
+    crate::timestamp::text(minute_us + 31_000_000)
+}
+
 /// Denials of all accounts, and refused calls of all organizations.
 async fn counted(app: &App) -> (i64, i64) {
     let mut connection = app.store.read().await.expect("a connection");
@@ -85,10 +91,7 @@ async fn what_is_of_nobody_is_in_no_account() {
 async fn what_waits_is_taken_when_the_control_plane_stops() {
     let harness = Harness::new().await;
     let (account, _) = harness.isolated(1).await;
-    // Of the minute before, in the slice that is counted: what is older than is kept is swept.
-    let minute_us = hub::clock::now_us() / 60_000_000 * 60_000_000 - 60_000_000;
-    let at = crate::timestamp::text(minute_us + 31_000_000);
-    let last = report(1, vec![refused(&account, &at, &[(Reason::NoSlot, 1)], 1)]);
+    let last = report(1, vec![refused(&account, &lately(), &[(Reason::NoSlot, 1)], 1)]);
     assert!(harness.plane.app.hub.embedded().report(&last));
     harness.plane.take_reports(std::future::ready(())).await;
     assert_eq!(counted(&harness.plane.app).await, (1, 1));
@@ -111,7 +114,7 @@ async fn two_control_planes_share_the_reports_of_many_gateways() {
     taking.spawn(async move { another.take_reports(stopped_other).await });
     for sequence in 1..=REPORTS {
         for gateway in 0..GATEWAYS {
-            let refused = refused(&account, AT, &[(Reason::NoSlot, 2)], 1);
+            let refused = refused(&account, &lately(), &[(Reason::NoSlot, 2)], 1);
             let reporter = HolderId(gateway.into());
             let report = Report { reporter, ..report(sequence, vec![refused]) };
             eventually("there is room", async || {

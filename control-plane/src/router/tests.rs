@@ -11,6 +11,8 @@ use crate::testing::compatibility::uuid;
 use crate::testing::people::Cookie;
 use crate::testing::{Answered, Harness, named, text};
 
+mod resources;
+
 /// What is expected: every route, asked by everyone about every object. Read its head first.
 const TABLE: &str = include_str!("permissions.txt");
 /// In place of any id that nobody has.
@@ -208,9 +210,18 @@ fn refusal(answered: &Answered) -> Option<&str> {
 fn filled(path: &str, id: &str) -> String {
     let path = path.replace("{id}", id);
     let path = if path.contains("{uuid}") { path.replace("{uuid}", &uuid(id)) } else { path };
-    ["key_id", "user_id", "invitation_id", "token_id", "delegation_id", "webhook_id", "delivery_id"]
-        .iter()
-        .fold(path, |path, name| path.replace(&format!("{{{name}}}"), "unknown"))
+    [
+        "key_id",
+        "user_id",
+        "invitation_id",
+        "token_id",
+        "delegation_id",
+        "webhook_id",
+        "delivery_id",
+        "resource_id",
+    ]
+    .iter()
+    .fold(path, |path, name| path.replace(&format!("{{{name}}}"), "unknown"))
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AnyPool, Row as _, SqlSafeStr};
 use super::backend::Backend;
 use crate::settings::OpenError;
 
-const STEPS: [(i64, &str, &str); 13] = [
+const STEPS: [(i64, &str, &str); 15] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "shared_hub", include_str!("../../migrations/0002_shared_hub.sql")),
     (3, "publications", include_str!("../../migrations/0003_publications.sql")),
@@ -22,17 +22,20 @@ const STEPS: [(i64, &str, &str); 13] = [
     (11, "webhooks", include_str!("../../migrations/0011_webhooks.sql")),
     (12, "reports", include_str!("../../migrations/0012_reports.sql")),
     (13, "call_history", include_str!("../../migrations/0013_call_history.sql")),
+    (14, "resources", include_str!("../../migrations/0014_resources.sql")),
+    (15, "floors", include_str!("../../migrations/0015_floors.sql")),
 ];
 
 /// The version that this program works with.
 pub(crate) const LATEST: i64 = STEPS[STEPS.len() - 1].0;
 
 /// All tables, each after those that it refers to.
-pub(crate) const TABLES: [&str; 32] = [
+pub(crate) const TABLES: [&str; 33] = [
     "installation",
     "counters",
     "organizations",
     "accounts",
+    "resources",
     "keys",
     "users",
     "memberships",

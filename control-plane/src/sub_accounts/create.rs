@@ -70,6 +70,7 @@ fn operation(
         ),
     ];
     let members = members.into_iter().chain(allocation::asked()).chain(presentation::asked());
+    let members = members.chain([allocation::outbound_asked()]);
     let members = members.chain(billing);
     let shown = Shown::members().with([(
         "api_key",
@@ -188,12 +189,14 @@ fn read(
     let billing = billing_mode(&mut fields, kind);
     let region = fields.given("region", values::region(&app.regions)).value();
     let allocation = allocation::read(&mut fields, true);
+    let outbound_cap = allocation::outbound(&mut fields).value();
     let cps_limit = fields.given("cps_limit", values::whole(values::CPS)).value();
     let rate = values::rate(&mut fields, "rate").value();
     let on_hub_loss = fields.optional("on_hub_loss", values::word(ON_HUB_LOSS));
     let presentation = presentation::read(&mut fields);
     fields.finish()?;
     let mut account = Account {
+        outbound_cap,
         cps_limit,
         region,
         billing: billing.unwrap_or(Billing::Consolidated),
@@ -217,6 +220,7 @@ pub(crate) fn draft(kind: AccountKind, name: String) -> Account {
         status: Status::Active,
         floor: 0,
         cap: None,
+        outbound_cap: None,
         cps_limit: None,
         region: None,
         billing: Billing::Consolidated,

@@ -1,5 +1,5 @@
 //! `DELETE /v1/sub-accounts/{id}` and `…/workspaces/{id}`: gone for good, in two steps. First the account is marked, its keys
-//! revoked, and the hub ends its calls (`?force=true` where it has any). Then, when their charges
+//! revoked and its resources deleted, and the hub ends its calls (`?force=true` where it has any). Then, when their charges
 //! are posted, what is left of its own wallet goes where `?balance=` says: `refund` (paid back
 //! outside Ringfence) or `forfeit` (kept as revenue). The ledger and the call records stay: they are
 //! the organization's books.
@@ -15,7 +15,7 @@ use serde_json::json;
 use sqlx::{AnyConnection, Row as _};
 
 use super::{Deed, Settings, note};
-use crate::account::{Account, Organization};
+use crate::account::{Account, Organization, floors};
 use crate::answer::Answer;
 use crate::change::Begun;
 use crate::description::Operation;
@@ -26,7 +26,7 @@ use crate::ledger::{self, Cause, Kind as Place, Transaction, Wallet};
 use crate::precondition::Tag;
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
-use crate::{App, Shared, members, webhooks};
+use crate::{App, Shared, members, resources, webhooks};
 
 /// How long the answer waits for the last charges; the deletion goes on without it.
 const LAST_CHARGES_PATIENCE: Duration = Duration::from_secs(2);
@@ -136,9 +136,13 @@ pub(crate) async fn carry_out(
             .with("balance", balance)
             .with("currency", wallet.currency.code()));
     }
+    floors::free(change.connection(), id, organization).await?;
     mark(change.connection(), id, disposal, now_us).await?;
     for hash in revoke_keys(change.connection(), id, organization, now_us).await? {
         change.publish(hash);
+    }
+    for gone in resources::forget(change.connection(), id, now_us).await? {
+        change.publish(gone);
     }
     members::forget(change.connection(), id).await?;
     webhooks::forget(change.connection(), id).await?;

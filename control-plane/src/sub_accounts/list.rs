@@ -20,8 +20,10 @@ use crate::request::Request;
 pub(crate) fn describe() -> Operation {
     let organization =
         schema::account_id(AccountKind::Organization).about("which one, where the operator asks");
+    let search = schema::name()
+        .about("those in whose names this stands, upper and lower case of A to Z alike");
     Operation::new("List sub-accounts", "Those of an organization, oldest first.")
-        .query([("organization_id", organization)])
+        .query([("organization_id", organization), ("search", search)])
         .query(schema::window())
         .answers(StatusCode::OK, "A page.", schema::page(Shown::schema()))
 }
@@ -40,6 +42,7 @@ pub(crate) async fn workspaces(
 async fn list(app: &Shared, request: &Request, kind: AccountKind) -> Result<Answer, Problem> {
     let mut query = request.query();
     let named = query.optional("organization_id", values::account_id);
+    let search = query.optional("search", values::name).unwrap_or_default();
     let window = page::window(&mut query);
     query.finish()?;
     let id = request.access.organization_or(named)?;
@@ -47,7 +50,8 @@ async fn list(app: &Shared, request: &Request, kind: AccountKind) -> Result<Answ
     let mut connection = app.store.read().await?;
     let organization = Organization::load(&mut connection, id).await?;
     let accounts =
-        Account::page(&mut connection, (id, kind), window.after_text(), window.rows()).await?;
+        Account::page(&mut connection, (id, kind), &search, (window.after_text(), window.rows()))
+            .await?;
     let mut wallets = HashMap::new();
     if let (Some(first), Some(last)) = (accounts.first(), accounts.last()) {
         let between = Wallet::between(&mut connection, id, first.id, last.id).await?;
@@ -94,6 +98,28 @@ mod tests {
             path = format!("/v1/sub-accounts?limit=2&cursor={cursor}");
         }
         assert_eq!(seen, made);
+    }
+
+    #[tokio::test]
+    async fn a_search_finds_what_stands_anywhere_in_a_name_and_nothing_is_a_wildcard() {
+        let harness = Harness::new().await;
+        for name in ["Acme Sales", "acme support", "50% off", "a_b"] {
+            let body = json!({"name": name, "concurrency_limit": 1});
+            harness.send(&harness.organization, "POST", "/v1/sub-accounts", body).await;
+        }
+        let found = async |search: &str| {
+            let path = format!("/v1/sub-accounts?search={search}&limit=2");
+            let page = harness.get(&harness.organization, &path).await;
+            let names = page.body["data"].as_array().expect("a list").iter();
+            names.map(|shown| text(&shown["name"])).collect::<Vec<_>>()
+        };
+        assert_eq!(found("ACME").await, ["Acme Sales", "acme support"]);
+        assert_eq!(found("sup").await, ["acme support"]);
+        assert_eq!(found("%25").await, ["50% off"]);
+        assert_eq!(found("_").await, ["a_b"]);
+        assert!(found("nobody").await.is_empty());
+        let refused = harness.get(&harness.organization, "/v1/sub-accounts?search=").await;
+        assert_eq!((refused.status, named(&refused.body)), (400, vec!["search".to_owned()]));
     }
 
     #[tokio::test]

@@ -26,6 +26,7 @@ use crate::request::Request;
 pub(crate) struct Patch {
     pub(crate) name: Option<String>,
     pub(crate) allocation: Asked,
+    pub(crate) outbound_cap: Given<u32>,
     pub(crate) cps_limit: Given<u32>,
     pub(crate) billing: Option<Billing>,
     pub(crate) region: Given<String>,
@@ -52,6 +53,7 @@ fn operation(billing: impl IntoIterator<Item = (&'static str, Schema)>) -> Opera
         ("on_hub_loss", schema::word(ON_HUB_LOSS)),
     ];
     let members = members.into_iter().chain(allocation::asked()).chain(presentation::asked());
+    let members = members.chain([allocation::outbound_asked()]);
     let members = members.chain(billing);
     Operation::new(
         "Change a sub-account",
@@ -120,6 +122,7 @@ fn read(app: &Shared, request: &Request) -> Result<Patch, Problem> {
     let patch = Patch {
         name: fields.optional("name", values::name),
         allocation: allocation::read(&mut fields, false),
+        outbound_cap: allocation::outbound(&mut fields),
         cps_limit: fields.given("cps_limit", values::whole(values::CPS)),
         billing: billing_mode(&mut fields, request.access.account()?.kind()),
         region: fields.given("region", values::region(&app.regions)),
@@ -135,6 +138,7 @@ impl Patch {
     fn merge_into(self, account: &mut Account) {
         account.name = self.name.unwrap_or_else(|| account.name.clone());
         self.allocation.merge_into(account);
+        account.outbound_cap = self.outbound_cap.merged(account.outbound_cap);
         account.cps_limit = self.cps_limit.merged(account.cps_limit);
         account.billing = self.billing.unwrap_or(account.billing);
         account.region = self.region.merged(account.region.take());

@@ -27,12 +27,13 @@ pub(crate) enum EventKind {
     KeyRevoked,
     BalanceLow,
     BalanceEmpty,
+    LimitReached,
     Test,
 }
 
 impl EventKind {
     /// All that can be subscribed to. A test is sent to whom it tests.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::CallCompleted,
         Self::CallCorrected,
         Self::CallMustEnd,
@@ -46,6 +47,7 @@ impl EventKind {
         Self::KeyRevoked,
         Self::BalanceLow,
         Self::BalanceEmpty,
+        Self::LimitReached,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -63,6 +65,7 @@ impl EventKind {
             Self::KeyRevoked => "api_key.revoked",
             Self::BalanceLow => "balance.low",
             Self::BalanceEmpty => "balance.empty",
+            Self::LimitReached => "limit.reached",
             Self::Test => "webhook.test",
         }
     }

@@ -9,6 +9,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::routing::post;
 use http::{HeaderMap, StatusCode};
+use hub::denial::Reason;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -17,7 +18,9 @@ use tokio::task::JoinSet;
 use super::send::{SendError, Sender};
 use super::{PENDING_MAX, PER_ACCOUNT_MAX, signature};
 use crate::testing::calls::call;
+use crate::testing::reports::{refused, report};
 use crate::testing::{Harness, named, text};
+use crate::timestamp;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -282,6 +285,28 @@ async fn the_end_of_a_call_and_a_balance_that_sinks_are_told_once() {
             _ => assert_eq!(body["data"]["state"], json!("ended")),
         }
     }
+}
+
+#[tokio::test]
+async fn a_limit_that_is_reached_is_told_once_until_it_was_quiet() {
+    let world = World::new(&["limit.reached"]).await;
+    let (id, _) = world.harness.isolated(9).await;
+    let minutes_ago = |minutes: i64| timestamp::text(hub::clock::now_us() - minutes * 60_000_000);
+    let reasons = [(Reason::NoSlot, 3), (Reason::Suspended, 2)];
+    for (sequence, minutes) in [(1, 30), (2, 29), (3, 21), (4, 9), (5, 90)] {
+        let refused = refused(&id, &minutes_ago(minutes), &reasons, 1);
+        world.harness.reported(&report(sequence, vec![refused])).await;
+    }
+    let limited = refused(&id, &minutes_ago(8), &[(Reason::RateLimited, 1)], 0);
+    world.harness.reported(&report(6, vec![limited])).await;
+    world.send_due().await;
+    let mut told = world.receiver.bodies();
+    told.sort_by_key(|body| body["data"]["at"].to_string());
+    let told =
+        told.iter().map(|body| (body["data"]["reason"].clone(), body["data"]["refused"].clone()));
+    let no_slot = (json!("no_slot"), json!(3));
+    let expected = [no_slot.clone(), no_slot, (json!("rate_limited"), json!(1))];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]

@@ -37,8 +37,17 @@ pub enum Standing {
     Unflushed,
     /// The hub decides whether it gets a slot.
     Undecided,
+    /// It has a slot here; the hub decides whether its caps allow it.
+    Capped,
     /// The hub has yet to say that it is this holder's.
     Adopting,
+}
+
+impl Standing {
+    /// Whether the call may never be: only the hub knows.
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Undecided | Self::Capped)
+    }
 }
 
 impl Kept for Live {

@@ -6,20 +6,21 @@ use std::sync::atomic::Ordering;
 
 use hub::call::{Call, Facts, Texts};
 use hub::clock::{self, second_after, second_of};
-use hub::denial::{Reason, Scope};
+use hub::denial::{Denial, Reason};
 use hub::directory::Status;
 use hub::state::request::{Event, Lease};
 
 use tokio::sync::oneshot::Receiver;
 
 use super::hold::Short;
-use super::{Engine, Hub, Refusal, shared};
+use super::slot::{Right, Slot};
+use super::{Engine, Hub, Refusal};
 use crate::accounts::{Account, Terms};
 use crate::admission::calls::{Entry, Live, Place, Standing};
-use crate::admission::slots::SlotsNow;
 use crate::answer::Grant;
-use crate::node::{Node, refusal};
+use crate::node::Node;
 use crate::request::Admit;
+use crate::resources::{self, Capped};
 use crate::sharing::Verdict;
 
 /// Rounds in which others may take the slot that was fetched for this call.
@@ -30,6 +31,8 @@ pub(super) enum Stop {
     Refused(Refusal),
     /// No free slot here, but perhaps at the embedded hub or in quarantine.
     Slot,
+    /// No room under a cap before the embedded hub has recorded what has ended.
+    Capped(Capped),
     /// Not enough money here.
     Money(Box<Short>),
     /// Decided, but nobody is told before a shared hub has it; or the hub decides.
@@ -53,28 +56,6 @@ pub(super) struct Attempt {
     pub(super) again: bool,
     /// All money that a shared hub has for the call is here.
     pub(super) raised: bool,
-}
-
-/// A slot for a new call.
-#[derive(Clone, Copy)]
-pub(super) struct Slot {
-    pub(super) in_use: u32,
-    pub(super) right: Right,
-}
-
-/// When a stack may be told of an admission.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Right {
-    /// As soon as the turn is flushed.
-    Now,
-    /// At once, though a shared hub does not know it yet.
-    Credit,
-    /// When a shared hub has it.
-    Flushed,
-    /// When a shared hub has given it a slot: there is none here.
-    Wanted,
-    /// At once, without a unit: the hub is lost, and the account open all the same.
-    Overdraft,
 }
 
 impl Engine {
@@ -161,19 +142,24 @@ impl Engine {
             tokio::task::yield_now().await;
             let refused = match &stop {
                 Stop::Slot => node.fetch_slots(account).err(),
-                Stop::Money(_) => self.flush().err().map(|_| Reason::HubUnavailable.into()),
+                Stop::Money(_) | Stop::Capped(_) => {
+                    self.flush().err().map(|_| Reason::HubUnavailable.into())
+                }
                 _ => break,
             };
             let again = Attempt { again: true, raised: false };
             stop = match (self.decide(account, call, clock::now_us(), again), refused) {
                 (Ok(grant), _) => return Ok(grant),
-                (Err(Stop::Slot | Stop::Money(_)), Some(denial)) => return Err(denial.into()),
+                (Err(Stop::Slot | Stop::Capped(_) | Stop::Money(_)), Some(denial)) => {
+                    return Err(denial.into());
+                }
                 (Err(stop), _) => stop,
             };
         }
         Err(match stop {
             Stop::Refused(refusal) => refusal,
             Stop::Money(short) => short.denial.into(),
+            Stop::Capped(capped) => Denial::from(capped).into(),
             _ => Reason::HubUnavailable.into(),
         })
     }
@@ -195,6 +181,7 @@ impl Engine {
         self.admits(account.organization.shard)?;
         let terms = account.terms();
         may_start(account, &terms)?;
+        let caps = resources::named(account, terms.outbound.as_ref(), call)?;
         if !attempt.again
             && let Some(limiter) = &terms.limiter
         {
@@ -202,17 +189,18 @@ impl Engine {
         }
         let durable = call.lease_s.or(terms.lease_s).is_some();
         let slot = self.take_slot(account, &terms, durable)?;
+        let slot = self.take_caps(account, slot, caps)?;
         let lease = self
             .hold(account, &terms, call, now_us, attempt.raised)
-            .inspect_err(|_| self.undo_slot(account, slot.right))?;
+            .inspect_err(|_| self.undo_slot(account, &slot))?;
         // The fence, on a fresh reading: nothing is recorded that the hub cannot take.
         if let Hub::Shared(_) = &self.hub
             && let Err(reason) = self.admits(account.organization.shard)
         {
-            self.undo(account, &terms, &lease, slot.right);
+            self.undo(account, &terms, &lease, &slot);
             return Err(reason.into());
         }
-        self.enter(account, &terms, (call, place), lease, slot)
+        self.enter(account, &terms, (call, place), lease, &slot)
     }
 
     /// A `call_id` that is live is answered the same again; one that has ended says so.
@@ -240,44 +228,6 @@ impl Engine {
         Some(Err(Refusal::ended(ended).into()))
     }
 
-    /// One compare-and-swap; with a hub that others share, another for the right to say so.
-    fn take_slot(&self, account: &Account, terms: &Terms, durable: bool) -> Result<Slot, Stop> {
-        let taken = account.slots.take(terms.cap());
-        if taken.is_ok() && !account.id.is_shadow() {
-            account.organization.in_use.fetch_add(1, Ordering::AcqRel);
-        }
-        match (&self.hub, taken) {
-            (Hub::Embedded { .. }, Ok(in_use)) => Ok(Slot { in_use, right: Right::Now }),
-            (Hub::Embedded { .. }, Err(now)) => Err(without_slot(account, terms, now)),
-            (Hub::Shared(_), Ok(in_use)) if !durable && account.credit.take() => {
-                Ok(Slot { in_use, right: Right::Credit })
-            }
-            (Hub::Shared(_), Ok(in_use)) => Ok(Slot { in_use, right: Right::Flushed }),
-            // Only the hub refuses (rule 9).
-            (Hub::Shared(_), Err(now)) => {
-                Ok(Slot { in_use: now.used.saturating_add(1), right: Right::Wanted })
-            }
-        }
-    }
-
-    fn undo_slot(&self, account: &Account, right: Right) {
-        if right == Right::Credit {
-            account.credit.give_back();
-        }
-        match &self.hub {
-            Hub::Embedded { node, .. } => node.give_back(account),
-            Hub::Shared(_) if right != Right::Wanted => shared::leave_slot(account),
-            Hub::Shared(_) => {}
-        }
-    }
-
-    fn undo(&self, account: &Account, terms: &Terms, lease: &Lease, right: Right) {
-        if let Some(wallet) = &terms.wallet {
-            wallet.funds.add(lease.hold);
-        }
-        self.undo_slot(account, right);
-    }
-
     /// Enters the call at its place and tells the hub.
     pub(super) fn enter(
         &self,
@@ -285,7 +235,7 @@ impl Engine {
         terms: &Terms,
         (call, mut place): (&Admit<'_>, Place<'_>),
         lease: Lease,
-        slot: Slot,
+        slot: &Slot,
     ) -> Result<Grant, Stop> {
         let now_us = lease.renewed_us;
         let facts = Facts {
@@ -303,8 +253,8 @@ impl Engine {
             agent_id: call.agent_id,
             source: call.source,
         };
-        let Some(entered) = Call::new(facts, texts) else {
-            self.undo(account, terms, &lease, slot.right);
+        let Some(entered) = Call::with_caps(facts, texts, slot.caps.ids()) else {
+            self.undo(account, terms, &lease, slot);
             return Err(Reason::InvalidRequest.into());
         };
         let wallet = terms.pins.as_ref().and(terms.wallet.clone());
@@ -312,13 +262,14 @@ impl Engine {
             Right::Now | Right::Credit => Standing::Owned,
             Right::Flushed => Standing::Unflushed,
             Right::Wanted => Standing::Undecided,
+            Right::Capped => Standing::Capped,
             Right::Overdraft => Standing::Adopting,
         };
         let (account_of, call_of) = (Arc::clone(account), entered.clone());
         let live = Live { call: call_of, account: account_of, wallet, lease, standing };
         place.put_new(Entry::Live(Box::new(live)));
         let untold = self.tell(account, &entered, lease, slot.right);
-        if slot.right != Right::Wanted {
+        if !standing.is_open() {
             self.wheel.add(lease.deadline, place.name().hash());
         }
         drop(place);
@@ -344,8 +295,9 @@ impl Engine {
                 node.record(shard, Event::Admitted { call: call.clone(), lease }, None);
                 None
             }
-            Hub::Shared(sharing) if right == Right::Wanted => {
-                Some(sharing.wanted(shard, call, lease))
+            Hub::Shared(sharing) if matches!(right, Right::Wanted | Right::Capped) => {
+                let unit_of = (right == Right::Capped).then_some(account);
+                Some(sharing.wanted(shard, (call, lease), unit_of))
             }
             Hub::Shared(sharing) if right == Right::Overdraft => {
                 sharing.admitted_without_hub(shard, call, lease);
@@ -403,20 +355,4 @@ fn may_start(account: &Account, terms: &Terms) -> Result<(), Reason> {
 /// Whether the call outlives what a crash of the machine may take.
 fn must_be_durable(call: &Call) -> bool {
     call.facts().lease_s > 0
-}
-
-/// Whether it is known here that there is no slot, or the embedded hub must be asked.
-fn without_slot(account: &Account, terms: &Terms, now: SlotsNow) -> Stop {
-    // Every unit is here and in use, or nothing was freed since all were: no need to ask.
-    let taken = account.slots.are_taken(now);
-    if now.lease >= terms.cap() && taken {
-        return refusal(account, Scope::Account, terms.cap()).into();
-    }
-    let organization = &account.organization;
-    let beyond = now.lease >= terms.floor && !account.id.is_shadow();
-    if beyond && taken && organization.is_exhausted() {
-        let total = organization.terms().total;
-        return refusal(account, Scope::Organization, total).into();
-    }
-    Stop::Slot
 }

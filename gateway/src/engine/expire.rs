@@ -9,7 +9,7 @@ use hub::call_table::CallHash;
 use hub::clock::{self, second_of};
 
 use super::{Engine, Hub};
-use crate::admission::calls::{Live, Standing};
+use crate::admission::calls::Live;
 
 /// Calls looked at between two flushes.
 const CHUNK: usize = 256;
@@ -68,8 +68,7 @@ impl Engine {
         match &self.hub {
             Hub::Embedded { .. } => true,
             Hub::Shared(sharing) => {
-                live.standing != Standing::Undecided
-                    && sharing.may_admit(live.account.organization.shard)
+                !live.standing.is_open() && sharing.may_admit(live.account.organization.shard)
             }
         }
     }

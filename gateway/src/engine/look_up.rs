@@ -11,7 +11,7 @@ use hub::state::request::Lease;
 
 use super::{Engine, Hub};
 use crate::accounts::Account;
-use crate::admission::calls::{Entry, Live, Standing, TABLES};
+use crate::admission::calls::{Entry, Live, TABLES};
 use crate::admission::grant::granted_until_us;
 use crate::answer::{CallView, Concurrency, LiveCall, LivePage};
 use crate::request::ListLive;
@@ -60,7 +60,7 @@ impl Engine {
         let now = second_of(clock::now_us());
         let mut place = self.calls.place(account.id, call_id.as_bytes());
         if let Some(Entry::Live(live)) = place.find() {
-            return (live.standing != Standing::Undecided).then(|| view(live));
+            return (!live.standing.is_open()).then(|| view(live));
         }
         self.ended(account, &mut place, now).map(CallView::Ended)
     }
@@ -97,7 +97,7 @@ impl Engine {
         for index in 0..TABLES {
             self.calls.visit_live(index, |live| {
                 if Arc::ptr_eq(&live.account, account)
-                    && live.standing != Standing::Undecided
+                    && !live.standing.is_open()
                     && page.after.is_none_or(|after| CallPlace::of(&live.call) > after)
                     && page.source.is_none_or(|source| live.call.texts().source == source)
                 {

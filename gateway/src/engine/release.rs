@@ -14,7 +14,7 @@ use tokio::sync::oneshot::Receiver;
 use super::hold::Short;
 use super::{Engine, Hub};
 use crate::accounts::{Account, Wallet};
-use crate::admission::calls::{Entry, Live, Place, Standing};
+use crate::admission::calls::{Entry, Live, Place};
 use crate::admission::grant::{Ending, billable};
 use crate::answer::CallView;
 use crate::node::Freed;
@@ -79,7 +79,7 @@ impl Engine {
             && let Entry::Live(live) = &*entry
         {
             self.check_token(call.token, &live.call)?;
-            if live.standing == Standing::Undecided {
+            if live.standing.is_open() {
                 return Ok(Released::Pending);
             }
             if !raised && let Some(short) = self.beyond_hold(live, ending) {
@@ -138,7 +138,12 @@ impl Engine {
         let shard = account.organization.shard;
         account.slots.quarantine();
         let flushed = place.flushed(&record);
-        let freed = Freed { flushed, slot: Some(account), refund: wallet.zip(refund) };
+        let caps = match &self.hub {
+            Hub::Embedded { .. } => self.directory.caps_of(&record.call),
+            Hub::Shared(_) => None,
+        };
+        caps.iter().flatten().for_each(|cap| cap.end());
+        let freed = Freed { flushed, slot: Some(account), refund: wallet.zip(refund), caps };
         self.tell_end(shard, (place, record), freed, waits)
     }
 
@@ -188,8 +193,12 @@ impl Engine {
             ..earlier.clone()
         });
         place.put(Entry::Ended(triomphe::Arc::clone(&record)));
-        let freed =
-            Freed { flushed: place.flushed(&record), slot: None, refund: wallet.zip(refund) };
+        let freed = Freed {
+            flushed: place.flushed(&record),
+            slot: None,
+            refund: wallet.zip(refund),
+            caps: None,
+        };
         self.tell_end(account.organization.shard, (place, record), freed, true)
     }
 

@@ -81,7 +81,7 @@ impl Engine {
     fn may_renew(&self, account: &Account, live: &Live) -> Result<(), Stop> {
         match &self.hub {
             Hub::Shared(_)
-                if live.standing != Standing::Undecided
+                if !live.standing.is_open()
                     && self.is_open_without_hub(account, &account.terms()) =>
             {
                 Ok(())

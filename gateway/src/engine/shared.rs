@@ -1,6 +1,7 @@
 //! What the engine does where several gateways share a hub: requests that wait for it. What the hub
 //! says is carried out in [`hears`], told to it in [`exchanges`].
 
+mod decided;
 mod elsewhere;
 mod everywhere;
 mod exchanges;
@@ -28,6 +29,7 @@ use crate::admission::calls::Calls;
 use crate::answer::Grant;
 use crate::link::Rhythm;
 use crate::request::Admit;
+use crate::resources;
 use crate::sharing::{Patience, Sharing, Verdict, now};
 use crate::token::Tokens;
 pub use exchanges::Exchanges;
@@ -75,6 +77,9 @@ impl Engine {
                             }
                         }
                         Verdict::Refused { scope, limit } => return Err(no_slot(scope, limit)),
+                        Verdict::Capped { position, limit } => {
+                            return Err(capped(account, call, position, limit));
+                        }
                         Verdict::Unavailable => return Err(Reason::HubUnavailable.into()),
                     }
                 }
@@ -82,7 +87,9 @@ impl Engine {
                     self.raise(sharing, account, &short, &mut patience).await?;
                     attempt.raised = true;
                 }
-                Stop::Slot | Stop::Elsewhere | Stop::Pending => patience.pause().await?,
+                Stop::Slot | Stop::Capped(_) | Stop::Elsewhere | Stop::Pending => {
+                    patience.pause().await?;
+                }
             }
             stop = match self.decide(account, call, clock::now_us(), attempt) {
                 Ok(grant) => return Ok(grant),
@@ -133,6 +140,19 @@ impl Engine {
 /// Whatever is in use stands between request and answer: the hub saw no slot free or idle.
 fn no_slot(scope: Scope, limit: u32) -> Refusal {
     Denial::NoSlot { scope, limit, in_use: limit }.into()
+}
+
+/// The hub saw as many live calls as the cap at a position of the call's allows.
+fn capped(account: &Account, call: &Admit<'_>, position: u8, limit: u32) -> Refusal {
+    let caps = match resources::named(account, account.terms().outbound.as_ref(), call) {
+        Ok(caps) => caps,
+        Err(denial) => return denial.into(),
+    };
+    match caps.at(position) {
+        Some(of) => Denial::Capped { of, limit }.into(),
+        // The configuration has changed meanwhile.
+        None => Reason::HubUnavailable.into(),
+    }
 }
 
 /// A slot that no call uses any more is idle here.

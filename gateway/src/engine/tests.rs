@@ -1,5 +1,6 @@
 //! The engine with a real hub in a temporary directory: what stacks see, without sockets.
 
+mod caps;
 mod ends;
 mod reports;
 mod shared;
@@ -48,6 +49,7 @@ fn account(number: u128, floor: u32, cap: Option<u32>) -> AccountConfig {
         status: Status::Active,
         floor,
         cap,
+        outbound_cap: None,
         cps_limit: None,
         region: Some("india".into()),
         billing: Billing::Isolated,

@@ -24,10 +24,11 @@ pub enum Field {
     Cursor,
     Limit,
     Status,
+    Provider,
 }
 
 impl Field {
-    pub const COUNT: usize = 20;
+    pub const COUNT: usize = 21;
 
     pub const ALL: [Self; Self::COUNT] = [
         Self::CallId,
@@ -50,6 +51,7 @@ impl Field {
         Self::Cursor,
         Self::Limit,
         Self::Status,
+        Self::Provider,
     ];
 
     pub const fn label(self) -> &'static str {
@@ -74,6 +76,7 @@ impl Field {
             Self::Cursor => "cursor",
             Self::Limit => "limit",
             Self::Status => "status",
+            Self::Provider => "provider",
         }
     }
 
@@ -100,6 +103,7 @@ impl Field {
             "cursor" => Self::Cursor,
             "limit" => Self::Limit,
             "status" => Self::Status,
+            "provider" => Self::Provider,
             _ => return None,
         })
     }

@@ -126,6 +126,10 @@ impl<F> Link<F> {
         }
         for Queued { event, freed } in self.unsent.events {
             let event = match event {
+                // The unit goes when somebody has heard that the call never was.
+                Event::Withdrawn(call) | Event::Wanted { call, .. } if freed.is_some() => {
+                    Event::Withdrawn(call)
+                }
                 Event::Withdrawn(_) | Event::Wanted { .. } => continue,
                 // It is adopted above.
                 Event::Admitted { call, lease } | Event::Adopted { call, lease } => {
@@ -149,7 +153,7 @@ impl<F> Link<F> {
         let mut events = VecDeque::with_capacity(told.events.len() + self.unsent.events.len());
         for Queued { event, freed } in told.events {
             let event = match event {
-                // Perhaps recorded: undone, so that nobody is told of it.
+                // Perhaps recorded: undone, so that nobody is told of it, and what it had is free then.
                 Event::Wanted { call, .. } => {
                     effects.push(Effect::Undecided(call.clone()));
                     effects.push(Effect::Recount(call.account()));
@@ -202,7 +206,9 @@ pub(super) fn shifted_record(record: &Arc<Record>, by_s: i64) -> Arc<Record> {
 fn shifted_event(event: &Event, by_s: i64) -> Event {
     match event.clone() {
         Event::Admitted { call, lease } => Event::Admitted { call, lease: shifted(lease, by_s) },
-        Event::Wanted { call, lease } => Event::Wanted { call, lease: shifted(lease, by_s) },
+        Event::Wanted { call, lease, has_unit } => {
+            Event::Wanted { call, lease: shifted(lease, by_s), has_unit }
+        }
         Event::Renewed { call, lease } => Event::Renewed { call, lease: shifted(lease, by_s) },
         Event::Adopted { call, lease } => Event::Adopted { call, lease: shifted(lease, by_s) },
         Event::Ended(record) => Event::Ended(shifted_record(&record, by_s)),

@@ -24,9 +24,9 @@ pub enum Effect<F> {
     Elsewhere(Call),
     /// The adoption, which somebody waits for, cannot be decided now: it is given up.
     Deferred(Call, F),
-    /// A `Wanted` call's answer.
+    /// A `Wanted` call's answer. Its unit, if it has one here, is not freed otherwise.
     Decided(Call, Wanted),
-    /// No answer to a `Wanted` call: it is being withdrawn.
+    /// No answer to a `Wanted` call: it is being withdrawn, and its unit freed when the hub has that.
     Undecided(Call),
     /// The call is this holder's now, unit and hold of the adoption included.
     Adopted(Call, Amount),
@@ -174,6 +174,7 @@ impl<F> Link<F> {
         match event {
             // A complete report says what is live by its inventory.
             Event::Wanted { call, .. } if complete => effects.push(Effect::Undecided(call)),
+            // Whoever hears of the decision knows what becomes of the unit.
             Event::Wanted { call, .. } => {
                 let wanted = decided.next().unwrap_or(Wanted::Learning);
                 effects.push(if rejected {
@@ -181,6 +182,7 @@ impl<F> Link<F> {
                 } else {
                     Effect::Decided(call, wanted)
                 });
+                return;
             }
             Event::Admitted { call, .. } if rejected => effects.push(Effect::Rejected(call)),
             Event::Adopted { call, .. } if rejected => effects.push(Effect::NotAdopted(call)),

@@ -31,6 +31,11 @@ pub enum Verdict {
         scope: Scope,
         limit: u32,
     },
+    /// A cap of the call has no room.
+    Capped {
+        position: u8,
+        limit: u32,
+    },
     /// The hub gave no answer that counts.
     Unavailable,
 }

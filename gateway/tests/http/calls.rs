@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use hub::directory::Change;
+use hub::cap::CapId;
+use hub::directory::{Change, ResourceConfig, ResourceKind};
+use hub::id::Ulid;
 use hub::key::{KeyHash, KeyScope};
 
+use crate::client::Client;
 use crate::world::{
     ELASTIC, OPERATOR, ORGANIZATION, TEN, Watch, World, elastic, key, organization, ten,
 };
@@ -78,6 +81,50 @@ fn the_eleventh_call_is_refused_with_the_numbers_in_the_form_that_was_asked_for(
     assert!(reply.body.starts_with("result=denied&reason=no_slot&"), "{}", reply.body);
     let reply = client.post_with("/v1/calls/admit?call_id=c9", &text, b"");
     assert!(reply.body.starts_with("allowed granted_s= call_id=c9 "), "{}", reply.body);
+}
+
+#[test]
+fn a_number_and_a_provider_count_and_only_their_organization_sees_how_many() {
+    let world = World::new();
+    let resource = |kind, name: &str, owner, cap, id| {
+        Change::Resource(ResourceConfig {
+            organization: organization(),
+            kind,
+            name: name.into(),
+            version: 1,
+            account: owner,
+            id: CapId::of(Ulid(id)),
+            cap,
+        })
+    };
+    let shared = [
+        resource(ResourceKind::Number, "919812345678", None, Some(1), 1_001),
+        resource(ResourceKind::Provider, "carrier", None, None, 1_002),
+        resource(ResourceKind::Agent, "ag", Some(elastic()), None, 1_003),
+    ];
+    world.hub.publish(&shared).expect("published");
+    let mut client = world.client(TEN);
+    let admit = |client: &mut Client, call: &str| {
+        client.post("/v1/calls/admit", &format!(r#"{{"from":"+919812345678",{call}}}"#))
+    };
+    assert_eq!(admit(&mut client, r#""call_id":"a","provider":"carrier""#).status, 200);
+    let refused = admit(&mut client, r#""call_id":"b""#);
+    assert_eq!(refused.status, 409);
+    let problem = refused.json();
+    assert_eq!((&problem["scope"], &problem["sip_code"]), (&"phone_number".into(), &486.into()));
+    assert!(problem.get("limit").is_none(), "how many others may call is not its business");
+    let mut parent = world.client(ORGANIZATION);
+    let problem = admit(&mut parent, r#""call_id":"b""#).json();
+    assert_eq!((&problem["limit"], &problem["in_use"]), (&1.into(), &1.into()));
+    let message = "concurrency limit reached: 1 of 1 calls of the phone number are live";
+    assert_eq!(problem["message"], message);
+
+    let refused = client.post("/v1/calls/admit", r#"{"call_id":"c","provider":"nobody"}"#);
+    assert_eq!((refused.status, &refused.json()["errors"][0]["field"]), (400, &"provider".into()));
+    let refused = client.post("/v1/calls/admit", r#"{"call_id":"c","agent_id":"ag"}"#);
+    assert_eq!((refused.status, &refused.json()["reason"]), (403, &"forbidden".into()));
+    client.post("/v1/calls/release", r#"{"call_id":"a"}"#);
+    assert_eq!(admit(&mut parent, r#""call_id":"b""#).status, 200);
 }
 
 #[test]

@@ -48,6 +48,7 @@ fn account(id: AccountId, floor: u32, cap: Option<u32>) -> Change {
         status: Status::Active,
         floor,
         cap,
+        outbound_cap: None,
         cps_limit: None,
         region: None,
         billing: Billing::Isolated,

@@ -1,9 +1,11 @@
 //! The binary form of a change, as a shared hub keeps it in its directory. The first byte says which form
 //! it is; what does not fit is an error. Never shows a token key.
 
+use crate::cap::CapId;
 use crate::codec::{Malformed, Reader, Writer};
 use crate::directory::{
-    AccountConfig, Billing, Change, OnHubLoss, OrganizationConfig, Status, TokenKey,
+    AccountConfig, Billing, Change, OnHubLoss, OrganizationConfig, ResourceConfig, ResourceKind,
+    Status, TokenKey,
 };
 use crate::key::{KeyHash, KeyScope};
 use crate::money::{Amount, Currency, Rate};
@@ -23,6 +25,10 @@ mod tag {
     pub(super) const TOKEN_KEY: u8 = 7;
     /// A key with an expiry; one without has the form of before, which every gateway reads.
     pub(super) const EXPIRING_KEY: u8 = 8;
+    /// As [`EXPIRING_KEY`]: an account whose outbound calls have a cap.
+    pub(super) const ACCOUNT_WITH_OUTBOUND_CAP: u8 = 9;
+    pub(super) const RESOURCE: u8 = 10;
+    pub(super) const RESOURCE_GONE: u8 = 11;
 }
 
 pub fn write_change(writer: &mut Writer<'_>, change: &Change) {
@@ -33,13 +39,30 @@ pub fn write_change(writer: &mut Writer<'_>, change: &Change) {
             write_organization(writer, config);
         }
         Change::Account(config) => {
-            writer.byte(tag::ACCOUNT);
+            writer.byte(match config.outbound_cap {
+                None => tag::ACCOUNT,
+                Some(_) => tag::ACCOUNT_WITH_OUTBOUND_CAP,
+            });
             write_account_config(writer, config);
+            if let Some(most) = config.outbound_cap {
+                writer.unsigned(most.into());
+            }
         }
         Change::AccountGone { id, organization } => {
             writer.byte(tag::ACCOUNT_GONE);
             write_account(writer, *id);
             write_account(writer, *organization);
+        }
+        Change::Resource(config) => {
+            writer.byte(tag::RESOURCE);
+            write_resource(writer, config);
+        }
+        Change::ResourceGone { organization, kind, name, id } => {
+            writer.byte(tag::RESOURCE_GONE);
+            write_account(writer, *organization);
+            writer.byte(*kind as u8);
+            writer.bytes(name.as_bytes());
+            writer.fixed(id.to_bytes());
         }
         Change::Wallet(config) => {
             writer.byte(tag::WALLET);
@@ -80,6 +103,17 @@ fn read_body(reader: &mut Reader<'_>) -> Result<Change, Malformed> {
     Ok(match reader.byte()? {
         tag::ORGANIZATION => Change::Organization(read_organization(reader)?),
         tag::ACCOUNT => Change::Account(read_account_config(reader)?),
+        tag::ACCOUNT_WITH_OUTBOUND_CAP => {
+            let config = read_account_config(reader)?;
+            Change::Account(AccountConfig { outbound_cap: Some(reader.small()?), ..config })
+        }
+        tag::RESOURCE => Change::Resource(read_resource(reader)?),
+        tag::RESOURCE_GONE => Change::ResourceGone {
+            organization: read_account(reader)?,
+            kind: read_kind(reader)?,
+            name: reader.text()?.into(),
+            id: read_cap_id(reader)?,
+        },
         tag::ACCOUNT_GONE => {
             Change::AccountGone { id: read_account(reader)?, organization: read_account(reader)? }
         }
@@ -150,6 +184,7 @@ fn read_account_config(reader: &mut Reader<'_>) -> Result<AccountConfig, Malform
         status: read_status(reader)?,
         floor: reader.small()?,
         cap: reader.optional(Reader::small)?,
+        outbound_cap: None,
         cps_limit: reader.optional(Reader::small)?,
         region: reader.optional(|reader| Ok(reader.text()?.into()))?,
         billing: match reader.byte()? {
@@ -166,6 +201,37 @@ fn read_account_config(reader: &mut Reader<'_>) -> Result<AccountConfig, Malform
             _ => return Err(Malformed("what to do without a hub")),
         },
     })
+}
+
+fn write_resource(writer: &mut Writer<'_>, config: &ResourceConfig) {
+    write_account(writer, config.organization);
+    writer.byte(config.kind as u8);
+    writer.bytes(config.name.as_bytes());
+    writer.unsigned(config.version);
+    writer.optional(config.account, write_account);
+    writer.fixed(config.id.to_bytes());
+    writer.optional(config.cap, |writer, most| writer.unsigned(most.into()));
+}
+
+fn read_resource(reader: &mut Reader<'_>) -> Result<ResourceConfig, Malformed> {
+    Ok(ResourceConfig {
+        organization: read_account(reader)?,
+        kind: read_kind(reader)?,
+        name: reader.text()?.into(),
+        version: reader.unsigned()?,
+        account: reader.optional(read_account)?,
+        id: read_cap_id(reader)?,
+        cap: reader.optional(Reader::small)?,
+    })
+}
+
+fn read_kind(reader: &mut Reader<'_>) -> Result<ResourceKind, Malformed> {
+    let kind = ResourceKind::ALL.get(usize::from(reader.byte()?));
+    kind.copied().ok_or(Malformed("a kind of resource"))
+}
+
+fn read_cap_id(reader: &mut Reader<'_>) -> Result<CapId, Malformed> {
+    reader.fixed().map(CapId::from_bytes)
 }
 
 fn write_status(writer: &mut Writer<'_>, status: Status) {

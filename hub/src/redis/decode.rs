@@ -319,6 +319,10 @@ fn wanted(values: &mut Values) -> Result<Wanted, Malformed> {
             };
             Wanted::Refused { scope, limit: values.small()? }
         }
+        b"capped" => {
+            let position = values.small()?.try_into().map_err(|_| Malformed("a cap's position"))?;
+            Wanted::Capped { position, limit: values.small()? }
+        }
         b"unknown" => Wanted::Unknown,
         b"learning" => Wanted::Learning,
         _ => return Err(Malformed("an unknown answer to a want")),

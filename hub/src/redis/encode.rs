@@ -2,6 +2,7 @@
 //! beside them what the scripts look into. A number that Redis could not keep exactly is an error here.
 
 use crate::call::{Call, CallPlace, Record};
+use crate::cap::CapId;
 use crate::directory::{Billing, WalletConfig};
 use crate::id::{AccountId, HolderId};
 pub use crate::redis::pack::OutOfRange;
@@ -250,7 +251,12 @@ fn pack_sync(packer: &mut Packer, sync: &Sync) {
 fn pack_event(packer: &mut Packer, event: &Event) {
     match event {
         Event::Admitted { call, lease } => pack_leased(packer, "admitted", call, lease),
-        Event::Wanted { call, lease } => pack_leased(packer, "wanted", call, lease),
+        Event::Wanted { call, lease, has_unit: false } => {
+            pack_leased(packer, "wanted", call, lease);
+        }
+        Event::Wanted { call, lease, has_unit: true } => {
+            pack_leased(packer, "wanted-on-unit", call, lease);
+        }
         Event::Renewed { call, lease } => pack_leased(packer, "renewed", call, lease),
         Event::Adopted { call, lease } => pack_leased(packer, "adopted", call, lease),
         Event::Withdrawn(call) => {
@@ -278,8 +284,12 @@ fn pack_call(packer: &mut Packer, kind: &str, call: &Call) {
 }
 
 fn pack_leased(packer: &mut Packer, kind: &str, call: &Call, lease: &Lease) {
-    packer.list(8);
+    packer.list(9);
     pack_call(packer, kind, call);
+    let caps = call.caps();
+    packer.bytes_of(caps.as_slice().len() * CapId::LEN, |writer| {
+        caps.as_slice().iter().for_each(|id| writer.fixed(id.to_bytes()));
+    });
     packer.number(lease.deadline.into());
     packer.signed(lease.hold.micros());
     pack_written(packer, |writer| write_call(writer, call));
@@ -330,6 +340,8 @@ fn pack_configuration(packer: &mut Packer, requests: &[Request]) {
             Request::Organization { .. }
                 | Request::Counter { .. }
                 | Request::CounterGone { .. }
+                | Request::Cap { .. }
+                | Request::CapGone { .. }
                 | Request::Wallet(_)
         )
     };
@@ -346,14 +358,27 @@ fn pack_change(packer: &mut Packer, request: &Request) {
             packer.number(*version);
             packer.number((*total).into());
         }
-        Request::Counter { id, organization, version, floor, cap } => {
-            packer.list(6);
+        Request::Counter { id, organization, version, floor, cap, outbound_cap } => {
+            packer.list(7);
             packer.bytes(b"counter");
             pack_account(packer, *id);
             pack_account(packer, *organization);
             packer.number(*version);
             packer.number((*floor).into());
             packer.number((*cap).into());
+            pack_limit(packer, *outbound_cap);
+        }
+        Request::Cap { id, version, most } => {
+            packer.list(4);
+            packer.bytes(b"cap");
+            packer.bytes(&id.to_bytes());
+            packer.number(*version);
+            pack_limit(packer, *most);
+        }
+        Request::CapGone { id } => {
+            packer.list(2);
+            packer.bytes(b"cap_gone");
+            packer.bytes(&id.to_bytes());
         }
         Request::CounterGone { id } => {
             packer.list(2);
@@ -366,6 +391,11 @@ fn pack_change(packer: &mut Packer, request: &Request) {
         | Request::Acknowledge { .. }
         | Request::Forget { .. } => {}
     }
+}
+
+/// Unlimited is below every limit.
+fn pack_limit(packer: &mut Packer, most: Option<u32>) {
+    packer.signed(most.map_or(-1, i64::from));
 }
 
 fn pack_wallet(packer: &mut Packer, config: &WalletConfig) {

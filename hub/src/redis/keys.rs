@@ -13,9 +13,10 @@
 //! | `organizations` | hash | organization → {version, total, leased, committed, live} |
 //! | `above-floor:` organization | sorted set | its counters with more leased than their floor, all with score 0 |
 //! | `counters` | hash | counter → {organization, version, floor, cap, named, anonymous, leases: holder → {granted, returned, live, `unflushed_max`}} |
+//! | `caps` | hash | cap ([`crate::cap`]) → {version, most (negative: unlimited), live} |
 //! | `wallets` | hash | owner → {sequence, escrow, config, spent, held, anonymous, leases: holder → {granted, returned, spent, held, `unflushed_max`}} |
 //! | `anonymous` | sorted set | `c` counter or `w` owner, by when the first of what it keeps without a name is free |
-//! | `calls` | hash | name → ["L", identity, holder or empty, deadline, hold, call, lease, billing] or ["E", identity, `forget_at`, revision, taken, record] |
+//! | `calls` | hash | name → ["L", identity, holder or empty, deadline, hold, call, lease, billing, caps, number of the exchange that asked for it or 0] or ["E", identity, `forget_at`, revision, taken, record] |
 //! | `live-of:` account | sorted set | its live calls in the order of their admission: identity backwards and `call_id`, all with score 0 |
 //! | `orphans` | sorted set | names of live calls without a holder, by deadline |
 //! | `tombstones` | list | [`forget_at`, low half of the admission, name], the oldest first |

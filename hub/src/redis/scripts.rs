@@ -30,8 +30,8 @@ macro_rules! part {
         chunk!(
             "memory",
             "APPLIED, U32_MAX, VALUES_MAX, shard_key, prefix, text, in_parts, writers, lists, gone, \
-             holders_of, organizations_of, counters_of, wallets_of, calls_of, sets, sorted, members_of, \
-             shard, wake, finish, open, second_of, second_after"
+             holders_of, organizations_of, counters_of, caps_of, wallets_of, calls_of, sets, sorted, \
+             members_of, shard, wake, finish, open, second_of, second_after"
         )
     };
     (arguments) => {
@@ -52,6 +52,9 @@ macro_rules! part {
     (counters) => {
         chunk!("counters", "counters, SHADOW_BIT, is_shadow, idle_units")
     };
+    (caps) => {
+        chunk!("caps", "caps, CAP_BYTES")
+    };
     (leasing) => {
         chunk!("leasing", "parts")
     };
@@ -59,7 +62,7 @@ macro_rules! part {
         chunk!("wallets", "wallets, CONSOLIDATED")
     };
     (calls) => {
-        chunk!("calls", "calls, account_of, KIND, LIVE, HOLDER, HOLD, TAKEN, BILLING")
+        chunk!("calls", "calls, account_of, KIND, LIVE, HOLDER, HOLD, TAKEN, BILLING, CAPS")
     };
     (departure) => {
         chunk!(
@@ -88,7 +91,7 @@ macro_rules! script {
     };
     ($flags:literal; all; $operation:literal $(, $part:ident)*) => {
         script!(
-            $flags, $operation, batches, counters, leasing, wallets, calls, departure $(, $part)*
+            $flags, $operation, batches, counters, caps, leasing, wallets, calls, departure $(, $part)*
         )
     };
 }

@@ -26,7 +26,7 @@ use server::Server;
 const LISTS: u32 = 5_000;
 
 /// What every large number of lists reaches.
-const REACHED: [&str; 24] = [
+const REACHED: [&str; 26] = [
     "member",
     "other incarnation",
     "unreported",
@@ -37,6 +37,8 @@ const REACHED: [&str; 24] = [
     "granted",
     "recall",
     "refused for the cap",
+    "capped",
+    "capped by the second",
     "refused for the total",
     "unknown counter",
     "learning",

@@ -1,6 +1,8 @@
 //! Calls of one shard: live ones with their lease and holder, ended ones as tombstones. A call only
 //! moves forward: New, Live, Ended (rule 7).
 
+mod owners;
+
 use std::collections::{BTreeSet, VecDeque};
 
 use triomphe::Arc;
@@ -21,12 +23,20 @@ pub struct Live {
     pub lease: Lease,
     /// Who has it.
     pub holder: HolderIndex,
+    /// The number of the exchange in which its holder asked for it, cut to 32 bits: until the next it may
+    /// not know the answer, and undo the admission. 0: it did not ask.
+    pub asked: u32,
 }
 
 impl Live {
     /// One that no holder has.
     pub const fn orphan(call: Call, lease: Lease) -> Self {
-        Self { call, lease, holder: HolderIndex::NONE }
+        Self { call, lease, holder: HolderIndex::NONE, asked: 0 }
+    }
+
+    /// As the outside is told.
+    pub(super) fn told(&self) -> Self {
+        Self::orphan(self.call.clone(), self.lease)
     }
 }
 
@@ -45,8 +55,26 @@ pub(super) enum Admitted {
     New,
     /// It was known.
     Repeated,
-    /// Another admission of the same `call_id` came before.
-    Rejected,
+    /// Another admission of the same `call_id` came before; by whom, if it was asked for.
+    Rejected(Option<Asked>),
+}
+
+/// A holder, and the number of the exchange in which it asked for a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) holder: HolderIndex,
+    pub(super) exchange: u32,
+}
+
+impl Asked {
+    fn of(entry: &Entry) -> Option<Self> {
+        match entry {
+            Entry::Live(live) if live.asked > 0 => {
+                Some(Self { holder: live.holder, exchange: live.asked })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// An ended call in the order of the ends: when it may go, and what it takes to find it then.
@@ -141,19 +169,19 @@ impl Calls {
         &mut self,
         call: Call,
         lease: Lease,
-        holder: HolderIndex,
+        (holder, asked): (HolderIndex, u32),
         now: EpochSeconds,
     ) -> Admitted {
         let Place { table, name } = self.place(&call);
         let hash = name.hash();
         let known = table.find_mut(name);
-        let live = |call| Entry::Live(Box::new(Live { call, lease, holder }));
+        let live = |call| Entry::Live(Box::new(Live { call, lease, holder, asked }));
         match known {
             None => table.put_new(hash, live(call)),
             Some(entry) => match entry {
                 Entry::Ended(record) if record.forget_at <= now => *entry = live(call),
                 known if same_admission(known.call(), &call) => return Admitted::Repeated,
-                _ => return Admitted::Rejected,
+                known => return Admitted::Rejected(Asked::of(known)),
             },
         }
         self.live += 1;
@@ -166,7 +194,7 @@ impl Calls {
             None => Admitted::New,
             Some(Entry::Ended(record)) if record.forget_at <= now => Admitted::New,
             Some(known) if same_admission(known.call(), call) => Admitted::Repeated,
-            Some(_) => Admitted::Rejected,
+            Some(known) => Admitted::Rejected(Asked::of(known)),
         }
     }
 
@@ -189,6 +217,7 @@ impl Calls {
         holder: HolderIndex,
     ) -> Option<Lease> {
         let live = self.own(call, holder)?;
+        live.asked = 0;
         Some(std::mem::replace(&mut live.lease, lease))
     }
 
@@ -199,83 +228,6 @@ impl Calls {
         table.remove(name);
         self.live -= 1;
         Some(lease)
-    }
-
-    /// `holder` has the call from a dead one: by its token, or because it found it here.
-    pub(super) fn adopt(
-        &mut self,
-        call: Call,
-        lease: Lease,
-        holder: HolderIndex,
-        now: EpochSeconds,
-    ) -> Taken {
-        let place = self.place(&call);
-        let orphan = match place.table.find_mut(place.name) {
-            Some(Entry::Live(live)) if same_admission(&live.call, &call) => {
-                if live.holder == holder {
-                    return Taken::Own;
-                } else if live.holder != HolderIndex::NONE {
-                    return Taken::Refused;
-                }
-                let orphan = Orphan::of(live);
-                (live.holder, live.lease) = (holder, lease);
-                orphan
-            }
-            // Nobody has a call whose lease is over.
-            None if lease.deadline <= now => return Taken::Refused,
-            _ => {
-                return match self.admit(call, lease, holder, now) {
-                    Admitted::New => Taken::Unknown,
-                    Admitted::Repeated | Admitted::Rejected => Taken::Refused,
-                };
-            }
-        };
-        self.orphans.remove(&orphan);
-        Taken::Orphan
-    }
-
-    /// The holder is gone: its calls live on without one, until `deadline` of their own. Which they are.
-    pub(super) fn orphan(
-        &mut self,
-        holder: HolderIndex,
-        deadline: impl Fn(EpochSeconds) -> EpochSeconds,
-    ) -> Vec<Orphan> {
-        let mut orphans = Vec::new();
-        let lives = self.tables.iter_mut().flat_map(CallTable::live_mut);
-        for live in lives.filter(|live| live.holder == holder) {
-            live.holder = HolderIndex::NONE;
-            live.lease.deadline = deadline(live.lease.deadline);
-            orphans.push(Orphan::of(live));
-        }
-        self.orphans.extend(orphans.iter().cloned());
-        orphans
-    }
-
-    /// Drops a call that is still nobody's, without a trace: it was over before, or never told of.
-    pub(super) fn abandon(&mut self, orphan: &Orphan) -> Option<(Call, Lease)> {
-        if !self.orphans.remove(orphan) {
-            return None;
-        }
-        let account = AccountId::from_bytes(&orphan.account)?;
-        let Some(Entry::Live(live)) = self.find_named(account, &orphan.call_id) else {
-            return None;
-        };
-        let (call, lease) = (live.call.clone(), live.lease);
-        let Place { table, name } = self.place(&call);
-        table.remove(name);
-        self.live -= 1;
-        Some((call, lease))
-    }
-
-    /// At most `count_max` calls without a holder whose deadline has passed, the oldest first.
-    pub(super) fn due(&self, now: EpochSeconds, count_max: usize) -> Vec<Live> {
-        let due = self.orphans.iter().take(count_max).take_while(|orphan| orphan.deadline <= now);
-        let account = |orphan: &Orphan| AccountId::from_bytes(&orphan.account);
-        due.filter_map(|orphan| match self.find_named(account(orphan)?, &orphan.call_id)? {
-            Entry::Live(live) => Some((**live).clone()),
-            Entry::Ended(_) => None,
-        })
-        .collect()
     }
 
     /// What was there before, when the record changes anything: a live call of `holder` or of nobody
@@ -306,14 +258,16 @@ impl Calls {
     }
 
     /// Remembers the end of a call of which nothing is known here.
-    pub(super) fn remember(&mut self, record: &Arc<Record>, now: EpochSeconds) -> bool {
-        if self.would_admit(&record.call, now) != Admitted::New {
-            return false;
+    /// Only when the call could be admitted now.
+    pub(super) fn remember(&mut self, record: &Arc<Record>, now: EpochSeconds) -> Admitted {
+        let would = self.would_admit(&record.call, now);
+        if would != Admitted::New {
+            return would;
         }
         let Place { table, name } = self.place(&record.call);
         table.put(name, Entry::Ended(Arc::clone(record)));
         self.tombstones.push_back(Tombstone::new(name.hash(), record));
-        true
+        would
     }
 
     /// Drops at most `count_max` of the oldest tombstones if their time is over.
@@ -333,21 +287,6 @@ impl Calls {
             };
             let table = &mut self.tables[hash.part(TABLES)];
             table.forget_ended(hash, |record| low_half(record) == admission);
-        }
-    }
-
-    /// Every live call becomes `holder`'s and lives at least until `deadline_min`.
-    pub(super) fn adopt_all(
-        &mut self,
-        holder: HolderIndex,
-        deadline_min: EpochSeconds,
-        mut adopted: impl FnMut(&Call),
-    ) {
-        self.orphans.clear();
-        for live in self.tables.iter_mut().flat_map(CallTable::live_mut) {
-            live.holder = holder;
-            live.lease.deadline = live.lease.deadline.max(deadline_min);
-            adopted(&live.call);
         }
     }
 

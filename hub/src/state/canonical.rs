@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use triomphe::Arc;
 
 use crate::call::{Call, Record};
+use crate::cap::CapId;
 use crate::clock::EpochSeconds;
 use crate::directory::WalletConfig;
 use crate::id::{AccountId, HolderId};
@@ -31,6 +32,8 @@ pub(crate) struct Canonical {
     pub(crate) holders: BTreeMap<HolderId, OfHolder>,
     pub(crate) organizations: BTreeMap<AccountId, OfOrganization>,
     pub(crate) counters: BTreeMap<AccountId, OfCounter>,
+    /// Version, the most (past all numbers when unlimited), live calls.
+    pub(crate) caps: BTreeMap<CapId, [u64; 3]>,
     pub(crate) wallets: BTreeMap<AccountId, OfWallet>,
     /// When the first of what a counter (`c`) or wallet (`w`) keeps without a name is free.
     pub(crate) anonymous: BTreeMap<(u8, AccountId), EpochSeconds>,
@@ -84,7 +87,7 @@ pub(crate) struct OfWallet {
 
 #[derive(Debug, PartialEq)]
 pub(crate) enum OfCall {
-    Live { holder: Option<HolderId>, call: Call, lease: Lease },
+    Live { holder: Option<HolderId>, call: Call, lease: Lease, asked: u32 },
     Ended(Arc<Record>),
 }
 
@@ -107,6 +110,10 @@ impl Shard {
         };
         self.add_holders(&mut canonical);
         self.add_counters(&mut canonical);
+        for (id, kept) in &self.caps.by_id {
+            let most = kept.most.map_or(u64::MAX, u64::from);
+            canonical.caps.insert(*id, [kept.version, most, kept.live.into()]);
+        }
         self.add_wallets(&mut canonical);
         self.add_calls(&mut canonical);
         canonical
@@ -205,7 +212,12 @@ impl Shard {
                     if let Some(holder) = holder {
                         canonical.holders.entry(holder).or_default().calls.insert(name.clone());
                     }
-                    OfCall::Live { holder, call: live.call.clone(), lease: live.lease }
+                    OfCall::Live {
+                        holder,
+                        call: live.call.clone(),
+                        lease: live.lease,
+                        asked: live.asked,
+                    }
                 }
             };
             canonical.calls.insert(name, of_call);

@@ -339,8 +339,8 @@ impl Counters {
         self.check_anonymous()
     }
 
-    /// I2 as it stands while no limit is lowered: leases within caps, commitments within totals.
-    pub fn within_limits(&self) -> bool {
+    /// Leases within caps, commitments within totals.
+    pub(super) fn within_limits(&self) -> bool {
         self.by_id.values().all(|counter| counter.share().leased <= counter.cap)
             && self
                 .organizations

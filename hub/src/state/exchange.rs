@@ -11,6 +11,7 @@ use crate::clock::{EpochSeconds, SECOND_US, second_after, second_of};
 use crate::id::{AccountId, HolderId};
 use crate::money::Amount;
 use crate::state::calls::Orphan;
+use crate::state::events::cut;
 use crate::state::holders::{Holder, HolderIndex, Letters};
 use crate::state::request::{Answer, Sync};
 use crate::state::{Grants, Report, Shard, wallets};
@@ -300,6 +301,7 @@ impl Shard {
             now: self.membership.now(),
             complete: exchange.complete,
             record: exchange.first_record,
+            exchange: cut(exchange.number),
         };
         let answer = self.take_sync(&mut exchange.sync, report, grants, recalls);
         for orphan in &disowned {
@@ -326,6 +328,7 @@ impl Shard {
         if let Some((call, lease)) = self.calls.abandon(orphan) {
             let owner = wallets::owner_of(&call, &self.counters);
             self.counters.ends(call.account(), HolderIndex::NONE);
+            self.caps.ends(call.caps());
             self.wallets.rehold(owner, HolderIndex::NONE, lease.hold, Amount::ZERO);
         }
     }

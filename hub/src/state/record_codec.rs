@@ -4,6 +4,7 @@
 use triomphe::Arc;
 
 use crate::call::{Call, Cause, Direction, Facts, Lengths, Outcome, Pins, Record};
+use crate::cap::{CapId, Caps};
 use crate::clock::Moment;
 use crate::codec::{Fixed, Malformed, Reader, Writer};
 use crate::directory::Billing;
@@ -12,8 +13,11 @@ use crate::money::{Amount, Currency, Rate};
 use crate::state::request::{Granted, Lease};
 use crate::state::request_codec::read_account;
 
-/// Account, admission, `admitted_us`, `lease_s`, direction, whether billed, lengths of the texts.
+/// Account, admission, `admitted_us`, `lease_s`, direction and how many caps follow the texts (in the
+/// lowest bit, and above it), whether billed, lengths of the texts.
 const FACTS: usize = AccountId::LEN + 8 + 8 + 4 + 1 + 1 + 5;
+/// Bits of the direction.
+const CAPS_SHIFT: u8 = 1;
 /// Billing, currency, per minute, initial and further increment, connect fee, minimum.
 const PINS: usize = 1 + 3 + 8 + 4 + 4 + 8 + 8;
 /// Deadline, grant, hold, answered (0: not yet), renewed.
@@ -25,18 +29,21 @@ const ENDING: usize = 4 * 8 + 4 * 4 + 3;
 pub fn write_call(writer: &mut Writer<'_>, call: &Call) {
     let facts = call.facts();
     let (lengths, texts) = call.joined_texts();
+    let caps = call.caps();
+    let direction = facts.direction as u8 | caps.count() << CAPS_SHIFT;
     let mut fixed = Fixed::<FACTS>::default();
     fixed.put(facts.account.to_bytes());
     fixed.put(facts.admission.to_le_bytes());
     fixed.put(facts.admitted_us.to_le_bytes());
     fixed.put(facts.lease_s.to_le_bytes());
-    fixed.put([facts.direction as u8, u8::from(facts.pins.is_some())]);
+    fixed.put([direction, u8::from(facts.pins.is_some())]);
     fixed.put(lengths.0);
     writer.fixed(fixed.finish());
     if let Some(pins) = &facts.pins {
         write_pins(writer, pins);
     }
     writer.0.extend_from_slice(texts);
+    caps.as_slice().iter().for_each(|id| writer.fixed(id.to_bytes()));
 }
 
 fn write_pins(writer: &mut Writer<'_>, pins: &Pins) {
@@ -86,8 +93,12 @@ pub fn read_call(reader: &mut Reader<'_>) -> Result<Call, Malformed> {
     let admission = word(reader)?.cast_unsigned();
     let admitted_us = word(reader)?;
     let lease_s = half(reader)?;
-    let direction =
-        *Direction::ALL.get(usize::from(reader.byte()?)).ok_or(Malformed("a direction"))?;
+    let byte = reader.byte()?;
+    let direction = Direction::ALL[usize::from(byte & ((1 << CAPS_SHIFT) - 1))];
+    let caps = usize::from(byte >> CAPS_SHIFT);
+    if caps > Caps::MAX {
+        return Err(Malformed("a direction"));
+    }
     let billed = reader.byte()?;
     let lengths = Lengths(reader.fixed()?);
     let pins = match billed {
@@ -97,8 +108,10 @@ pub fn read_call(reader: &mut Reader<'_>) -> Result<Call, Malformed> {
     };
     let bytes = lengths.0.iter().map(|length| usize::from(*length)).sum();
     let texts = std::str::from_utf8(reader.take(bytes)?).map_err(|_| Malformed("a text"))?;
+    let cap = |_| reader.fixed().map(CapId::from_bytes);
+    let caps = (0..caps).map(cap).collect::<Result<Caps, _>>()?;
     let facts = Facts { admitted_us, admission, pins, account, direction, lease_s };
-    Call::from_joined(facts, lengths, texts).ok_or(Malformed("the texts of a call"))
+    Call::from_joined(facts, lengths, texts, caps).ok_or(Malformed("the texts of a call"))
 }
 
 pub fn write_lease(writer: &mut Writer<'_>, lease: &Lease) {

@@ -3,9 +3,10 @@
 use triomphe::Arc;
 
 use crate::call::{Call, Record};
+use crate::cap::CapId;
 use crate::clock::{EpochSeconds, Moment};
 use crate::denial::Scope;
-use crate::directory::{Change, WalletConfig};
+use crate::directory::{Change, ResourceConfig, ResourceKind, WalletConfig};
 use crate::id::{AccountId, HolderId};
 use crate::money::Amount;
 
@@ -25,10 +26,22 @@ pub enum Request {
         version: u64,
         floor: u32,
         cap: u32,
+        /// Of its outbound calls; see [`CapId::outbound`].
+        outbound_cap: Option<u32>,
     },
     /// Removes a counter. One with live calls stays without limits; it is to be asked again.
     CounterGone {
         id: AccountId,
+    },
+    /// How many live calls may name a cap, if that is limited; replaces a lower version.
+    Cap {
+        id: CapId,
+        version: u64,
+        most: Option<u32>,
+    },
+    /// What had the cap is gone.
+    CapGone {
+        id: CapId,
     },
     Wallet(WalletConfig),
     /// The one holder of an embedded hub: reaps every other at once and takes its calls over.
@@ -60,10 +73,20 @@ impl Request {
                 version: config.version,
                 floor: config.floor,
                 cap: config.cap.unwrap_or(u32::MAX),
+                outbound_cap: config.outbound_cap,
             },
             Change::AccountGone { id, .. } => Self::CounterGone { id: *id },
+            // Agents have no cap.
+            Change::Resource(ResourceConfig { kind: ResourceKind::Agent, .. })
+            | Change::ResourceGone { kind: ResourceKind::Agent, .. }
+            | Change::Key { .. }
+            | Change::KeyGone { .. }
+            | Change::TokenKey(_) => return None,
+            Change::Resource(config) => {
+                Self::Cap { id: config.id, version: config.version, most: config.cap }
+            }
+            Change::ResourceGone { id, .. } => Self::CapGone { id: *id },
             Change::Wallet(config) => Self::Wallet(*config),
-            Change::Key { .. } | Change::KeyGone { .. } | Change::TokenKey(_) => return None,
         })
     }
 }
@@ -97,11 +120,13 @@ pub enum Event {
         call: Call,
         lease: Lease,
     },
-    /// To be admitted now if a unit can be leased for it: the exact regime. Decided by
-    /// [`Answer::decided`].
+    /// To be admitted now if its caps allow it and a unit can be leased for it: the exact regime.
+    /// Decided by [`Answer::decided`].
     Wanted {
         call: Call,
         lease: Lease,
+        /// The holder has a unit for it: only the caps decide.
+        has_unit: bool,
     },
     /// The state of a live call after an answer or a renew.
     Renewed {
@@ -224,6 +249,8 @@ pub enum Wanted {
     Recall,
     /// Every unit is in use or promised. `limit` is the cap or the total.
     Refused { scope: Scope, limit: u32 },
+    /// So many calls as there may be name this cap of the call, `position` of its [`Call::caps`].
+    Capped { position: u8, limit: u32 },
     /// The counter or its organization was never configured here.
     Unknown,
     /// The hub is learning: it grants nothing, and no refusal would be true.

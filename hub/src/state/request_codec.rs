@@ -2,6 +2,7 @@
 
 use triomphe::Arc;
 
+use crate::cap::CapId;
 use crate::codec::{Malformed, Reader, Writer};
 use crate::directory::WalletConfig;
 use crate::id::{AccountId, HolderId};
@@ -21,12 +22,18 @@ mod tag {
     pub(super) const SYNC: u8 = 6;
     pub(super) const ACKNOWLEDGE: u8 = 7;
     pub(super) const FORGET: u8 = 8;
+    /// A counter whose outbound calls have a cap; one without has the form of before.
+    pub(super) const COUNTER_WITH_OUTBOUND_CAP: u8 = 9;
+    pub(super) const CAP: u8 = 10;
+    pub(super) const CAP_GONE: u8 = 11;
     pub(super) const ADMITTED: u8 = 1;
     pub(super) const RENEWED: u8 = 2;
     pub(super) const ENDED: u8 = 3;
     pub(super) const WANTED: u8 = 4;
     pub(super) const ADOPTED: u8 = 5;
     pub(super) const WITHDRAWN: u8 = 6;
+    /// Wanted by a holder that has a unit for it.
+    pub(super) const WANTED_ON_UNIT: u8 = 7;
 }
 
 pub fn write_request(writer: &mut Writer<'_>, request: &Request) {
@@ -37,13 +44,29 @@ pub fn write_request(writer: &mut Writer<'_>, request: &Request) {
             writer.unsigned(*version);
             writer.unsigned(u64::from(*total));
         }
-        Request::Counter { id, organization, version, floor, cap } => {
-            writer.byte(tag::COUNTER);
+        Request::Counter { id, organization, version, floor, cap, outbound_cap } => {
+            writer.byte(match outbound_cap {
+                None => tag::COUNTER,
+                Some(_) => tag::COUNTER_WITH_OUTBOUND_CAP,
+            });
             write_account(writer, *id);
             write_account(writer, *organization);
             writer.unsigned(*version);
             writer.unsigned(u64::from(*floor));
             writer.unsigned(u64::from(*cap));
+            if let Some(most) = outbound_cap {
+                writer.unsigned(u64::from(*most));
+            }
+        }
+        Request::Cap { id, version, most } => {
+            writer.byte(tag::CAP);
+            writer.fixed(id.to_bytes());
+            writer.unsigned(*version);
+            writer.optional(*most, |writer, most| writer.unsigned(most.into()));
+        }
+        Request::CapGone { id } => {
+            writer.byte(tag::CAP_GONE);
+            writer.fixed(id.to_bytes());
         }
         Request::CounterGone { id } => {
             writer.byte(tag::COUNTER_GONE);
@@ -77,13 +100,22 @@ pub fn read_request(reader: &mut Reader<'_>) -> Result<Request, Malformed> {
             version: reader.unsigned()?,
             total: reader.small()?,
         },
-        tag::COUNTER => Request::Counter {
+        tag @ (tag::COUNTER | tag::COUNTER_WITH_OUTBOUND_CAP) => Request::Counter {
             id: read_account(reader)?,
             organization: read_account(reader)?,
             version: reader.unsigned()?,
             floor: reader.small()?,
             cap: reader.small()?,
+            outbound_cap: (tag == tag::COUNTER_WITH_OUTBOUND_CAP)
+                .then(|| reader.small())
+                .transpose()?,
         },
+        tag::CAP => Request::Cap {
+            id: CapId::from_bytes(reader.fixed()?),
+            version: reader.unsigned()?,
+            most: reader.optional(Reader::small)?,
+        },
+        tag::CAP_GONE => Request::CapGone { id: CapId::from_bytes(reader.fixed()?) },
         tag::COUNTER_GONE => Request::CounterGone { id: read_account(reader)? },
         tag::WALLET => Request::Wallet(read_wallet(reader)?),
         tag::TAKE_OVER => Request::TakeOver {
@@ -139,7 +171,10 @@ fn write_event(writer: &mut Writer<'_>, event: &Event) {
     };
     match event {
         Event::Admitted { call, lease } => leased(tag::ADMITTED, call, lease),
-        Event::Wanted { call, lease } => leased(tag::WANTED, call, lease),
+        Event::Wanted { call, lease, has_unit: false } => leased(tag::WANTED, call, lease),
+        Event::Wanted { call, lease, has_unit: true } => {
+            leased(tag::WANTED_ON_UNIT, call, lease);
+        }
         Event::Renewed { call, lease } => leased(tag::RENEWED, call, lease),
         Event::Adopted { call, lease } => leased(tag::ADOPTED, call, lease),
         Event::Withdrawn(call) => {
@@ -204,7 +239,8 @@ fn read_event(reader: &mut Reader<'_>) -> Result<Event, Malformed> {
     let lease = read_lease(reader)?;
     Ok(match tag {
         tag::ADMITTED => Event::Admitted { call, lease },
-        tag::WANTED => Event::Wanted { call, lease },
+        tag::WANTED => Event::Wanted { call, lease, has_unit: false },
+        tag::WANTED_ON_UNIT => Event::Wanted { call, lease, has_unit: true },
         tag::RENEWED => Event::Renewed { call, lease },
         tag::ADOPTED => Event::Adopted { call, lease },
         _ => return Err(Malformed("an unknown event")),

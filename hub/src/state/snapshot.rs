@@ -4,6 +4,7 @@
 use triomphe::Arc;
 
 use crate::call::Record;
+use crate::cap::CapId;
 use crate::clock::EpochSeconds;
 use crate::codec::{Malformed, Reader, Writer};
 use crate::id::HolderId;
@@ -34,6 +35,8 @@ mod tag {
     pub(super) const ACKNOWLEDGED: u8 = 7;
     /// A record on its way to the ledger, in order.
     pub(super) const RECORD: u8 = 8;
+    /// A cap that is configured; live calls are counted as they come.
+    pub(super) const CAP: u8 = 9;
 }
 
 /// Gathers items of one shard and hands them over in chunks that begin with the shard's number.
@@ -84,6 +87,13 @@ impl Shard {
                 write_counter(writer, counter);
             });
         }
+        for (id, kept) in self.caps.by_id.iter().filter(|(_, kept)| kept.version > 0) {
+            chunks.item(tag::CAP, |writer| {
+                writer.fixed(id.to_bytes());
+                writer.unsigned(kept.version);
+                writer.optional(kept.most, |writer, most| writer.unsigned(most.into()));
+            });
+        }
         for (owner, wallet) in &self.wallets.wallets {
             chunks.item(tag::WALLET, |writer| {
                 write_account(writer, *owner);
@@ -132,6 +142,12 @@ impl Shard {
                     let counter = read_counter(&mut reader)?;
                     self.counters.restore(id, counter);
                 }
+                tag::CAP => {
+                    let id = CapId::from_bytes(reader.fixed()?);
+                    let kept = self.caps.by_id.entry(id).or_default();
+                    (kept.version, kept.most) =
+                        (reader.unsigned()?, reader.optional(Reader::small)?);
+                }
                 tag::WALLET => {
                     let owner = read_account(&mut reader)?;
                     let wallet = Wallet {
@@ -147,7 +163,13 @@ impl Shard {
                     let lease = read_lease(&mut reader)?;
                     let holder = HolderIndex(reader.small()?);
                     self.counters.goes_live(call.account(), holder);
-                    self.calls.restore(Entry::Live(Box::new(Live { call, lease, holder })));
+                    self.caps.goes_live(call.caps());
+                    self.calls.restore(Entry::Live(Box::new(Live {
+                        call,
+                        lease,
+                        holder,
+                        asked: 0,
+                    })));
                 }
                 tag::ENDED => {
                     let record = read_record(&mut reader)?;

@@ -153,6 +153,7 @@ pub fn account_change(number: u32, version: u64) -> Change {
         status: Status::Active,
         floor: 0,
         cap: Some(CAP),
+        outbound_cap: None,
         cps_limit: None,
         region: None,
         billing: Billing::Consolidated,

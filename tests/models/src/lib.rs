@@ -7,6 +7,7 @@ pub mod composed;
 pub mod deadlines;
 pub mod exact;
 pub mod money;
+pub mod names;
 pub mod release;
 pub mod slots;
 pub mod tick;

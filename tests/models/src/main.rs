@@ -4,7 +4,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
-use models::{Expected, Outcome, Run, composed, deadlines, exact, money, release, slots, tick};
+use models::{
+    Expected, Outcome, Run, composed, deadlines, exact, money, names, release, slots, tick,
+};
 
 /// Explores the models of the lease protocol, the large runs too: some minutes and a few gigabytes.
 #[derive(Debug, Parser)]
@@ -21,6 +23,7 @@ fn main() -> io::Result<ExitCode> {
     let arguments = Arguments::parse();
     let mut as_expected = run_all(&arguments, "slots", &slots::RUNS, slots::check)?;
     as_expected &= run_all(&arguments, "release", &release::RUNS, release::check)?;
+    as_expected &= run_all(&arguments, "names", &names::RUNS, names::check)?;
     as_expected &= run_all(&arguments, "exact", &exact::RUNS, exact::check)?;
     as_expected &= run_all(&arguments, "deadlines", &deadlines::RUNS, deadlines::check)?;
     as_expected &= run_all(&arguments, "money", &money::RUNS, money::check)?;

@@ -1,6 +1,8 @@
 //! The small runs: what must hold holds, and every rule left out is found out.
 
-use models::{Expected, Outcome, Run, composed, deadlines, exact, money, release, slots, tick};
+use models::{
+    Expected, Outcome, Run, composed, deadlines, exact, money, names, release, slots, tick,
+};
 
 fn small<C: Copy>(runs: &[Run<C>], check: fn(C) -> Outcome) {
     let small: Vec<_> = runs.iter().filter(|run| run.small).collect();
@@ -53,9 +55,15 @@ fn an_admit_takes_a_slot_and_a_hold_or_neither() {
 }
 
 #[test]
+fn a_call_of_which_a_stack_was_told_counts_somewhere() {
+    small(&names::RUNS, names::check);
+}
+
+#[test]
 fn the_runs_of_the_protocol_are_all_here_and_each_draft_is_refuted() {
     assert_eq!(drafts(&slots::RUNS), ["01", "02", "05", "06", "07", "10"]);
     assert_eq!(drafts(&release::RUNS), ["B1", "B2", "B9"]);
+    assert_eq!(drafts(&names::RUNS), ["N1"]);
     let exact = ["E11", "E12", "E13", "E14", "E15", "E16", "E17", "E18", "E19", "E20"];
     assert_eq!(drafts(&exact::RUNS), exact);
     assert_eq!(drafts(&deadlines::RUNS), ["D4", "D5", "D6"]);

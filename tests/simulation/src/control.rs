@@ -11,7 +11,7 @@ use hub::state::request::Request;
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use crate::installation::{accounts, hold, organization};
+use crate::installation::{accounts, cap, hold, organization};
 use crate::world::{Happening, World};
 
 /// How often it looks.
@@ -31,6 +31,8 @@ pub struct Control {
     pub caps: [u32; 2],
     pub floors: [u32; 2],
     pub total: u32,
+    /// Calls from the number, at most.
+    pub from_number: u32,
     /// Whether the organization's total can be what refuses.
     escrow: Amount,
     sequence: u64,
@@ -56,6 +58,7 @@ impl Control {
             caps,
             floors,
             total,
+            from_number: [1, 3, 20][rng.random_range(0..3)],
             escrow: Amount::from_micros(hold().micros() * calls),
             sequence: 1,
             incarnation: 0,
@@ -96,8 +99,10 @@ impl Control {
         for (index, id) in accounts().into_iter().enumerate() {
             let (floor, cap) = (self.floors[index], self.caps[index]);
             let organization = organization();
-            requests.push(Request::Counter { id, organization, version: 1, floor, cap });
+            let (version, outbound_cap) = (1, None);
+            requests.push(Request::Counter { id, organization, version, floor, cap, outbound_cap });
         }
+        requests.push(Request::Cap { id: cap(), version: 1, most: Some(self.from_number) });
         requests.push(self.wallet());
         requests
     }

@@ -7,7 +7,7 @@ use hub::money::Amount;
 use hub::state::exchange::{Exchange, Reply};
 use hub::state::request::{Event, Wanted};
 
-use crate::installation::{accounts, organization};
+use crate::installation::{accounts, cap, organization};
 use crate::stacks::Stacks;
 use crate::world::World;
 
@@ -26,6 +26,10 @@ pub fn check(world: &mut World) -> Result<(), String> {
     if first + second > control.total {
         return Err(format!("I1: {} live calls, the total is {}", first + second, control.total));
     }
+    let (from_number, most) = (world.stacks.from_number, control.from_number);
+    if from_number > most {
+        return Err(format!("I1: {from_number} live calls from the number, its cap is {most}"));
+    }
     check_hub(world)?;
     (0..world.machines.len()).try_for_each(|gateway| check_gateway(world, gateway))
 }
@@ -35,7 +39,7 @@ fn check_hub(world: &mut World) -> Result<(), String> {
     if hub.shard.take_changed() {
         hub.shard.check()?;
     }
-    let within = hub.shard.counters().within_limits();
+    let within = hub.shard.is_within_limits();
     // An older memory may say more of a holder than that still has: nothing is granted until all have
     // reported, and until what is too much is gone.
     hub.may_exceed = hub.is_unsealed || hub.shard.is_learning() || (hub.may_exceed && !within);
@@ -115,6 +119,9 @@ pub fn check_at_rest(world: &mut World) -> Result<(), String> {
     for account in accounts() {
         if shard.counters().live(account) > 0 {
             return Err(format!("{} calls never ended", shard.counters().live(account)));
+        }
+        if shard.caps().live(cap()) > 0 {
+            return Err(format!("{} calls count for ever", shard.caps().live(cap())));
         }
         let members = world.machines.iter().filter_map(|machine| machine.node.as_ref());
         let idle: u32 = members.map(|node| node.stocks[&account].idle()).sum();

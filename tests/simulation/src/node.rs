@@ -32,11 +32,13 @@ struct Waiting {
     until_us: i64,
 }
 
-/// A call whose slot the hub decides.
+/// A call of which the hub decides: whether it gets a slot, whether its cap allows it.
 #[derive(Clone, Debug)]
 struct Undecided {
     waiting: Waiting,
     lease: Lease,
+    /// It has a slot here.
+    has_unit: bool,
 }
 
 pub type Key = (AccountId, Box<str>);
@@ -146,13 +148,15 @@ impl Node {
         let call = self.call(&key, now);
         let account = key.0;
         let stock = self.stock(account);
-        if stock.used >= stock.lease {
-            self.link.record(Event::Wanted { call, lease }, None, now);
+        let has_unit = stock.used < stock.lease;
+        stock.used += u32::from(has_unit);
+        if !has_unit || !call.caps().is_empty() {
+            let freed = has_unit.then_some(Freed::Unit(account));
+            self.link.record(Event::Wanted { call, lease, has_unit }, freed, now);
             self.link.hurry(now);
-            self.undecided.insert(key, Undecided { waiting, lease });
+            self.undecided.insert(key, Undecided { waiting, lease, has_unit });
             return;
         }
-        stock.used += 1;
         let fast = stock.unflushed < stock.unflushed_max;
         let until_us = i64::from(lease.deadline) * SECOND_US;
         let freed = if fast {
@@ -197,7 +201,7 @@ impl Node {
             lease_s: 0,
         };
         let texts = Texts { call_id: &key.1, ..Texts::default() };
-        Call::new(facts, texts).expect("a short name")
+        Call::with_caps(facts, texts, installation::caps_of(&key.1)).expect("a short name")
     }
 
     fn ask_for_money(&mut self, now: Now) {

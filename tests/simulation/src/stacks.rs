@@ -7,7 +7,7 @@ use hub::clock::SECOND_US;
 use rand::Rng;
 use rand::rngs::StdRng;
 
-use crate::installation::accounts;
+use crate::installation::{accounts, is_from_number};
 use crate::node::{Asked, ClientId, Said};
 use crate::world::{BUSY_US, GATEWAYS, Happening, World};
 
@@ -65,6 +65,8 @@ pub struct Stacks {
     next_client: ClientId,
     /// Calls that count, by account.
     pub live: [u32; 2],
+    /// Those of them that come from the number.
+    pub from_number: u32,
     every_us: i64,
 }
 
@@ -76,6 +78,7 @@ impl Stacks {
             next_call: 0,
             next_client: 0,
             live: [0, 0],
+            from_number: 0,
             every_us: [100_000, 400_000, 1_500_000][rng.random_range(0..3)],
         }
     }
@@ -195,6 +198,7 @@ impl Stacks {
         if !known.counted {
             known.counted = true;
             stacks.live[known.account] += 1;
+            stacks.from_number += comes_from_number(call);
         }
         known.until_us = known.until_us.max(until_us);
         let at_us = known.until_us;
@@ -209,6 +213,7 @@ impl Stacks {
         if known.counted && known.until_us <= world.now_us {
             known.counted = false;
             stacks.live[known.account] -= 1;
+            stacks.from_number -= comes_from_number(call);
             known.state = State::Done;
         }
     }
@@ -217,6 +222,7 @@ impl Stacks {
         if let Some(known) = self.calls.get_mut(&call) {
             if known.counted {
                 self.live[known.account] -= 1;
+                self.from_number -= comes_from_number(call);
             }
             (known.counted, known.state) = (false, state);
         }
@@ -309,4 +315,8 @@ impl Stacks {
         let calls = self.calls.iter().filter(|(_, known)| known.receipt);
         calls.map(|(call, known)| (known.account, *call))
     }
+}
+
+fn comes_from_number(call: u64) -> u32 {
+    is_from_number(&Stacks::call_id(call)).into()
 }

@@ -423,7 +423,7 @@ impl Engine {
         let mut entry = Entry::Live(Box::new(live));
         let record = end_entry(&mut entry, ending, costs)?.record;
         place.put_new(entry);
-        let freed = Freed { flushed: place.flushed(&record), slot: None, refund: None };
+        let freed = Freed { flushed: place.flushed(&record), slot: None, refund: None, caps: None };
         Some(self.tell_end(account.organization.shard, (place, record), freed, true))
     }
 }

@@ -11,7 +11,7 @@ use hub::id::HolderId;
 use hub::money::Amount;
 use hub::shared::{Exchanged, NoAnswer};
 use hub::state::exchange::Exchange;
-use hub::state::request::Lease;
+use hub::state::request::{Event, Lease};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -196,7 +196,7 @@ impl Engine {
         if !shard.state.lock().link.must_report() {
             let mut state = shard.state.lock();
             let exchange = state.link.send(now, None, leaving);
-            let durable = state.link.has_sent(is_durable);
+            let durable = state.link.has_sent(must_be_durable);
             return (exchange, durable);
         }
         // Everything at one instant: nothing happens to any call meanwhile.
@@ -210,7 +210,7 @@ impl Engine {
             if is_owned {
                 inventory.calls.push((live.call.clone(), live.lease));
             }
-            if (is_owned || live.standing == Standing::Undecided)
+            if (is_owned || live.standing.is_open())
                 && let Some(wallet) = &live.wallet
             {
                 let sum = held.entry(wallet.owner).or_default();
@@ -232,7 +232,7 @@ impl Engine {
             inventory.purses.push(state.purse(owner));
         }
         let exchange = state.link.send(now, Some(inventory), leaving);
-        let durable = state.link.has_sent(is_durable);
+        let durable = state.link.has_sent(must_be_durable);
         (exchange, durable)
     }
 
@@ -340,8 +340,12 @@ fn is_at(live: &Live, number: u8) -> bool {
     live.account.organization.shard == number
 }
 
-fn is_durable(after: &After) -> bool {
-    matches!(after, After::Told { durable: true, .. })
+/// Whether a stack is told of a call only when replicas have it.
+fn must_be_durable(event: &Event, after: Option<&After>) -> bool {
+    match event {
+        Event::Wanted { call, .. } => call.facts().lease_s > 0,
+        _ => matches!(after, Some(After::Told { durable: true, .. })),
+    }
 }
 
 /// The calls that stacks were told of, which are to be adopted; the others become `untold`.
@@ -358,7 +362,9 @@ fn take_standing(
                 live.standing = Standing::Adopting;
                 told.push((live.call.clone(), live.lease));
             }
-            Standing::Unflushed | Standing::Undecided => untold.push(live.call.clone()),
+            Standing::Unflushed | Standing::Undecided | Standing::Capped => {
+                untold.push(live.call.clone());
+            }
         }
     }
     told

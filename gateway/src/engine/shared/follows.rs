@@ -76,14 +76,16 @@ impl Engine {
     fn forget_unnamed(&self, shard: u8, published: &Published) {
         let mut accounts = HashSet::new();
         let mut keys = HashSet::new();
+        let mut resources = HashSet::new();
         for change in &published.changes {
             match change {
                 Change::Account(config) => drop(accounts.insert(config.id)),
                 Change::Key { hash, .. } => drop(keys.insert(*hash)),
+                Change::Resource(config) => drop(resources.insert(config.id)),
                 _ => {}
             }
         }
-        for change in self.directory.unnamed(shard, &accounts, &keys) {
+        for change in self.directory.unnamed(shard, &accounts, &keys, &resources) {
             self.follow(&change);
         }
     }

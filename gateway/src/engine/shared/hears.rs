@@ -10,7 +10,6 @@ use hub::clock;
 use hub::id::AccountId;
 use hub::money::Amount;
 use hub::state::calls::Live as Orphan;
-use hub::state::request::Wanted;
 use tokio::sync::oneshot::Sender;
 
 use super::{leave_organization, leave_slot};
@@ -51,9 +50,10 @@ impl Engine {
                 }
                 // Whoever asks again is sent on.
                 Effect::Elsewhere(call) => self.forget(&call),
-                Effect::Decided(call, wanted) => self.decided(sharing, heard.shard, &call, wanted),
+                Effect::Decided(call, wanted) => self.decided(sharing, heard, &call, wanted),
+                // Its slot, if it has one here, is free when the hub has the withdrawal.
                 Effect::Undecided(call) => {
-                    self.undecide(sharing, heard.shard, &call, Verdict::Unavailable);
+                    drop(self.undecide(sharing, heard.shard, &call, Verdict::Unavailable));
                 }
                 Effect::Adopted(call, hold) => self.adopted(sharing, heard.shard, &call, hold),
                 Effect::Answered(..) | Effect::NoAnswer(_) => {}
@@ -117,6 +117,7 @@ impl Engine {
             After::Told { call, told, durable } => {
                 self.told(sharing, heard, (&call, durable), told);
             }
+            After::Withdrawn { account } => leave_slot(&account),
             After::Heard { call, told } => {
                 let is_here = (self.calls.place(call.account(), call.call_id()).find())
                     .is_some_and(|entry| same_admission(entry.call(), &call));
@@ -151,7 +152,7 @@ impl Engine {
         };
         if durable && !heard.is_durable {
             drop(place);
-            self.withdraw(sharing, heard.shard, call);
+            self.withdraw(sharing, call);
             say(told, Verdict::Unavailable);
             return;
         }
@@ -161,7 +162,7 @@ impl Engine {
         if told.send(Verdict::Told).is_err() {
             // Nobody learns of it, so nobody will end it.
             if was_new {
-                self.withdraw(sharing, heard.shard, call);
+                self.withdraw(sharing, call);
             }
             return;
         }
@@ -235,9 +236,9 @@ impl Engine {
             return;
         };
         let standing = live.standing;
-        if standing == Standing::Undecided {
+        if standing.is_open() {
             drop(place);
-            return self.undecide(sharing, shard, call, Verdict::Rejected);
+            return self.refuse(sharing, shard, call, Verdict::Rejected);
         }
         if let Some(live) = place.take_live() {
             give_back(&live);
@@ -263,83 +264,6 @@ impl Engine {
                 sharing.shard(shard).state.lock().anothers.push(admission);
             }
             None => {}
-        }
-    }
-
-    /// The hub's decision about a call for which there was no slot here.
-    fn decided(&self, sharing: &Sharing, shard: u8, call: &Call, wanted: Wanted) {
-        let verdict = match wanted {
-            Wanted::Granted(_) => return self.admit_decided(sharing, shard, call),
-            Wanted::Recall => Verdict::Recall,
-            Wanted::Refused { scope, limit } => Verdict::Refused { scope, limit },
-            Wanted::Unknown | Wanted::Learning => Verdict::Unavailable,
-        };
-        self.undecide(sharing, shard, call, verdict);
-    }
-
-    /// The hub leased a unit for the call, which [`Effect::Granted`] brings, and recorded it.
-    fn admit_decided(&self, sharing: &Sharing, shard: u8, call: &Call) {
-        let told = sharing.shard(shard).state.lock().waiting.take_decision(call.facts().admission);
-        let mut place = self.calls.place(call.account(), call.call_id());
-        let hash = place.name().hash();
-        let Some(Entry::Live(live)) = place.find().filter(|entry| entry.call() == call) else {
-            return;
-        };
-        live.standing = Standing::Owned;
-        live.account.slots.enter();
-        enter_organization(&live.account);
-        self.wheel.add(live.lease.deadline, hash);
-        let account = Arc::clone(&live.account);
-        drop(place);
-        fetch_block(sharing, &account);
-        let is_told = told.is_some_and(|told| told.send(Verdict::Told).is_ok());
-        if is_told {
-            sharing.shard(shard).state.lock().counts().admitted += 1;
-        } else {
-            self.withdraw(sharing, shard, call);
-        }
-    }
-
-    /// A call that is not admitted leaves nothing.
-    fn undecide(&self, sharing: &Sharing, shard: u8, call: &Call, verdict: Verdict) {
-        let told = sharing.shard(shard).state.lock().waiting.take_decision(call.facts().admission);
-        let mut place = self.calls.place(call.account(), call.call_id());
-        if place.find().is_some_and(|entry| entry.call() == call)
-            && let Some(Live { wallet: Some(wallet), lease, .. }) = place.take_live()
-        {
-            wallet.funds.add(lease.hold);
-        }
-        drop(place);
-        if let Some(told) = told {
-            say(told, verdict);
-        }
-    }
-
-    /// An admission that waited for a hub which has given this holder up: what it held is the hub's.
-    pub(super) fn never_told(&self, sharing: &Sharing, shard: u8, call: &Call) {
-        let told = sharing.shard(shard).state.lock().waiting.take_decision(call.facts().admission);
-        let mut place = self.calls.place(call.account(), call.call_id());
-        if place.find().is_some_and(|entry| entry.call() == call)
-            && let Some(live) = place.take_live()
-            && live.standing == Standing::Unflushed
-        {
-            leave_slot(&live.account);
-        }
-        drop(place);
-        if let Some(told) = told {
-            say(told, Verdict::Unavailable);
-        }
-    }
-
-    /// Undoes an admission of which nobody was told.
-    fn withdraw(&self, sharing: &Sharing, shard: u8, call: &Call) {
-        let mut place = self.calls.place(call.account(), call.call_id());
-        if !place.find().is_some_and(|entry| entry.call() == call) {
-            return;
-        }
-        if let Some(live) = place.take_live() {
-            give_back(&live);
-            sharing.withdrawn(shard, call.clone());
         }
     }
 
@@ -392,7 +316,7 @@ impl Engine {
 }
 
 /// A gateway in the fast regime keeps some idle units, so that the next admit finds one.
-fn fetch_block(sharing: &Sharing, account: &Account) {
+pub(super) fn fetch_block(sharing: &Sharing, account: &Account) {
     let unflushed_max = account.credit.max();
     let here = account.slots.now();
     let idle = here.lease.saturating_sub(here.used);
@@ -427,7 +351,7 @@ fn tell_all<T: Clone>(waiting: Vec<Sender<T>>, said: &T) {
 }
 
 /// Whoever has gone needs no answer.
-fn say<T>(told: Sender<T>, said: T) {
+pub(super) fn say<T>(told: Sender<T>, said: T) {
     if told.send(said).is_err() {
         tracing::trace!("nobody waits any more");
     }

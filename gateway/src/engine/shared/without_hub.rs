@@ -12,9 +12,11 @@ use hub::state::request::{Granted, Lease};
 use super::hears::enter_organization;
 use crate::accounts::{Account, Terms};
 use crate::answer::Grant;
-use crate::engine::admit::{Right, Slot, Stop};
+use crate::engine::admit::Stop;
+use crate::engine::slot::{Right, Slot};
 use crate::engine::{Engine, Hub, Refusal};
 use crate::request::Admit;
+use crate::resources::{self, Named};
 use crate::sharing::Sharing;
 
 impl Engine {
@@ -42,6 +44,10 @@ impl Engine {
         if terms.status != Status::Active || !account.organization.is_active() {
             return Err(Reason::Suspended.into());
         }
+        // Only the hub knows how many calls count against a cap.
+        if !resources::named(account, terms.outbound.as_ref(), call)?.is_empty() {
+            return Err(Reason::HubUnavailable.into());
+        }
         let mut place = self.calls.place(account.id, call.call_id.as_bytes());
         // Somebody else's admit of the same name came between the two looks.
         if place.find().is_some() {
@@ -61,8 +67,12 @@ impl Engine {
             answered: None,
             renewed_us: now_us,
         };
-        let slot = Slot { in_use: account.slots.now().used, right: Right::Overdraft };
-        match self.enter(account, &terms, (call, place), lease, slot) {
+        let slot = Slot {
+            in_use: account.slots.now().used,
+            right: Right::Overdraft,
+            caps: Named::default(),
+        };
+        match self.enter(account, &terms, (call, place), lease, &slot) {
             Ok(grant) => Ok(grant),
             Err(Stop::Refused(refusal)) => Err(refusal),
             Err(_) => Err(Reason::HubUnavailable.into()),

@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep};
 use super::*;
 use crate::link::Rhythm;
 
+mod caps;
 mod oversight;
 mod stories;
 
@@ -58,23 +59,9 @@ impl LocalHub {
     fn begin(&self, shard: &mut Shard) {
         let incarnation = 1 + self.incarnation.fetch_add(1, Ordering::Relaxed);
         for change in self.published.lock().iter() {
-            let request = match change {
-                Change::Organization(config) => Request::Organization {
-                    id: config.id,
-                    version: config.version,
-                    total: config.total,
-                },
-                Change::Account(config) => Request::Counter {
-                    id: config.id,
-                    organization: config.organization,
-                    version: config.version,
-                    floor: config.floor,
-                    cap: config.cap.unwrap_or(u32::MAX),
-                },
-                Change::Wallet(config) => Request::Wallet(*config),
-                _ => continue,
-            };
-            shard.apply(request, 0);
+            if let Some(request) = Request::of(change) {
+                shard.apply(request, 0);
+            }
         }
         shard.begin(&Begin {
             incarnation,
@@ -96,10 +83,8 @@ impl LocalHub {
     /// Limits as they are published now, in the memory that there is.
     fn begin_again_with_what_it_has(&self) {
         let shard = &mut *self.shard.lock();
-        if let Some(Change::Account(config)) = self.published.lock().last() {
-            let (floor, cap) = (config.floor, config.cap.unwrap_or(u32::MAX));
-            let (id, organization, version) = (config.id, config.organization, config.version);
-            shard.apply(Request::Counter { id, organization, version, floor, cap }, 0);
+        if let Some(request) = self.published.lock().last().and_then(Request::of) {
+            shard.apply(request, 0);
         }
     }
 
@@ -174,7 +159,7 @@ impl SharedHub for Client {
             }
             shard.check().expect("the hub's invariants");
             let may_exceed = self.hub.may_exceed.load(Ordering::Relaxed);
-            assert!(may_exceed || shard.counters().within_limits(), "leases stay within limits");
+            assert!(may_exceed || shard.is_within_limits(), "leases stay within limits");
             let directory = self.hub.published.lock().len() as u64;
             Ok(Exchanged { reply, is_durable: true, directory })
         })

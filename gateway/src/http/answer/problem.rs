@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use http::StatusCode;
-use hub::denial::{BadField, Denial, Reason, Scope};
+use hub::denial::{BadField, CapOf, Denial, Reason, Scope};
 use hub::key::KeyScope;
 
 use super::call::call_view;
@@ -89,6 +89,12 @@ impl Refused {
             Self::Denied(Denial::NoSlot { scope, .. }) => {
                 format!("{message}: no slot of the {} is free", scope.label()).into()
             }
+            Self::Denied(Denial::Capped { of, limit }) if numbers.of_cap(*of) => {
+                format!("{message}: {limit} of {limit} {} are live", calls_of(*of)).into()
+            }
+            Self::Denied(Denial::Capped { of, .. }) => {
+                format!("{message}: as many {} as may be are live", calls_of(*of)).into()
+            }
             Self::Denied(Denial::RateLimited { limit, .. }) => {
                 format!("{message}: {limit} per second").into()
             }
@@ -102,6 +108,14 @@ impl Refused {
     }
 }
 
+const fn calls_of(of: CapOf) -> &'static str {
+    match of {
+        CapOf::Outbound => "outbound calls",
+        CapOf::Number => "calls of the phone number",
+        CapOf::Provider => "calls of the provider",
+    }
+}
+
 /// Which numbers the asking key may see.
 #[derive(Clone, Copy)]
 struct Numbers {
@@ -111,6 +125,11 @@ struct Numbers {
 impl Numbers {
     fn shown(self, scope: Scope) -> bool {
         self.of_organization || scope == Scope::Account
+    }
+
+    /// Numbers and providers may be shared with other accounts.
+    fn of_cap(self, of: CapOf) -> bool {
+        self.of_organization || of == CapOf::Outbound
     }
 }
 
@@ -156,6 +175,13 @@ fn limits(writer: &mut Writer, denial: &Denial, numbers: Numbers) {
                 writer.number(r#","in_use":"#, *in_use);
             }
             writer.word(r#","scope":"#, scope.label());
+        }
+        Denial::Capped { of, limit } => {
+            if numbers.of_cap(*of) {
+                writer.number(r#","limit":"#, *limit);
+                writer.number(r#","in_use":"#, *limit);
+            }
+            writer.word(r#","scope":"#, of.label());
         }
         Denial::RateLimited { limit, .. } => {
             writer.number(r#","limit":"#, *limit);

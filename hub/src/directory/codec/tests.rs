@@ -24,6 +24,7 @@ fn changes() -> Vec<Change> {
         status: Status::Suspended,
         floor: 3,
         cap: Some(u32::MAX),
+        outbound_cap: None,
         cps_limit: Some(5),
         region: Some("india".into()),
         billing: Billing::Isolated,
@@ -68,6 +69,7 @@ fn changes() -> Vec<Change> {
         Change::Account(full()),
         Change::Account(AccountConfig { status: Status::Deleting, ..plain.clone() }),
         Change::Account(plain),
+        Change::Account(AccountConfig { outbound_cap: Some(0), ..full() }),
         Change::AccountGone { id, organization },
         Change::Wallet(wallet),
         key(KeyScope::Operator, None),
@@ -81,6 +83,37 @@ fn changes() -> Vec<Change> {
     ]
 }
 
+fn resource_changes() -> Vec<Change> {
+    let organization = account(AccountKind::Organization, 1);
+    let id = account(AccountKind::SubAccount, 2);
+    vec![
+        Change::Resource(ResourceConfig {
+            organization,
+            kind: ResourceKind::Provider,
+            name: "carrier".into(),
+            version: 3,
+            account: None,
+            id: CapId::of(Ulid(3)),
+            cap: Some(30),
+        }),
+        Change::Resource(ResourceConfig {
+            organization,
+            kind: ResourceKind::Agent,
+            name: "ag".into(),
+            version: 3,
+            account: Some(id),
+            id: CapId::of(Ulid(4)),
+            cap: None,
+        }),
+        Change::ResourceGone {
+            organization,
+            kind: ResourceKind::Number,
+            name: "919812345678".into(),
+            id: CapId::of(Ulid(5)),
+        },
+    ]
+}
+
 fn written(change: &Change) -> Vec<u8> {
     let mut bytes = Vec::new();
     write_change(&mut Writer(&mut bytes), change);
@@ -89,14 +122,14 @@ fn written(change: &Change) -> Vec<u8> {
 
 #[test]
 fn every_change_reads_back_as_it_was_written() {
-    for change in changes() {
+    for change in changes().into_iter().chain(resource_changes()) {
         assert_eq!(read_change(&written(&change)), Ok(change));
     }
 }
 
 #[test]
 fn a_change_that_is_cut_off_or_has_more_or_is_of_another_version_is_refused() {
-    for change in changes() {
+    for change in changes().into_iter().chain(resource_changes()) {
         let mut bytes = written(&change);
         for length in 0..bytes.len() {
             assert!(read_change(&bytes[..length]).is_err(), "{change:?} cut to {length}");

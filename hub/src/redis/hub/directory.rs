@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use super::RedisHub;
 use crate::codec::Writer;
-use crate::directory::Change;
 use crate::directory::codec::{read_change, write_change};
+use crate::directory::{Change, ResourceConfig};
 use crate::redis::decode::{self, Malformed, Recent};
 use crate::redis::encode::{self, Entry, Part};
 use crate::redis::scripts::SCRIPTS;
@@ -27,6 +27,8 @@ mod name {
     pub(super) const ACCOUNT: u8 = b'a';
     pub(super) const KEY: u8 = b'k';
     pub(super) const TOKEN_KEY: u8 = b't';
+    /// Then organization, kind, and the resource's own name.
+    pub(super) const RESOURCE: u8 = b'r';
 }
 
 /// Entries by their names, as they lie in the hash.
@@ -148,7 +150,7 @@ fn whole(recent: &Recent, mut entries: Entries, news: Vec<Vec<u8>>) -> Result<Pu
             continue;
         }
         match change(entry)? {
-            Change::AccountGone { .. } | Change::KeyGone { .. } => {}
+            Change::AccountGone { .. } | Change::KeyGone { .. } | Change::ResourceGone { .. } => {}
             change => changes.push(change),
         }
     }
@@ -179,6 +181,11 @@ fn name_of(change: &Change) -> Option<Vec<u8>> {
         Change::Organization(config) => named(name::ORGANIZATION, &config.id.to_bytes()),
         Change::Account(config) => named(name::ACCOUNT, &config.id.to_bytes()),
         Change::AccountGone { id, .. } => named(name::ACCOUNT, &id.to_bytes()),
+        Change::Resource(ResourceConfig { organization, kind, name, .. })
+        | Change::ResourceGone { organization, kind, name, .. } => {
+            let whose = [&organization.to_bytes()[..], &[*kind as u8]].concat();
+            named(name::RESOURCE, &[&whose, name.as_bytes()].concat())
+        }
         Change::Key { hash, .. } | Change::KeyGone { hash, .. } => {
             named(name::KEY, hash.as_bytes())
         }

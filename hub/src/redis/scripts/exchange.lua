@@ -11,11 +11,12 @@ local SHAPE = 'nnfnnnffblllllnlll'
 local FORGET_PER_SYNC, FORGET_PER_END = 64, 2
 
 local EVENTS = {
-  admitted = { 'bbbnnibb', 'deadline', 'hold', 'call', 'lease' },
+  admitted = { 'bbbnbnibb', 'caps', 'deadline', 'hold', 'call', 'lease' },
   ended = { 'bbbnnnib', 'forget_at', 'revision', 'taken', 'record' },
   withdrawn = { 'bbbn' },
 }
 EVENTS.wanted, EVENTS.renewed, EVENTS.adopted = EVENTS.admitted, EVENTS.admitted, EVENTS.admitted
+EVENTS['wanted-on-unit'] = EVENTS.admitted
 
 -- Checks a packed event and gives its values names.
 local function event_of(list)
@@ -32,6 +33,9 @@ local function event_of(list)
   event.account = account_of(event.name)
   for position = 2, #kind do
     event[kind[position]] = list[position + 3]
+  end
+  if event.caps and #event.caps % CAP_BYTES ~= 0 then
+    malformed('caps')
   end
   return event
 end
@@ -138,10 +142,20 @@ end
 
 -- A live call of a complete report: its unit and hold are in the holdings. True: another's.
 local function is_owned(event)
+  local displaced = calls.displace(event)
+  if displaced then
+    local owner = wallets.owner_of(event.account, displaced[BILLING])
+    counters.ends(event.account, displaced[HOLDER])
+    caps.ends(displaced[CAPS])
+    wallets.hold(owner, displaced[HOLDER], -displaced[HOLD])
+  end
   local taken, before = calls.adopt(event, holder_id, now)
   if taken == 'orphan' then
     counters.ends(event.account, NOBODY)
     wallets.hold(event.owner, NOBODY, -before)
+  end
+  if taken == 'unknown' then
+    caps.goes_live(event.caps)
   end
   if taken == 'orphan' or taken == 'unknown' then
     counters.goes_live(event.account, holder_id)
@@ -150,9 +164,10 @@ local function is_owned(event)
   return taken == 'refused'
 end
 
-local function admit(event)
-  local admitted = calls.admit(event, holder_id, now)
+local function admit(event, asked)
+  local admitted = calls.admit(event, holder_id, now, asked)
   if admitted == 'new' then
+    caps.goes_live(event.caps)
     counters.goes_live(event.account, holder_id)
     wallets.hold(event.owner, holder_id, event.hold)
   end
@@ -162,15 +177,19 @@ end
 -- Each kind of event; true: another admission of the same name came before, or it is another holder's.
 local happened = {}
 
-function happened.admitted(event)
+function happened.admitted(event, position)
   if exchange.complete then
     return is_owned(event)
   end
-  return admit(event)
+  if calls.would_admit(event, now) == 'rejected' and calls.may_be_undone(event) then
+    deferred[#deferred + 1] = position
+    return false
+  end
+  return admit(event, 0)
 end
 
--- The exact regime: leases a unit for the call and records it, or neither.
-function happened.wanted(event)
+-- The exact regime: leases a unit for the call, unless its holder has one, and records it, or neither.
+local function decide(event, has_unit)
   asked_counters[event.account] = true
   local would = calls.would_admit(event, now)
   local wanted
@@ -181,13 +200,28 @@ function happened.wanted(event)
   elseif not grants_open then
     wanted = { 'learning' }
   else
-    wanted = counters.lease(holder_id, event.account, 1, false, recalls)
+    local position, limit = caps.full(event.caps)
+    if position then
+      wanted = { 'capped', position, limit }
+    elseif has_unit then
+      wanted = { 'granted', 0 }
+    else
+      wanted = counters.lease(holder_id, event.account, 1, false, recalls)
+    end
     if wanted[1] == 'granted' then
-      admit(event)
+      admit(event, exchange.number)
     end
   end
   decided[#decided + 1] = wanted
   return would == 'rejected'
+end
+
+function happened.wanted(event)
+  return decide(event, false)
+end
+
+happened['wanted-on-unit'] = function(event)
+  return decide(event, true)
 end
 
 -- The unit and hold of a call come along. While the hub learns, who has it may not have reported yet.
@@ -207,6 +241,7 @@ function happened.adopted(event, position)
     wallets.inherit(owner, holder_id, before)
     wallets.hold(owner, holder_id, event.hold - before)
   elseif taken == 'unknown' then
+    caps.goes_live(event.caps)
     counters.inherit_unknown(event.account, holder_id)
     wallets.inherit_unknown(owner, holder_id, event.hold)
   end
@@ -221,9 +256,10 @@ function happened.renewed(event)
 end
 
 function happened.withdrawn(event)
-  local hold = calls.withdraw(event, holder_id)
+  local hold, ids = calls.withdraw(event, holder_id)
   if hold then
     counters.ends(event.account, holder_id)
+    caps.ends(ids)
     wallets.hold(event.owner, holder_id, -hold)
   end
 end
@@ -235,6 +271,7 @@ local function end_call(event)
   local before = calls.finish(event, holder_id)
   if before and before[KIND] == LIVE then
     counters.ends(event.account, before[HOLDER])
+    caps.ends(before[CAPS])
     wallets.hold(owner, before[HOLDER], -before[HOLD])
     wallets.spend(owner, before[HOLDER], event.taken)
   elseif before then
@@ -251,7 +288,12 @@ end
 -- nothing is known, and in the stream if it is not posted yet.
 local record_number = exchange.first_record
 
-function happened.ended(event)
+function happened.ended(event, position)
+  -- What is to be decided of its admission is decided first.
+  if not exchange.complete and calls.may_be_undone(event) then
+    deferred[#deferred + 1] = position
+    return false
+  end
   local is_new = end_call(event)
   local is_anothers = not is_new and not calls.has_ended(event)
   if is_shadow(event.account) then
@@ -343,6 +385,7 @@ local function abandon(name)
   if entry then
     local account, billing = account_of(name), entry[BILLING]
     counters.ends(account, NOBODY)
+    caps.ends(entry[CAPS])
     wallets.hold(wallets.owner_of(account, billing), NOBODY, -entry[HOLD])
   end
 end

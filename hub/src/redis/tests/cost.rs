@@ -66,7 +66,14 @@ fn begun(connection: &mut Connection) {
     let organization = super::world::organization(0);
     let configuration = vec![
         Request::Organization { id: organization, version: 1, total: 1_000_000 },
-        Request::Counter { id: account(0), organization, version: 1, floor: 0, cap: u32::MAX },
+        Request::Counter {
+            id: account(0),
+            organization,
+            version: 1,
+            floor: 0,
+            cap: u32::MAX,
+            outbound_cap: None,
+        },
     ];
     run(&Deed::Begin(Beginning { begin, configuration }), connection);
     let wants = vec![Want { counter: account(0), units: 500_000, recalled: false }];

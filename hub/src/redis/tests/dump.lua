@@ -26,7 +26,7 @@ for _, key in ipairs(redis.call('KEYS', prefix .. 'live-of:*')) do
 end
 return {
   read('HGETALL', 'shard'), holders, holder_parts, organizations, above_floor,
-  read('HGETALL', 'counters'), read('HGETALL', 'wallets'),
+  read('HGETALL', 'counters'), read('HGETALL', 'caps'), read('HGETALL', 'wallets'),
   read('ZRANGE', 'anonymous', 0, -1, 'WITHSCORES'), read('HGETALL', 'calls'), live_of,
   read('ZRANGE', 'orphans', 0, -1, 'WITHSCORES'), read('LRANGE', 'tombstones', 0, -1),
   read('LRANGE', 'records', 0, -1), redis.call('KEYS', '*'),

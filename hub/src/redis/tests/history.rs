@@ -10,7 +10,7 @@ use super::memory;
 use super::node::{Node, Seen};
 use super::operation::{Fate, Operation};
 use super::world::{
-    Answered, CALL_LEASE_S, Deed, SHARD, START_MS, account, call, configuration, dump_script,
+    Answered, CALL_LEASE_S, Deed, SHARD, START_MS, account, call, cap, configuration, dump_script,
     lease, organization, record, wallet,
 };
 use crate::id::{AccountId, HolderId};
@@ -101,7 +101,7 @@ impl History {
     fn check(&mut self, deed: &Deed) {
         let checked = self.shard.check();
         let is_kept =
-            !self.is_bounded || self.shard.overshoot() > 0 || self.shard.counters().within_limits();
+            !self.is_bounded || self.shard.overshoot() > 0 || self.shard.is_within_limits();
         let fault = checked.err().or_else(|| (!is_kept).then(|| "a limit is passed".to_owned()));
         if let Some(fault) = fault
             && self.fault.is_none()
@@ -190,8 +190,18 @@ impl History {
                     version: version / 2,
                     floor,
                     cap,
+                    outbound_cap: (cap % 3 == 1).then_some(1),
                 });
                 Deed::Configure(requests)
+            }
+            Operation::Recap { which, most, is_gone } => {
+                self.is_bounded = false;
+                let (id, version) = (cap(which), version / 2);
+                Deed::Configure(vec![if is_gone {
+                    Request::CapGone { id }
+                } else {
+                    Request::Cap { id, version, most: most.map(u32::from) }
+                }])
             }
             Operation::Remove { of } => {
                 self.is_bounded = false;
@@ -330,7 +340,7 @@ fn wild_event((kind, of, name, money): (u8, u8, u8, u8), now_ms: u64) -> Event {
     let lease = lease(now_ms.max(START_MS), money.into());
     match kind {
         0 => Event::Admitted { call, lease },
-        1 => Event::Wanted { call, lease },
+        1 => Event::Wanted { call, lease, has_unit: money % 2 == 1 },
         2 => Event::Renewed { call, lease },
         3 => Event::Adopted { call, lease },
         4 => Event::Withdrawn(call),

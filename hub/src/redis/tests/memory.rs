@@ -7,6 +7,7 @@ use triomphe::Arc;
 
 use super::unpack::Packed;
 use crate::call::{Call, CallPlace};
+use crate::cap::CapId;
 use crate::codec::Reader;
 use crate::id::{AccountId, HolderId};
 use crate::money::Amount;
@@ -65,6 +66,13 @@ pub(super) fn canonical(dump: Value) -> Canonical {
         canonical.counters.insert(account(&id), counter(&Packed::of(&packed)));
     }
     for (id, packed) in pairs(next(&mut dump)) {
+        let (id, packed) = (id.try_into().expect("8 bytes"), Packed::of(&packed));
+        let most = packed.field("most").signed();
+        let most = u64::try_from(most).unwrap_or(u64::MAX);
+        let numbers = [packed.field("version").number(), most, packed.field("live").number()];
+        canonical.caps.insert(CapId::from_bytes(id), numbers);
+    }
+    for (id, packed) in pairs(next(&mut dump)) {
         canonical.wallets.insert(account(&id), wallet(&Packed::of(&packed)));
     }
     for (member, until) in pairs(next(&mut dump)) {
@@ -91,6 +99,7 @@ pub(super) fn canonical(dump: Value) -> Canonical {
     canonical.records = records.collect();
     let filled = [
         canonical.counters.is_empty(),
+        canonical.caps.is_empty(),
         canonical.wallets.is_empty(),
         canonical.anonymous.is_empty(),
         canonical.calls.is_empty(),
@@ -241,14 +250,19 @@ fn call(known_as: &[u8], packed: &Packed) -> OfCall {
 }
 
 fn live(list: &[Packed]) -> (OfCall, Call) {
-    let [_, _, at, deadline, hold, call, lease, billing] = list else { panic!("{list:?}") };
+    let [_, _, at, deadline, hold, call, lease, billing, caps, asked] = list else {
+        panic!("{list:?}")
+    };
     let call = read_call(&mut Reader(call.bytes())).expect("a call");
     let mut lease = read_lease(&mut Reader(lease.bytes())).expect("a lease");
     assert_eq!(hold.signed(), lease.hold.micros());
+    let named = call.caps().as_slice().iter().map(|id| id.to_bytes()).collect::<Vec<_>>();
+    assert_eq!(caps.bytes(), named.concat());
     assert_eq!(billing.number() > 0, call.facts().pins.is_some());
     lease.deadline = deadline.small();
     let holder = (!at.bytes().is_empty()).then(|| holder(at.bytes()));
-    (OfCall::Live { holder, call: call.clone(), lease }, call)
+    let (asked, call_of) = (asked.small(), call.clone());
+    (OfCall::Live { holder, call: call_of, lease, asked }, call)
 }
 
 fn ended(list: &[Packed]) -> (OfCall, Call) {

@@ -174,12 +174,18 @@ impl Node {
             Act::Admit { of, name, hold } if self.idle_units(of) > 0 => {
                 let (call, lease) =
                     (new(of, name), lease(now_ms, self.affordable(of, hold.into())));
+                // Nobody is told of it before the hub has it.
+                if !call.caps().is_empty() {
+                    self.outbox.push(Event::Wanted { call, lease, has_unit: true });
+                    return;
+                }
                 self.live.push((of, call.clone(), lease));
                 self.outbox.push(Event::Admitted { call, lease });
             }
             Act::Wanted { of, name, hold } => {
                 let hold = self.affordable(of, hold.into());
-                self.outbox.push(Event::Wanted { call: new(of, name), lease: lease(now_ms, hold) });
+                let (call, lease) = (new(of, name), lease(now_ms, hold));
+                self.outbox.push(Event::Wanted { call, lease, has_unit: false });
             }
             Act::Want { of, units, recalled } => {
                 exchange.sync.wants.push(Want {
@@ -299,7 +305,7 @@ impl Node {
         for (position, event) in exchange.sync.events.iter().enumerate() {
             let is_rejected = reply.answer.rejected.contains(&position);
             match event {
-                Event::Wanted { call, lease } => {
+                Event::Wanted { call, lease, .. } => {
                     let is_granted = matches!(decided.next(), Some(Wanted::Granted(_)));
                     if let Some(of) =
                         number_of(call.account()).filter(|_| is_granted && !is_rejected)
@@ -352,6 +358,8 @@ impl Seen {
                 Wanted::Granted(0) => saw("another call of the name", true),
                 Wanted::Granted(_) => saw("granted", true),
                 Wanted::Recall => saw("recall", true),
+                Wanted::Capped { position: 0, .. } => saw("capped", true),
+                Wanted::Capped { .. } => saw("capped by the second", true),
                 Wanted::Refused { scope, .. } => saw(scope_of(*scope), true),
                 Wanted::Unknown => saw("unknown counter", true),
                 Wanted::Learning => saw("learning", true),

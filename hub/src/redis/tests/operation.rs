@@ -88,6 +88,12 @@ pub(super) enum Operation {
     Remove {
         of: u8,
     },
+    /// A cap beside those of accounts, which may go.
+    Recap {
+        which: u8,
+        most: Option<u8>,
+        is_gone: bool,
+    },
     Recharge {
         own: bool,
         escrow: u16,
@@ -178,6 +184,8 @@ fn other() -> impl Strategy<Value = Operation> {
         1 => (0u8..5, 0u8..4, 0u8..12, 2u8..20)
             .prop_map(|(of, floor, cap, total)| Operation::Reconfigure { of, floor, cap, total }),
         1 => (0u8..5).prop_map(|of| Operation::Remove { of }),
+        1 => (0u8..3, prop::option::of(0u8..4), prop::bool::weighted(0.3))
+            .prop_map(|(which, most, is_gone)| Operation::Recap { which, most, is_gone }),
         2 => (any::<bool>(), 0u16..400).prop_map(|(own, escrow)| Operation::Recharge { own, escrow }),
         1 => any::<bool>().prop_map(|own| Operation::RecallMoney { own }),
         3 => (0u8..5, prop::bool::weighted(0.1))

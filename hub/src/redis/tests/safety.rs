@@ -54,7 +54,8 @@ fn everything(number: u64) -> Exchange {
     let call = |name| call(0, name, 1);
     let events = vec![
         Event::Admitted { call: call(1), lease },
-        Event::Wanted { call: call(2), lease },
+        Event::Wanted { call: call(2), lease, has_unit: false },
+        Event::Wanted { call: call(5), lease, has_unit: true },
         Event::Renewed { call: call(1), lease },
         Event::Adopted { call: call(3), lease },
         Event::Withdrawn(call(1)),

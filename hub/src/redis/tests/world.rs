@@ -6,6 +6,7 @@ use triomphe::Arc;
 use ulid::Ulid;
 
 use crate::call::{Call, Cause, Direction, Facts, Outcome, Pins, Record, Texts};
+use crate::cap::{CapId, Caps};
 use crate::clock::Moment;
 use crate::directory::{Billing, WalletConfig};
 use crate::embedded::WalletUse;
@@ -65,7 +66,25 @@ pub(super) fn call(account_number: u8, name: u8, admission: u64) -> Call {
         lease_s: 0,
     };
     let call_id = format!("call-{name}");
-    Call::new(facts, Texts { call_id: &call_id, to: "+911", ..Texts::default() }).expect("short")
+    let texts = Texts { call_id: &call_id, to: "+911", ..Texts::default() };
+    Call::with_caps(facts, texts, caps_of(account_number, name)).expect("short")
+}
+
+/// One that is not configured, and two that are.
+pub(super) fn cap(number: u8) -> CapId {
+    CapId::of(Ulid(u128::from(number) + 100))
+}
+
+/// What a call takes beside its account's slot.
+pub(super) fn caps_of(account_number: u8, name: u8) -> Caps {
+    let caps = match name {
+        2 => vec![cap(1)],
+        3 => vec![cap(0), cap(1)],
+        4 => vec![cap(2), cap(1)],
+        5 => vec![CapId::outbound(account(account_number)), cap(2)],
+        _ => vec![],
+    };
+    caps.into_iter().collect()
 }
 
 pub(super) fn lease(now_ms: u64, hold: i64) -> Lease {
@@ -109,7 +128,11 @@ pub(super) fn configuration(version: u64, total: u32, escrow: i64) -> Vec<Reques
         [(0, 0, 2, 4), (1, 0, 0, 3), (2, 0, 1, u32::MAX), (3, 0, 0, 40), (4, 1, 1, 3)]
     {
         let (id, organization) = (account(number), organization(of));
-        requests.push(Request::Counter { id, organization, version, floor, cap });
+        let outbound_cap = (number == 3).then_some(2);
+        requests.push(Request::Counter { id, organization, version, floor, cap, outbound_cap });
+    }
+    for (number, most) in [(1, 3), (2, 1)] {
+        requests.push(Request::Cap { id: cap(number), version, most: Some(most) });
     }
     requests.extend([wallet(0, version, escrow), wallet(1, version, escrow / 2)]);
     requests

@@ -185,7 +185,7 @@ impl Shard {
         match self.calls.find_named(key.account, &key.call_id) {
             Some(Entry::Live(live)) => {
                 let holder = self.holder_of(live);
-                Found::Live(holder, Live { holder: HolderIndex::NONE, ..(**live).clone() })
+                Found::Live(holder, live.told())
             }
             Some(Entry::Ended(record)) => Found::Ended(Arc::clone(record)),
             None => Found::Nothing,

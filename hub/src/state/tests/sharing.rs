@@ -1,5 +1,7 @@
 //! What holders that share a hub are promised, one promise each.
 
+mod asked;
+
 use std::collections::HashMap;
 
 use super::*;

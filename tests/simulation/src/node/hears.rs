@@ -27,7 +27,7 @@ impl Node {
                 // Whoever asks again is sent on.
                 Effect::Elsewhere(call) => drop(self.ended.remove(&key_of(&call))),
                 Effect::Decided(call, wanted) => self.decided(call, wanted, now),
-                Effect::Undecided(call) => self.undecided(&call, Said::Unavailable),
+                Effect::Undecided(call) => drop(self.undecided(&call, Said::Unavailable)),
                 Effect::Adopted(call, hold) => self.adopted(&call, hold),
                 Effect::Granted(terms) => {
                     let stock = self.stock(terms.counter);
@@ -76,6 +76,7 @@ impl Node {
 
     fn free(&mut self, freed: Freed, now: Now) {
         match freed {
+            Freed::Unit(account) => self.stock(account).used -= 1,
             Freed::Flushed(account) => {
                 let stock = self.stock(account);
                 stock.unflushed = stock.unflushed.saturating_sub(1);
@@ -124,9 +125,10 @@ impl Node {
         let key = key_of(call);
         let was_adopting = self.adopting.remove(&key);
         self.unflushed.remove(&key);
-        if let Some(undecided) = self.undecided.remove(&key) {
-            self.till.free = self.till.free.saturating_add(undecided.lease.hold);
-            return self.say(undecided.waiting.client, Said::Unavailable);
+        if self.undecided.contains_key(&key) {
+            let had_unit = self.undecided(call, Said::Unavailable);
+            self.stock(key.0).used -= u32::from(had_unit);
+            return;
         }
         if self.live.get(&key).is_some_and(|known| known.call == *call)
             && let Some(known) = self.live.remove(&key)
@@ -142,27 +144,29 @@ impl Node {
 
     fn decided(&mut self, call: Call, wanted: Wanted, now: Now) {
         let key = key_of(&call);
-        let Some(Undecided { waiting, lease }) = self.undecided.remove(&key) else {
+        let Some(Undecided { waiting, lease, has_unit }) = self.undecided.remove(&key) else {
             return;
         };
         let patient = waiting.client != ClientId::MAX;
         let give_back = |node: &mut Self| {
             node.till.free = node.till.free.saturating_add(lease.hold);
+            node.stock(key.0).used -= u32::from(has_unit);
         };
         match wanted {
             Wanted::Granted(_) if patient => {
-                self.stock(key.0).used += 1;
+                self.stock(key.0).used += u32::from(!has_unit);
                 let until_us = i64::from(lease.deadline) * SECOND_US;
                 self.live.insert(key, LiveCall { call, lease });
                 self.say(waiting.client, Said::Live { until_us });
             }
             Wanted::Granted(_) => {
-                give_back(self);
-                self.link.record(Event::Withdrawn(call), None, now);
+                self.till.free = self.till.free.saturating_add(lease.hold);
+                self.stock(key.0).used += u32::from(!has_unit);
+                self.link.withdraw(call, Some(Freed::Unit(key.0)), now);
             }
             // Perhaps there is an idle unit here by now.
             Wanted::Recall if patient => self.take_slot(key, waiting, lease.hold, now),
-            Wanted::Refused { .. } => {
+            Wanted::Refused { .. } | Wanted::Capped { .. } => {
                 give_back(self);
                 self.say(waiting.client, Said::NoSlot);
             }
@@ -173,11 +177,14 @@ impl Node {
         }
     }
 
-    fn undecided(&mut self, call: &Call, said: Said) {
-        if let Some(undecided) = self.undecided.remove(&key_of(call)) {
-            self.till.free = self.till.free.saturating_add(undecided.lease.hold);
-            self.say(undecided.waiting.client, said);
-        }
+    /// Whether the call had a slot here.
+    fn undecided(&mut self, call: &Call, said: Said) -> bool {
+        let Some(undecided) = self.undecided.remove(&key_of(call)) else {
+            return false;
+        };
+        self.till.free = self.till.free.saturating_add(undecided.lease.hold);
+        self.say(undecided.waiting.client, said);
+        undecided.has_unit
     }
 
     /// Unit and hold of the call are this holder's now.

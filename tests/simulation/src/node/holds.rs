@@ -41,6 +41,8 @@ pub enum Freed {
     Slot { key: Key, refund: Amount, waiter: Option<ClientId>, holder: HolderId },
     /// A receipt for a call that had no slot here.
     Receipt(Key, Option<ClientId>),
+    /// The slot of a call that never was.
+    Unit(AccountId),
     /// An admission that had a slot and waited for the hub.
     Admission(ClientId, Box<str>, AccountId),
 }

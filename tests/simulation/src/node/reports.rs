@@ -5,7 +5,7 @@ use hub::id::HolderId;
 use hub::money::Amount;
 use hub::state::exchange::{Exchange, Reply};
 
-use super::{Node, Stock, Till};
+use super::{Node, Said, Stock, Till};
 
 impl Node {
     pub fn send(&mut self, now: Now) -> Exchange {
@@ -59,6 +59,10 @@ impl Node {
             if self.live.remove(&key).is_some() {
                 self.stock(key.0).used -= 1;
             }
+        }
+        // Their slots are free with their withdrawals.
+        for (_, undecided) in std::mem::take(&mut self.undecided) {
+            self.say(undecided.waiting.client, Said::Unavailable);
         }
         let live = self.live.values().map(|known| (known.call.clone(), known.lease)).collect();
         self.link = link.rejoin(holder, live, now);

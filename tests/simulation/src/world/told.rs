@@ -38,8 +38,8 @@ impl World {
 
     pub(super) fn trace(&mut self, happening: &Happening) {
         match happening {
-            Happening::Ask { gateway, asked, .. } => {
-                self.tell(|| format!("{gateway} is asked {asked:?}"));
+            Happening::Ask { gateway, client, asked } => {
+                self.tell(|| format!("{gateway} is asked by {client} {asked:?}"));
             }
             Happening::Fault(fault) => self.tell(|| format!("fault {fault:?}")),
             _ => {}

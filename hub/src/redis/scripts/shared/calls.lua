@@ -6,7 +6,7 @@ local calls = {}
 
 -- Places in a live call's entry, and in an ended one's.
 local KIND, IDENTITY = 1, 2
-local HOLDER, DEADLINE, HOLD, CALL, LEASE, BILLING = 3, 4, 5, 6, 7, 8
+local HOLDER, DEADLINE, HOLD, CALL, LEASE, BILLING, CAPS, ASKED = 3, 4, 5, 6, 7, 8, 9, 10
 local FORGET_AT, REVISION, TAKEN, RECORD = 3, 4, 5, 6
 local LIVE, ENDED = 'L', 'E'
 
@@ -56,12 +56,25 @@ function calls.would_admit(event, now)
   return entry[IDENTITY] == event.identity and 'repeated' or 'rejected'
 end
 
-function calls.admit(event, holder, now)
+-- Whether another call of the same name is live whose holder may not know yet that it got it: it may have
+-- told its stack that there was no answer, which has asked somebody else.
+function calls.may_be_undone(event)
+  local entry = calls_of:get(event.name)
+  if not entry or entry[KIND] ~= LIVE or entry[IDENTITY] == event.identity then
+    return false
+  end
+  local asked = entry[ASKED] or 0
+  local holder = asked > 0 and entry[HOLDER] ~= NOBODY and holders.find(entry[HOLDER])
+  return holder and holder.exchange % (U32_MAX + 1) == asked or false
+end
+
+-- `asked`: the number of the exchange in which its holder asks for it, or 0.
+function calls.admit(event, holder, now, asked)
   local admitted = calls.would_admit(event, now)
   if admitted == 'new' then
     enter(event.name, {
       LIVE, event.identity, holder, event.deadline, event.hold, event.call, event.lease,
-      event.billing,
+      event.billing, event.caps, asked % (U32_MAX + 1),
     })
   end
   return admitted
@@ -81,12 +94,13 @@ function calls.renew(event, holder)
     return nil
   end
   local before = entry[HOLD]
-  entry[DEADLINE], entry[HOLD], entry[LEASE] = event.deadline, event.hold, event.lease
+  entry[DEADLINE], entry[HOLD], entry[LEASE], entry[ASKED] =
+    event.deadline, event.hold, event.lease, 0
   calls_of:put(event.name, entry)
   return before
 end
 
--- The admission is undone; what it held, if it was recorded.
+-- The admission is undone; what it held and its caps, if it was recorded.
 function calls.withdraw(event, holder)
   local entry = own(event, holder)
   if not entry then
@@ -94,7 +108,7 @@ function calls.withdraw(event, holder)
   end
   leave(event.name, entry)
   calls_of:put(event.name, false)
-  return entry[HOLD]
+  return entry[HOLD], entry[CAPS]
 end
 
 -- `holder` has the call from a dead one: by its token, or because it found it here. What became of it,
@@ -105,16 +119,32 @@ function calls.adopt(event, holder, now)
     -- Nobody has a call whose lease is over.
     return 'refused'
   elseif not entry or entry[KIND] ~= LIVE or entry[IDENTITY] ~= event.identity then
-    return calls.admit(event, holder, now) == 'new' and 'unknown' or 'refused'
+    return calls.admit(event, holder, now, 0) == 'new' and 'unknown' or 'refused'
   elseif entry[HOLDER] ~= NOBODY then
     return entry[HOLDER] == holder and 'own' or 'refused'
   end
   local before = entry[HOLD]
   leave(event.name, entry)
-  entry[HOLDER], entry[DEADLINE], entry[HOLD], entry[LEASE] =
-    holder, event.deadline, event.hold, event.lease
+  entry[HOLDER], entry[DEADLINE], entry[HOLD], entry[LEASE], entry[ASKED] =
+    holder, event.deadline, event.hold, event.lease, 0
   enter(event.name, entry)
   return 'orphan', before
+end
+
+-- What an older memory has in place of a call that a holder names which tells all gives way: another of the
+-- name that nobody has, and any of a holder that has not reported. Returns what it was.
+function calls.displace(event)
+  local entry = calls_of:get(event.name)
+  if not entry or entry[KIND] ~= LIVE then
+    return nil
+  end
+  local is_same, holder = entry[IDENTITY] == event.identity, holders.find(entry[HOLDER])
+  if holder and holder.reported or not holder and is_same then
+    return nil
+  end
+  leave(event.name, entry)
+  calls_of:put(event.name, false)
+  return entry
 end
 
 -- The holder is gone: its calls live on without one, at least until `last`, and `slack_s` longer than

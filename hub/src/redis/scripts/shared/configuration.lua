@@ -11,7 +11,12 @@ function configuration.organization(id, version, total)
   end
 end
 
-function configuration.counter(id, organization, version, floor, cap)
+-- The cap of an account's outbound calls is named by the random half of the account's id.
+local function outbound(id)
+  return string.sub(id, -CAP_BYTES)
+end
+
+function configuration.counter(id, organization, version, floor, cap, outbound_cap)
   local counter = counters_of:get(id)
   if not counter then
     counter = counters.new(organization)
@@ -22,6 +27,15 @@ function configuration.counter(id, organization, version, floor, cap)
       counter.version, counter.floor, counter.cap = version, floor, cap
     end)
   end
+  caps.configure(outbound(id), version, outbound_cap)
+end
+
+function configuration.cap(id, version, most)
+  caps.configure(id, version, most)
+end
+
+function configuration.cap_gone(id)
+  caps.remove(id)
 end
 
 local function remove(id)
@@ -39,6 +53,7 @@ end
 
 -- While calls of the counter live it stays, for them only: they end on its organization's money.
 function configuration.counter_gone(id)
+  caps.remove(outbound(id))
   local counter = counters_of:get(id)
   if counter and counters.live(counter) > 0 then
     counters.change(id, counter, function()
@@ -59,8 +74,11 @@ function configuration.wallet(owner, sequence, escrow, posted, config)
 end
 
 local SHAPES = {
-  organization = 'bbnn', counter = 'bbbnnn', counter_gone = 'bb', wallet = 'bbniib',
+  organization = 'bbnn', counter = 'bbbnnni', counter_gone = 'bb', wallet = 'bbniib',
+  cap = 'bbni', cap_gone = 'bb',
 }
+-- Bytes of what a change is about, where that is no account.
+local ID_BYTES = { cap = CAP_BYTES, cap_gone = CAP_BYTES }
 
 -- Checks a list of changes, each a list that begins with what it changes.
 function configuration.check(changes)
@@ -72,7 +90,7 @@ function configuration.check(changes)
     if not shape then
       malformed('change')
     end
-    sized(checked(change, shape, 'change')[2], ACCOUNT_BYTES, 'account')
+    sized(checked(change, shape, 'change')[2], ID_BYTES[change[1]] or ACCOUNT_BYTES, 'account or cap')
     if change[1] == 'counter' then
       sized(change[3], ACCOUNT_BYTES, 'organization')
     end
@@ -81,11 +99,14 @@ function configuration.check(changes)
 end
 
 function configuration.apply(changes)
-  local ids = {}
+  local counter_ids, cap_ids = {}, {}
   for _, change in ipairs(changes) do
-    ids[#ids + 1] = change[1] == 'counter' and change[2] or nil
+    local kind, id = change[1], change[2]
+    counter_ids[#counter_ids + 1] = kind == 'counter' and id or nil
+    cap_ids[#cap_ids + 1] = ID_BYTES[kind] and id or kind == 'counter' and outbound(id) or nil
   end
-  counters_of:load(ids)
+  counters_of:load(counter_ids)
+  caps_of:load(cap_ids)
   for _, change in ipairs(changes) do
     configuration[change[1]](unpack(change, 2))
   end

@@ -180,6 +180,7 @@ end
 local holders_of = packed_hash('holders')
 local organizations_of = packed_hash('organizations')
 local counters_of = packed_hash('counters')
+local caps_of = packed_hash('caps')
 local wallets_of = packed_hash('wallets')
 local calls_of = packed_hash('calls')
 local sets = collections('SREM', 'SADD')

@@ -1,0 +1,60 @@
+//! Pages of an organization's accounts, as its lists show them.
+
+use hub::id::{AccountId, AccountKind};
+use sqlx::AnyConnection;
+
+use super::{Account, COLUMNS, const_format};
+use crate::problem::Problem;
+use crate::store::conditions::literal;
+
+impl Account {
+    /// At most `limit` accounts of one kind in an organization whose id follows `after`, in order. `named`:
+    /// those in whose names it stands, upper and lower case of A to Z alike; empty: all.
+    pub(crate) async fn page(
+        connection: &mut AnyConnection,
+        (organization, kind): (AccountId, AccountKind),
+        named: &str,
+        (after, limit): (&str, i64),
+    ) -> Result<Vec<Self>, Problem> {
+        let sql = const_format(
+            COLUMNS,
+            " WHERE organization_id = $1 AND id > $2 AND id < $3 AND status IN ('active', 'suspended') \
+             AND ($5 = '' OR LOWER(name) LIKE $5 ESCAPE '!') ORDER BY id LIMIT $4",
+        );
+        let pattern = match named {
+            "" => String::new(),
+            named => format!("%{}%", literal(&named.to_ascii_lowercase())),
+        };
+        let rows = sqlx::query(sql)
+            .bind(organization.to_string())
+            .bind(after.max(kind.prefix()))
+            // A ULID begins with one of 0 to 7, in every collation.
+            .bind(format!("{}8", kind.prefix()))
+            .bind(limit)
+            .bind(pattern)
+            .fetch_all(connection)
+            .await?;
+        rows.iter().map(Self::of_row).collect()
+    }
+
+    /// At most `limit` sub-accounts of an organization that follow its first `skipped`, in order.
+    pub(crate) async fn numbered(
+        connection: &mut AnyConnection,
+        organization: AccountId,
+        skipped: i64,
+        limit: i64,
+    ) -> Result<Vec<Self>, Problem> {
+        let sql = const_format(
+            COLUMNS,
+            " WHERE organization_id = $1 AND id LIKE 'sa%' AND status IN ('active', 'suspended') \
+             ORDER BY id LIMIT $2 OFFSET $3",
+        );
+        let rows = sqlx::query(sql)
+            .bind(organization.to_string())
+            .bind(limit)
+            .bind(skipped)
+            .fetch_all(connection)
+            .await?;
+        rows.iter().map(Self::of_row).collect()
+    }
+}
