@@ -23,6 +23,7 @@ mod seeds;
 mod several;
 mod shared_hub;
 mod start_up;
+mod story;
 mod tls;
 mod two_control_planes;
 
