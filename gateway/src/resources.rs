@@ -87,9 +87,12 @@ impl Cap {
     }
 }
 
-/// The caps of one call, in the order in which they are looked at.
+/// A cap, and what of the call it is of.
+type Taken = (CapOf, Arc<Cap>);
+
+/// The caps of one call, in the order in which they are looked at. Nearly all calls have none.
 #[derive(Clone, Debug, Default)]
-pub struct Named(Vec<(CapOf, Arc<Cap>)>);
+pub struct Named(Option<Box<[Taken]>>);
 
 /// Why a call does not get all its caps; it has got none of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,35 +110,43 @@ impl From<Capped> for Denial {
 }
 
 impl Named {
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    fn of(caps: Vec<Taken>) -> Self {
+        Self((!caps.is_empty()).then(|| caps.into()))
+    }
+
+    fn all(&self) -> &[Taken] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 
     pub fn ids(&self) -> Caps {
-        self.0.iter().map(|(_, cap)| cap.id).collect()
+        self.all().iter().map(|(_, cap)| cap.id).collect()
     }
 
     /// What the cap at a position of [`Named::ids`] is of.
     pub fn at(&self, position: u8) -> Option<CapOf> {
-        self.0.get(usize::from(position)).map(|(of, _)| *of)
+        self.all().get(usize::from(position)).map(|(of, _)| *of)
     }
 
     /// All or none.
     pub fn take(&self) -> Result<(), Capped> {
-        for (position, (of, cap)) in self.0.iter().enumerate() {
+        for (position, (of, cap)) in self.all().iter().enumerate() {
             let (limit, soon) = match cap.take() {
                 Room::Taken => continue,
                 Room::Full(limit) => (limit, false),
                 Room::Soon(limit) => (limit, true),
             };
-            self.0[..position].iter().for_each(|(_, cap)| cap.give_back());
+            self.all()[..position].iter().for_each(|(_, cap)| cap.give_back());
             return Err(Capped { of: *of, limit, soon });
         }
         Ok(())
     }
 
     pub fn give_back(&self) {
-        self.0.iter().for_each(|(_, cap)| cap.give_back());
+        self.all().iter().for_each(|(_, cap)| cap.give_back());
     }
 }
 
@@ -205,6 +216,7 @@ impl Resources {
 
 /// The caps against which a call is to count. Refused when it names another account's agent or number, or
 /// a provider that its organization does not have. Calls of test keys count against none.
+#[inline]
 pub fn named(
     account: &Account,
     outbound: Option<&Arc<Cap>>,
@@ -215,6 +227,15 @@ pub fn named(
     if resources.is_none() && outbound.is_none() && call.provider.is_empty() {
         return Ok(Named::default());
     }
+    look_up(account, outbound, call)
+}
+
+fn look_up(
+    account: &Account,
+    outbound: Option<&Arc<Cap>>,
+    call: &Admit<'_>,
+) -> Result<Named, Denial> {
+    let resources = account.organization.resources();
     let mut caps = Vec::new();
     caps.extend(outbound.map(|cap| (CapOf::Outbound, Arc::clone(cap))));
     if let Some(resources) = resources {
@@ -240,7 +261,7 @@ pub fn named(
     if account.id.is_shadow() {
         caps.clear();
     }
-    Ok(Named(caps))
+    Ok(Named::of(caps))
 }
 
 fn unknown_provider(name: &str) -> Denial {
@@ -263,8 +284,10 @@ mod tests {
     #[test]
     fn a_call_takes_all_its_caps_or_none() {
         let (wide, narrow) = (cap(1, Some(5)), cap(2, Some(1)));
-        let both =
-            Named(vec![(CapOf::Number, Arc::clone(&wide)), (CapOf::Provider, Arc::clone(&narrow))]);
+        let both = Named::of(vec![
+            (CapOf::Number, Arc::clone(&wide)),
+            (CapOf::Provider, Arc::clone(&narrow)),
+        ]);
         assert_eq!(both.take(), Ok(()));
         let refused = Capped { of: CapOf::Provider, limit: 1, soon: false };
         for _ in 0..9 {

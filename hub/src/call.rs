@@ -218,6 +218,7 @@ pub const TEXT_MAX: usize = 255;
 
 impl Call {
     /// A call that takes no cap beside its account's. `None` when a text is too long.
+    #[inline]
     pub fn new(facts: Facts, texts: Texts<'_>) -> Option<Self> {
         Self::with_caps(facts, texts, Caps::NONE)
     }
@@ -267,6 +268,7 @@ impl Call {
     }
 
     /// What the call takes beside its account's slot.
+    #[inline]
     pub fn caps(&self) -> Caps {
         let count = self.header().caps;
         if count == 0 {

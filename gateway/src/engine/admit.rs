@@ -253,7 +253,12 @@ impl Engine {
             agent_id: call.agent_id,
             source: call.source,
         };
-        let Some(entered) = Call::with_caps(facts, texts, slot.caps.ids()) else {
+        let entered = if slot.caps.is_empty() {
+            Call::new(facts, texts)
+        } else {
+            Call::with_caps(facts, texts, slot.caps.ids())
+        };
+        let Some(entered) = entered else {
             self.undo(account, terms, &lease, slot);
             return Err(Reason::InvalidRequest.into());
         };

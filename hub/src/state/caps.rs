@@ -56,12 +56,14 @@ impl CapTable {
         })
     }
 
+    #[inline]
     pub(super) fn goes_live(&mut self, caps: Caps) {
         for id in caps.as_slice() {
             self.by_id.entry(*id).or_default().live += 1;
         }
     }
 
+    #[inline]
     pub(super) fn ends(&mut self, caps: Caps) {
         for id in caps.as_slice() {
             if let Some(kept) = self.by_id.get_mut(id) {
