@@ -195,22 +195,19 @@ impl Resources {
         }
     }
 
-    /// The cap of what a call of the account names, if it has one. `Err`: it is another account's.
+    /// The cap of what a call of the account names, if it has one; `None`: there is nothing of that name.
+    /// `Err`: it is another account's.
     fn named(
         &self,
         kind: ResourceKind,
         name: &str,
         account: AccountId,
-    ) -> Result<Option<Arc<Cap>>, Reason> {
-        let Some(known) = self.of(kind).get(name) else { return Ok(None) };
-        match known.account {
+    ) -> Option<Result<Option<Arc<Cap>>, Reason>> {
+        let known = self.of(kind).get(name)?;
+        Some(match known.account {
             Some(owner) if owner != account.real() => Err(Reason::Forbidden),
             _ => Ok(known.cap.clone()),
-        }
-    }
-
-    fn has(&self, kind: ResourceKind, name: &str) -> bool {
-        self.of(kind).contains_key(name)
+        })
     }
 }
 
@@ -240,22 +237,21 @@ fn look_up(
     caps.extend(outbound.map(|cap| (CapOf::Outbound, Arc::clone(cap))));
     if let Some(resources) = resources {
         if !call.agent_id.is_empty() {
-            resources.named(ResourceKind::Agent, call.agent_id, account.id)?;
+            resources.named(ResourceKind::Agent, call.agent_id, account.id).transpose()?;
         }
         let own_number = match call.direction {
             Direction::Outbound => call.from,
             Direction::Inbound => call.to,
         };
         if let Some(digits) = number_digits(own_number) {
-            let cap = resources.named(ResourceKind::Number, &digits, account.id)?;
-            caps.extend(cap.map(|cap| (CapOf::Number, cap)));
+            let cap = resources.named(ResourceKind::Number, &digits, account.id).transpose()?;
+            caps.extend(cap.flatten().map(|cap| (CapOf::Number, cap)));
         }
     }
     if !call.provider.is_empty() {
-        let has = resources
-            .filter(|resources| resources.has(ResourceKind::Provider, call.provider))
-            .ok_or_else(|| unknown_provider(call.provider))?;
-        let cap = has.named(ResourceKind::Provider, call.provider, account.id)?;
+        let cap = resources
+            .and_then(|it| it.named(ResourceKind::Provider, call.provider, account.id))
+            .ok_or_else(|| unknown_provider(call.provider))??;
         caps.extend(cap.map(|cap| (CapOf::Provider, cap)));
     }
     if account.id.is_shadow() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hub::call::Call;
 use hub::state::request::Wanted;
 
-use super::hears::{Heard, enter_organization, fetch_block, say};
+use super::hears::{Heard, enter_organization, fetch_block, give_hold_back, say};
 use super::leave_slot;
 use crate::admission::calls::{Entry, Live, Standing};
 use crate::engine::Engine;
@@ -72,15 +72,9 @@ impl Engine {
         verdict: Verdict,
     ) -> Option<Live> {
         let told = sharing.shard(shard).state.lock().waiting.take_decision(call.facts().admission);
-        let mut place = self.calls.place(call.account(), call.call_id());
-        let live = if place.find().is_some_and(|entry| entry.call() == call) {
-            place.take_live()
-        } else {
-            None
-        };
-        drop(place);
-        if let Some(Live { wallet: Some(wallet), lease, .. }) = &live {
-            wallet.funds.add(lease.hold);
+        let live = self.take_live(call);
+        if let Some(live) = &live {
+            give_hold_back(live);
         }
         if let Some(told) = told {
             say(told, verdict);
@@ -88,18 +82,22 @@ impl Engine {
         live
     }
 
+    /// Takes the call from its place, if it is still live there.
+    fn take_live(&self, call: &Call) -> Option<Live> {
+        let mut place = self.calls.place(call.account(), call.call_id());
+        place.find().filter(|entry| entry.call() == call)?;
+        place.take_live()
+    }
+
     /// An admission that waited for a hub which has given this holder up: what it held is the hub's. The
     /// slot of one that the hub was to decide is free with its withdrawal.
     pub(super) fn never_told(&self, sharing: &Sharing, shard: u8, call: &Call) {
         let told = sharing.shard(shard).state.lock().waiting.take_decision(call.facts().admission);
-        let mut place = self.calls.place(call.account(), call.call_id());
-        if place.find().is_some_and(|entry| entry.call() == call)
-            && let Some(live) = place.take_live()
+        if let Some(live) = self.take_live(call)
             && live.standing == Standing::Unflushed
         {
             leave_slot(&live.account);
         }
-        drop(place);
         if let Some(told) = told {
             say(told, Verdict::Unavailable);
         }
@@ -112,9 +110,7 @@ impl Engine {
             return;
         }
         if let Some(live) = place.take_live() {
-            if let Some(wallet) = &live.wallet {
-                wallet.funds.add(live.lease.hold);
-            }
+            give_hold_back(&live);
             sharing.withdrawn(&live.account, call.clone());
         }
     }

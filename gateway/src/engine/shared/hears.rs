@@ -339,6 +339,10 @@ pub(super) fn enter_organization(account: &Account) {
 /// Slot and hold of a call that is undone are free here.
 fn give_back(live: &Live) {
     leave_slot(&live.account);
+    give_hold_back(live);
+}
+
+pub(super) fn give_hold_back(live: &Live) {
     if let Some(wallet) = &live.wallet {
         wallet.funds.add(live.lease.hold);
     }
