@@ -13,7 +13,9 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use crate::access::Access;
 use crate::account::{Account, word};
 use crate::counters::version_after;
+use crate::precondition::Tag;
 use crate::problem::{Kind, Problem};
+use crate::request::Request;
 
 mod asked;
 pub(crate) mod create;
@@ -24,6 +26,7 @@ pub(crate) mod read;
 mod shown;
 mod sort;
 
+use shown::Shown;
 pub(crate) use sort::{Agents, Numbers, Providers, id_parameter};
 
 /// Resources of one kind in one organization, and of one account that makes them itself: its siblings are
@@ -81,6 +84,19 @@ impl Resource {
         let words = sort::words(kind);
         let unknown = || Problem::new(words.unknown, format!("there is no such {}", words.one));
         found.filter(|resource| resource.is_seen_by(access)).ok_or_else(unknown)
+    }
+
+    /// One that the request may change, as it was when its sender read it.
+    async fn load_own(
+        connection: &mut AnyConnection,
+        kind: ResourceKind,
+        id: &str,
+        request: &Request,
+    ) -> Result<Self, Problem> {
+        let resource = Self::load(connection, kind, id, &request.access).await?;
+        refuse_not_own(&request.access, resource.account)?;
+        request.preconditions.check(&Tag::of(&Shown::of(&resource))?)?;
+        Ok(resource)
     }
 
     fn of_row(row: &AnyRow) -> Result<Self, Problem> {

@@ -6,12 +6,11 @@ use serde_json::json;
 
 use super::shown::Shown;
 use super::sort::{self, Sort};
-use super::{Resource, bury, refuse_not_own};
+use super::{Resource, bury};
 use crate::Shared;
 use crate::answer::Answer;
 use crate::change::Begun;
 use crate::description::{Operation, schema};
-use crate::precondition::Tag;
 use crate::problem::Problem;
 use crate::request::Request;
 
@@ -48,10 +47,8 @@ async fn delete(
         Begun::Repeated(answer) => return Ok(answer),
     };
     let now_us = change.now_us;
-    let resource = Resource::load(change.connection(), kind, id, &request.access).await?;
-    refuse_not_own(&request.access, resource.account)?;
+    let resource = Resource::load_own(change.connection(), kind, id, request).await?;
     let was = Shown::of(&resource);
-    request.preconditions.check(&Tag::of(&was)?)?;
     for gone in bury(change.connection(), "id", id, now_us).await? {
         change.publish(gone);
     }

@@ -62,9 +62,7 @@ async fn patch(
         Begun::Repeated(answer) => return Ok(answer),
     };
     let now_us = change.now_us;
-    let before = Resource::load(change.connection(), kind, id, &request.access).await?;
-    refuse_not_own(&request.access, before.account)?;
-    request.preconditions.check(&Tag::of(&Shown::of(&before))?)?;
+    let before = Resource::load_own(change.connection(), kind, id, request).await?;
     let moves = !asked.account.is_absent();
     let mut resource = asked.merged(before.clone());
     if moves {
