@@ -1,10 +1,21 @@
 //! What a call costs, and how long money lasts: arithmetic on every admit and release.
 
+use std::collections::BTreeSet;
 use std::hint::black_box;
+use std::sync::Arc;
 
 use benches::in_process::names;
 use criterion::{Criterion, criterion_group, criterion_main};
-use hub::money::Amount;
+use gateway::decks::Version;
+use hub::call::{Direction, PinnedDeck};
+use hub::costs::CostKinds;
+use hub::deck::{DeckId, DeckVersion, Prefix, Row, Tariff, part};
+use hub::directory::Billing;
+use hub::id::Ulid;
+use hub::money::{Amount, Currency, Rate};
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use rand::{Rng as _, SeedableRng as _};
 
 fn price(criterion: &mut Criterion) {
     let rate = names::rate();
@@ -19,5 +30,55 @@ fn price(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(prices, price);
+/// Rows of a large deck.
+const ROWS: usize = 1_000_000;
+
+/// Which row of a deck of a million prices a call: every look-up is of another number.
+fn rate_by_deck(criterion: &mut Criterion) {
+    let mut random = StdRng::seed_from_u64(1);
+    let mut digits = |length: u32| {
+        let text: String = (0..length).map(|_| random.random_range('0'..='9')).collect();
+        text.parse::<Prefix>().map_or(Prefix::EMPTY, |prefix| prefix)
+    };
+    let prefixes: BTreeSet<Prefix> = (0..ROWS + ROWS / 4)
+        .map(|row| digits(4 + u32::try_from(row % 7).unwrap_or(0)))
+        .take(ROWS + ROWS / 4)
+        .collect();
+    let rows: Vec<Row> = prefixes
+        .iter()
+        .zip(0..)
+        .take(ROWS)
+        .map(|(prefix, row)| Row {
+            direction: Direction::Outbound,
+            prefix: *prefix,
+            tariff: Tariff::Rate(rate_of(row % 5_000)),
+        })
+        .collect();
+    assert_eq!(rows.len(), ROWS, "as many as are said");
+    let mut numbers: Vec<String> = rows.iter().map(|row| format!("+{}0042", row.prefix)).collect();
+    numbers.shuffle(&mut random);
+    let parts: Vec<Arc<[u8]>> = part::write(&rows).into_iter().map(Into::into).collect();
+    let deck = DeckVersion { deck: DeckId::new(Ulid(1)), number: 1 };
+    let pinned = PinnedDeck { version: deck, billed: CostKinds::NONE };
+    let version = Version::build(Currency::INR, pinned, parts.iter()).expect("a whole version");
+    let mut group = criterion.benchmark_group("deck");
+    group.bench_function("price_of_1000000_prefixes", |bencher| {
+        let mut next = numbers.iter().cycle();
+        bencher.iter(|| {
+            let number = next.next().map_or("", String::as_str);
+            version.price(Billing::Isolated, Direction::Outbound, black_box(number))
+        });
+    });
+    group.sample_size(10).bench_function("build_of_1000000_prefixes", |bencher| {
+        bencher.iter(|| Version::build(Currency::INR, pinned, parts.iter()));
+    });
+    group.finish();
+}
+
+fn rate_of(micros: i64) -> Rate {
+    let minute = Amount::from_micros(micros);
+    Rate::new(minute, 60, 60, Amount::ZERO, Amount::ZERO).expect("a rate within its limits")
+}
+
+criterion_group!(prices, price, rate_by_deck);
 criterion_main!(prices);

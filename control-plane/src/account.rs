@@ -1,8 +1,9 @@
 //! The rows of accounts and organizations: read, written, and told to the hub. Decides nothing.
 
+use hub::deck::Pricing;
 use hub::directory::{AccountConfig, Billing, OnHubLoss, OrganizationConfig, Status};
 use hub::id::AccountId;
-use hub::money::{Currency, Rate};
+use hub::money::Currency;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
@@ -30,7 +31,7 @@ pub(crate) struct Account {
     pub(crate) cps_limit: Option<u32>,
     pub(crate) region: Option<String>,
     pub(crate) billing: Billing,
-    pub(crate) rate: Option<Rate>,
+    pub(crate) pricing: Option<Pricing>,
     pub(crate) lease_s: Option<u32>,
     pub(crate) duration_max_s: Option<u32>,
     pub(crate) on_hub_loss: OnHubLoss,
@@ -46,7 +47,7 @@ pub(crate) struct Organization {
     pub(crate) id: AccountId,
     pub(crate) total: u32,
     pub(crate) currency: Currency,
-    pub(crate) default_rate: Option<Rate>,
+    pub(crate) default_pricing: Option<Pricing>,
     pub(crate) recharge_policy: RechargePolicy,
     pub(crate) members_may_allocate: bool,
     /// `None`: every region of the installation.
@@ -143,7 +144,7 @@ impl Account {
             cps_limit: optional_number(row, "cps_limit")?,
             region: row.try_get("region")?,
             billing: worded(row, "billing_mode", BILLING)?,
-            rate: rate::read(row.try_get("rate")?)?,
+            pricing: rate::read(row.try_get("rate")?)?,
             lease_s: optional_number(row, "lease_s")?,
             duration_max_s: optional_number(row, "duration_max_s")?,
             on_hub_loss: worded(row, "on_hub_loss", ON_HUB_LOSS)?,
@@ -170,7 +171,7 @@ impl Account {
         .bind(self.cps_limit.map(i64::from))
         .bind(self.region.as_deref())
         .bind(word(BILLING, &self.billing))
-        .bind(self.rate.as_ref().map(rate::write))
+        .bind(self.pricing.as_ref().map(rate::write))
         .bind(self.lease_s.map(i64::from))
         .bind(self.duration_max_s.map(i64::from))
         .bind(word(ON_HUB_LOSS, &self.on_hub_loss))
@@ -207,7 +208,7 @@ impl Account {
         .bind(self.cps_limit.map(i64::from))
         .bind(self.region.as_deref())
         .bind(word(BILLING, &self.billing))
-        .bind(self.rate.as_ref().map(rate::write))
+        .bind(self.pricing.as_ref().map(rate::write))
         .bind(word(ON_HUB_LOSS, &self.on_hub_loss))
         .bind(self.version)
         .bind(self.updated_us)
@@ -240,7 +241,7 @@ impl Account {
             cps_limit: self.cps_limit,
             region: self.region.as_deref().map(Into::into),
             billing: self.billing,
-            rate: self.rate,
+            pricing: self.pricing,
             lease_s: self.lease_s,
             duration_max_s: self.duration_max_s,
             on_hub_loss: self.on_hub_loss,
@@ -290,7 +291,7 @@ impl Organization {
             id: identifier(row, "id")?,
             total: number(row.try_get("concurrency_total")?)?,
             currency: row.try_get::<String, _>("currency")?.parse().map_err(Problem::internal)?,
-            default_rate: rate::read(row.try_get("default_rate")?)?,
+            default_pricing: rate::read(row.try_get("default_rate")?)?,
             recharge_policy: worded(row, "recharge_policy", RechargePolicy::WORDS)?,
             members_may_allocate: row.try_get::<i64, _>("members_may_allocate")? != 0,
             regions: regions
@@ -309,7 +310,7 @@ impl Organization {
         .bind(self.id.to_string())
         .bind(i64::from(self.total))
         .bind(self.currency.code())
-        .bind(self.default_rate.as_ref().map(rate::write))
+        .bind(self.default_pricing.as_ref().map(rate::write))
         .bind(word(RechargePolicy::WORDS, &self.recharge_policy))
         .bind(i64::from(self.members_may_allocate))
         .bind(self.regions_text())
@@ -332,7 +333,7 @@ impl Organization {
              members_may_allocate = $4, regions = $5, version = $6 WHERE id = $7",
         )
         .bind(i64::from(self.total))
-        .bind(self.default_rate.as_ref().map(rate::write))
+        .bind(self.default_pricing.as_ref().map(rate::write))
         .bind(word(RechargePolicy::WORDS, &self.recharge_policy))
         .bind(i64::from(self.members_may_allocate))
         .bind(self.regions_text())
@@ -351,7 +352,7 @@ impl Organization {
             status: Status::Active,
             total: self.total,
             currency: self.currency,
-            default_rate: self.default_rate,
+            default_pricing: self.default_pricing,
         }
     }
 

@@ -8,6 +8,7 @@ use http::StatusCode;
 use serde_json::Value;
 
 use crate::problem::Kind;
+use crate::request::BODY_BYTES_MAX;
 use schema::Schema;
 
 pub(crate) mod document;
@@ -37,6 +38,9 @@ enum Tagged {
 }
 
 struct Body {
+    media_type: &'static str,
+    /// In bytes.
+    length_max: usize,
     schema: Schema,
     example: Value,
 }
@@ -90,8 +94,26 @@ impl Operation {
     /// The JSON body, with a request that is carried out.
     #[must_use]
     pub(crate) fn body(mut self, schema: Schema, example: Value) -> Self {
-        self.body = Some(Body { schema, example });
+        let (media_type, length_max) = ("application/json", BODY_BYTES_MAX);
+        self.body = Some(Body { media_type, length_max, schema, example });
         self
+    }
+
+    /// A body of another kind, of so many bytes at most.
+    #[must_use]
+    pub(crate) fn body_as(
+        mut self,
+        media_type: &'static str,
+        length_max: usize,
+        schema: Schema,
+        example: Value,
+    ) -> Self {
+        self.body = Some(Body { media_type, length_max, schema, example });
+        self
+    }
+
+    pub(crate) fn body_bytes_max(&self) -> usize {
+        self.body.as_ref().map_or(BODY_BYTES_MAX, |body| body.length_max)
     }
 
     /// A successful answer with a JSON body.

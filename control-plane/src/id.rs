@@ -12,7 +12,8 @@ pub(crate) fn new_id(prefix: &str, now_us: i64) -> String {
     format!("{prefix}_{}", new_ulid(now_us).to_string().to_lowercase())
 }
 
-fn new_ulid(now_us: i64) -> ulid::Ulid {
+/// Of what has a type of its own for its id.
+pub(crate) fn new_ulid(now_us: i64) -> ulid::Ulid {
     let ms = u64::try_from(now_us / 1_000).unwrap_or(0);
     ulid::Ulid::from_parts(ms, rand::random())
 }

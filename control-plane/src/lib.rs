@@ -24,6 +24,7 @@ mod change;
 mod compatibility;
 mod counters;
 pub mod database;
+mod decks;
 mod delegations;
 mod description;
 mod fields;

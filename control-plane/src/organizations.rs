@@ -29,6 +29,7 @@ pub(crate) struct Settings {
     max_outbound_concurrency: Option<u32>,
     currency: String,
     default_rate: Option<rate::Shown>,
+    default_rate_deck: Option<String>,
     recharge_policy: &'static str,
     members_may_allocate: bool,
     regions: Vec<String>,
@@ -52,6 +53,7 @@ pub(crate) struct Shown {
 impl Settings {
     pub(crate) fn of(app: &App, organization: &Organization, account: &Account) -> Self {
         let currency: Currency = organization.currency;
+        let (default_rate, default_rate_deck) = rate::shown(organization.default_pricing, currency);
         Self {
             organization_id: organization.id.to_string(),
             name: account.name.clone(),
@@ -60,10 +62,8 @@ impl Settings {
             reserved_concurrency: account.floor,
             max_outbound_concurrency: account.outbound_cap,
             currency: currency.to_string(),
-            default_rate: organization
-                .default_rate
-                .as_ref()
-                .map(|rate| rate::Shown::of(rate, currency)),
+            default_rate,
+            default_rate_deck,
             recharge_policy: word(RechargePolicy::WORDS, &organization.recharge_policy),
             members_may_allocate: organization.members_may_allocate,
             regions: organization.regions(&app.regions).to_vec(),
@@ -93,10 +93,11 @@ impl Shown {
             ("currency", schema::currency()),
             (
                 "default_rate",
-                rate::Shown::schema()
-                    .or_null()
-                    .about("of accounts without a rate; with neither calls are not billed"),
+                rate::Shown::schema().or_null().about(
+                    "of accounts without a rate or a rate deck; without any calls are not billed",
+                ),
             ),
+            ("default_rate_deck", rate::deck().or_null().about("in place of `default_rate`")),
             ("recharge_policy", schema::word(RechargePolicy::WORDS)),
             ("members_may_allocate", schema::flag()),
             ("regions", schema::list(schema::text()).example(json!(["india", "us"]))),

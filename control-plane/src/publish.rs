@@ -7,6 +7,7 @@ use sqlx::{AnyConnection, Row as _};
 
 use crate::App;
 use crate::account::{Account, Organization};
+use crate::decks;
 use crate::keys;
 use crate::ledger::Wallet;
 use crate::problem::{Kind, Problem};
@@ -45,6 +46,8 @@ fn wallet_change(app: &App, wallet: &Wallet) -> Change {
 /// What is read, in the order in which it is told: who refers to something comes after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
+    DeckParts,
+    Decks,
     Organizations,
     Accounts,
     Resources,
@@ -63,7 +66,7 @@ pub(crate) struct Reading {
 impl Reading {
     /// Of one shard, or of all.
     pub(crate) const fn new(shard: Option<u8>) -> Self {
-        Self { shard, part: Some(Part::Organizations), after: String::new() }
+        Self { shard, part: Some(Part::DeckParts), after: String::new() }
     }
 
     /// The next changes; none: that was all. `told` says how the hub is told of a wallet.
@@ -75,6 +78,8 @@ impl Reading {
         while let Some(part) = self.part {
             let (shard, after) = (self.shard, self.after.as_str());
             let (last, changes) = match part {
+                Part::DeckParts => decks::parts_after(connection, shard, after).await?,
+                Part::Decks => decks::decks_after(connection, shard, after, PAGE).await?,
                 Part::Organizations => {
                     let page = Organization::every(connection, shard, after, PAGE).await?;
                     let last = page.last().map(|organization| organization.id.to_string());
@@ -100,6 +105,8 @@ impl Reading {
             }
             self.after.clear();
             self.part = match part {
+                Part::DeckParts => Some(Part::Decks),
+                Part::Decks => Some(Part::Organizations),
                 Part::Organizations => Some(Part::Accounts),
                 Part::Accounts => Some(Part::Resources),
                 Part::Resources => Some(Part::Wallets),

@@ -29,6 +29,7 @@ mod announce;
 mod pace;
 mod post;
 mod progress;
+pub(crate) mod rate;
 
 use pace::{Batch, Pace};
 pub(crate) use progress::Progress;

@@ -15,7 +15,7 @@ use crate::precondition::Preconditions;
 use crate::problem::{Kind, Problem};
 use crate::sessions::cookie;
 
-/// The longest body, in bytes.
+/// The longest body, in bytes, where an operation says nothing else.
 pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
 
 #[derive(Clone)]
@@ -56,6 +56,11 @@ impl Request {
         Fields::of_body(&self.body)
     }
 
+    /// The body as it came.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.body
+    }
+
     /// The fields of the query string.
     pub(crate) fn query(&self) -> Fields {
         Fields::of_query(self.query.as_deref())
@@ -84,14 +89,13 @@ impl<S: Sync> FromRequestParts<S> for Request {
     }
 }
 
-/// Reads a body, or says that it is too long or broke off.
-pub(crate) async fn read_body(body: Body) -> Result<Vec<u8>, Problem> {
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+/// Reads a body of so many bytes at most, or says that it is too long or broke off.
+pub(crate) async fn read_body(body: Body, most: usize) -> Result<Vec<u8>, Problem> {
+    match Limited::new(body, most).collect().await {
         Ok(collected) => Ok(collected.to_bytes().to_vec()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Problem::new(
-            Kind::TooLarge,
-            format!("a body may have at most {BODY_BYTES_MAX} bytes"),
-        )),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Problem::new(Kind::TooLarge, format!("a body may have at most {most} bytes")))
+        }
         Err(_) => Err(Problem::field("body", "the body broke off")),
     }
 }

@@ -25,8 +25,8 @@ use crate::principal::{self, Principal};
 use crate::problem::{Kind, Problem};
 use crate::request::{Request, read_body};
 use crate::{
-    Shared, audit, compatibility, delegations, invitations, keys, members, organizations, resets,
-    resources, sessions, sub_accounts, tokens, usage, users, viewer, wallets, webhooks,
+    Shared, audit, compatibility, decks, delegations, invitations, keys, members, organizations,
+    resets, resources, sessions, sub_accounts, tokens, usage, users, viewer, wallets, webhooks,
 };
 
 /// The longest that a request takes, its body's arrival included.
@@ -151,6 +151,19 @@ pub(crate) fn routes() -> Vec<Route> {
         route(POST,   "/v1/user-webhooks/{webhook_id}/test",                    Subject::Own,          Configure,         webhooks::test::handle,                webhooks::test::describe),
         route(GET,    "/v1/user-webhooks/{webhook_id}/deliveries",              Subject::Own,          Configure,         webhooks::deliveries::list,            webhooks::deliveries::describe_list),
         route(POST,   "/v1/webhook-deliveries/{delivery_id}/redeliver",         Subject::Own,          Configure,         webhooks::deliveries::redeliver,       webhooks::deliveries::describe_redeliver),
+        route(POST,   "/v1/rate-decks",                                         Subject::Own,          Administer,        decks::create::handle,                 decks::create::describe),
+        route(GET,    "/v1/rate-decks",                                         Subject::Own,          Oversee,           decks::list::handle,                   decks::list::describe),
+        route(GET,    "/v1/rate-decks/{deck_id}",                               Subject::Own,          Oversee,           decks::list::one,                      decks::list::describe_one),
+        route(PATCH,  "/v1/rate-decks/{deck_id}",                               Subject::Own,          Administer,        decks::patch::handle,                  decks::patch::describe),
+        route(DELETE, "/v1/rate-decks/{deck_id}",                               Subject::Own,          Administer,        decks::delete::handle,                 decks::delete::describe),
+        route(POST,   "/v1/rate-decks/{deck_id}/versions",                      Subject::Own,          Administer,        decks::import::handle,                 decks::import::describe),
+        route(GET,    "/v1/rate-decks/{deck_id}/versions",                      Subject::Own,          Oversee,           decks::versions::list,                 decks::versions::describe_list),
+        route(GET,    "/v1/rate-decks/{deck_id}/versions/{version}",            Subject::Own,          Oversee,           decks::versions::one,                  decks::versions::describe_one),
+        route(DELETE, "/v1/rate-decks/{deck_id}/versions/{version}",            Subject::Own,          Administer,        decks::versions::withdraw,             decks::versions::describe_withdraw),
+        route(GET,    "/v1/rate-decks/{deck_id}/versions/{version}/rows",       Subject::Own,          Oversee,           decks::versions::rows,                 decks::versions::describe_rows),
+        route(GET,    "/v1/price",                                              Subject::Own,          See,               decks::price::handle,                  decks::price::describe),
+        route(GET,    "/v1/sub-accounts/{id}/price",                            Subject::SubAccount,   See,               decks::price::handle,                  decks::price::describe),
+        route(GET,    "/v1/workspaces/{id}/price",                              Subject::Workspace,    See,               decks::price::handle,                  decks::price::describe),
         route(POST,   "/v1/agents",                                             Subject::Own,          Equip,             resources::create::handle::<Agents>,   resources::create::describe::<Agents>),
         route(GET,    "/v1/agents",                                             Subject::Own,          See,               resources::list::handle::<Agents>,     resources::list::describe::<Agents>),
         route(GET,    "/v1/agents/{resource_id}",                               Subject::Own,          See,               resources::read::handle::<Agents>,     resources::read::describe::<Agents>),
@@ -184,8 +197,10 @@ pub(crate) fn routes() -> Vec<Route> {
 pub(crate) fn router(app: &Shared) -> Router {
     let mut router = Router::new();
     for Route { path, subject, permit, describe, handler, .. } in routes() {
-        let reads_query = describe().reads_query() || compatibility::owns(path);
-        let gate = Gate { app: Arc::clone(app), subject, permit, reads_query };
+        let operation = describe();
+        let reads_query = operation.reads_query() || compatibility::owns(path);
+        let body_bytes_max = operation.body_bytes_max();
+        let gate = Gate { app: Arc::clone(app), subject, permit, reads_query, body_bytes_max };
         router = router.route(path, handler.route_layer(from_fn_with_state(gate, admit)));
     }
     router
@@ -223,6 +238,7 @@ struct Gate {
     permit: Permit,
     /// Else nothing may stand there.
     reads_query: bool,
+    body_bytes_max: usize,
 }
 
 /// Lets a request through whose principal may make it and has sent few enough, with its body read.
@@ -267,7 +283,7 @@ async fn introduce(
 }
 
 async fn carry_out(
-    Gate { app, subject, permit, reads_query }: Gate,
+    Gate { app, subject, permit, reads_query, body_bytes_max }: Gate,
     principal: Principal,
     mut request: axum::extract::Request,
     next: Next,
@@ -296,7 +312,7 @@ async fn carry_out(
     if !reads_query {
         Fields::of_query(parts.uri.query()).finish()?;
     }
-    let body = read_body(body).await?;
+    let body = read_body(body, body_bytes_max).await?;
     let idempotency =
         Idempotency::of(&access.principal, &parts.method, &parts.uri, &parts.headers, &body)?;
     let read = Request::new(access, idempotency, &parts, body)?;

@@ -51,6 +51,7 @@ pub(crate) struct Settings {
     max_outbound_concurrency: Option<u32>,
     cps_limit: Option<u32>,
     rate: Option<rate::Shown>,
+    rate_deck: Option<String>,
     on_hub_loss: &'static str,
     #[serde(flatten)]
     presentation: Presentation,
@@ -132,6 +133,7 @@ fn billing_mode(fields: &mut Fields, kind: AccountKind) -> Option<Billing> {
 impl Settings {
     pub(crate) fn of(account: &Account, currency: Currency) -> Self {
         let id = |kind| (account.id.kind() == kind).then(|| account.id.to_string());
+        let (rate, rate_deck) = rate::shown(account.pricing, currency);
         Self {
             sub_account_id: id(AccountKind::SubAccount),
             workspace_id: id(AccountKind::Workspace),
@@ -146,7 +148,8 @@ impl Settings {
             max_concurrency: account.cap,
             max_outbound_concurrency: account.outbound_cap,
             cps_limit: account.cps_limit,
-            rate: account.rate.as_ref().map(|rate| rate::Shown::of(rate, currency)),
+            rate,
+            rate_deck,
             on_hub_loss: word(ON_HUB_LOSS, &account.on_hub_loss),
             presentation: account.presentation.clone(),
             created_at: timestamp::text(account.created_us),
@@ -188,8 +191,11 @@ impl Shown {
             ("cps_limit", schema::count().or_null().about("new calls per second; null: no limit")),
             (
                 "rate",
-                rate::Shown::schema().or_null().about("null: the organization's `default_rate`"),
+                rate::Shown::schema().or_null().about(
+                    "null, and no rate deck: the organization's `default_rate`, or its deck",
+                ),
             ),
+            ("rate_deck", rate::deck().or_null()),
             ("on_hub_loss", schema::word(ON_HUB_LOSS)),
             ("created_at", schema::time()),
             ("updated_at", schema::time()),

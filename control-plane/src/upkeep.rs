@@ -80,6 +80,7 @@ async fn sweep(app: &App) -> Result<(), Problem> {
     crate::sessions::sweep(writing.connection(), now_us).await?;
     crate::tokens::sweep(writing.connection(), now_us).await?;
     crate::delegations::sweep(writing.connection(), now_us).await?;
+    crate::decks::sweep(writing.connection(), now_us).await?;
     crate::resources::sweep(writing.connection(), now_us).await?;
     writing.commit().await?;
     Ok(())

@@ -5,18 +5,21 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
-use hub::call::{Cause, Pins};
+use hub::call::{Cause, Direction, Pins};
+use hub::deck::Pricing;
 use hub::denial::Reason;
 use hub::directory::{Billing, OnHubLoss, Status, WalletConfig};
 use hub::id::AccountId;
-use hub::money::{Currency, Rate};
+use hub::money::Currency;
 use parking_lot::Mutex;
 
 use crate::admission::credit::Credit;
 use crate::admission::funds::Funds;
 use crate::admission::slots::Slots;
+use crate::decks::Deck;
 use crate::limiter::Limiter;
 use crate::refused::Cell;
+use crate::request::Admit;
 use crate::resources::{Cap, Resources};
 
 /// An organization: what binds its accounts together.
@@ -48,7 +51,7 @@ pub struct OrganizationTerms {
     pub status: Status,
     pub total: u32,
     pub currency: Currency,
-    pub default_rate: Option<Rate>,
+    pub default_pricing: Option<Pricing>,
 }
 
 impl Organization {
@@ -133,19 +136,52 @@ pub struct Terms {
     /// What outbound calls count against; `None`: the account's slots alone.
     pub outbound: Option<Arc<Cap>>,
     pub limiter: Option<Arc<Limiter>>,
-    /// What calls are charged by; `None`: not billed.
-    pub pins: Option<triomphe::Arc<Pins>>,
+    pub charging: Charging,
     pub billing: Billing,
-    /// Whether the rate is the account's own, not the organization's default.
-    pub own_rate: bool,
-    /// Whose money pays; only where `pins` are.
+    /// Whether what calls are charged by is the account's own, not the organization's default.
+    pub own_pricing: bool,
+    /// Whose money pays; only where calls are charged.
     pub wallet: Option<Arc<Wallet>>,
     pub lease_s: Option<u32>,
     pub duration_max_s: Option<u32>,
     pub on_hub_loss: OnHubLoss,
 }
 
+/// What an account's calls are charged by.
+#[derive(Clone, Debug)]
+pub enum Charging {
+    /// They are not billed.
+    Nothing,
+    /// One rate for all of them.
+    Flat(triomphe::Arc<Pins>),
+    /// By destination.
+    Deck(Arc<Deck>),
+}
+
 impl Terms {
+    pub const fn is_billed(&self) -> bool {
+        !matches!(self.charging, Charging::Nothing)
+    }
+
+    /// What a new call is charged by as long as it lives; `None`: it is not billed.
+    pub fn pins(
+        &self,
+        call: &Admit<'_>,
+        now_us: i64,
+    ) -> Result<Option<triomphe::Arc<Pins>>, Reason> {
+        match &self.charging {
+            Charging::Nothing => Ok(None),
+            Charging::Flat(pins) => Ok(Some(triomphe::Arc::clone(pins))),
+            Charging::Deck(deck) => {
+                let number = match call.direction {
+                    Direction::Outbound => call.to,
+                    Direction::Inbound => call.from,
+                };
+                deck.price(now_us, self.billing, call.direction, number).map(Some)
+            }
+        }
+    }
+
     /// The most slots; `u32::MAX` when elastic.
     pub fn cap(&self) -> u32 {
         self.cap.unwrap_or(u32::MAX)

@@ -1,7 +1,6 @@
 //! What the gateway knows of organizations, accounts, wallets and keys: it follows the hub's changes.
 //! No guard of a map is held across a second access.
 
-use std::collections::HashSet;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -10,16 +9,22 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use hub::call::{Call, Pins};
 use hub::cap::CapId;
+use hub::deck::{DeckId, Pricing};
 use hub::directory::{
     AccountConfig, Billing, Change, OrganizationConfig, Status, TokenKey, WalletConfig,
 };
 use hub::id::AccountId;
 use hub::key::{KeyHash, KeyScope};
-use hub::money::{Amount, Currency, Rate};
+use hub::money::{Amount, Currency};
 
-use crate::accounts::{Account, Organization, OrganizationTerms, Terms, Wallet};
+use crate::accounts::{Account, Charging, Organization, OrganizationTerms, Terms, Wallet};
+use crate::decks::Deck;
 use crate::limiter::Limiter;
 use crate::resources::Cap;
+
+mod unnamed;
+
+pub use unnamed::Named;
 
 /// Counters of caps that may be kept though nobody needs them.
 const CAPS_SPARE: usize = 1_024;
@@ -64,6 +69,7 @@ pub struct Directory {
     accounts: Map<AccountId, Arc<Account>>,
     wallets: Map<AccountId, Arc<Wallet>>,
     keys: Map<KeyHash, Key>,
+    decks: Map<DeckId, Arc<Deck>>,
     /// Counters of caps that are configured or counted against, and some that were.
     caps: Map<CapId, Arc<Cap>>,
     /// How many of them there may be before those that nobody needs are dropped.
@@ -81,6 +87,7 @@ impl Directory {
             accounts: Map::default(),
             wallets: Map::default(),
             keys: Map::default(),
+            decks: Map::default(),
             caps: Map::default(),
             caps_max: AtomicUsize::new(CAPS_SPARE),
             key_generation: AtomicU64::new(0),
@@ -140,50 +147,6 @@ impl Directory {
         self.organizations.iter().for_each(|organization| visit(&organization));
     }
 
-    /// The end of every account, key and resource of a shard that is known here and not among these.
-    pub fn unnamed(
-        &self,
-        shard: u8,
-        accounts: &HashSet<AccountId>,
-        keys: &HashSet<KeyHash>,
-        resources: &HashSet<CapId>,
-    ) -> Vec<Change> {
-        let mut gone = Vec::new();
-        for key in &self.keys {
-            if !keys.contains(key.key()) && self.shard_of(key.opens.scope) == Some(shard) {
-                gone.push(Change::KeyGone { hash: *key.key(), organization: None });
-            }
-        }
-        self.visit_accounts(|account| {
-            let is_here = account.organization.shard == shard && !account.id.is_shadow();
-            if is_here && !accounts.contains(&account.id) {
-                let organization = account.organization.id;
-                gone.push(Change::AccountGone { id: account.id, organization });
-            }
-        });
-        self.visit_organizations(|it| {
-            let Some(own) = it.resources().filter(|_| it.shard == shard) else { return };
-            own.visit(|kind, name, id| {
-                if !resources.contains(&id) {
-                    let (organization, name) = (it.id, name.into());
-                    gone.push(Change::ResourceGone { organization, kind, name, id });
-                }
-            });
-        });
-        gone
-    }
-
-    /// Where a key is published.
-    fn shard_of(&self, scope: KeyScope) -> Option<u8> {
-        match scope {
-            KeyScope::Operator => Some(0),
-            KeyScope::Organization(id) => Some(id.real().shard()),
-            KeyScope::Account(id) => {
-                self.accounts.get(&id.real()).map(|account| account.organization.shard)
-            }
-        }
-    }
-
     pub fn visit_wallets(&self, mut visit: impl FnMut(&Arc<Wallet>)) {
         self.wallets.iter().for_each(|wallet| visit(&wallet));
     }
@@ -212,6 +175,13 @@ impl Directory {
                 }
                 self.forget_cap(*id);
             }
+            Change::Deck(config) => self.deck(config.id).configure(config),
+            Change::DeckPart(part) => self.deck(part.version.deck).set_part(part),
+            Change::DeckGone { id, .. } => {
+                if let Some((_, deck)) = self.decks.remove(id) {
+                    deck.forget();
+                }
+            }
             Change::Key { hash, scope, expires_us, .. } => {
                 let used = AtomicBool::new(
                     self.keys.get(hash).is_some_and(|key| key.used.load(Ordering::Relaxed)),
@@ -236,7 +206,7 @@ impl Directory {
             status: config.status,
             total: config.total,
             currency: config.currency,
-            default_rate: config.default_rate,
+            default_pricing: config.default_pricing,
         };
         let organization = self.organization(config.id);
         let before = organization.terms_full();
@@ -245,29 +215,54 @@ impl Directory {
         }
         organization.set_terms(terms);
         organization.freed.fetch_add(1, Ordering::AcqRel);
-        if before.default_rate != config.default_rate || before.currency != config.currency {
-            self.refresh_default_rate(&organization);
+        let is_priced_alike = before.default_pricing == config.default_pricing;
+        if !is_priced_alike || before.currency != config.currency {
+            self.refresh_default_pricing(&organization);
         }
     }
 
-    /// Accounts without a rate of their own follow their organization's.
-    fn refresh_default_rate(&self, organization: &Arc<Organization>) {
-        let default_rate = organization.terms().default_rate;
-        let currency = organization.terms().currency;
+    /// Accounts that have no pricing of their own follow their organization's.
+    fn refresh_default_pricing(&self, organization: &Arc<Organization>) {
         let mut followers = Vec::new();
         self.visit_accounts(|account| {
-            let follows = !account.terms().own_rate && !account.id.is_shadow();
+            let follows = !account.terms().own_pricing && !account.id.is_shadow();
             if follows && Arc::ptr_eq(&account.organization, organization) {
                 followers.push(Arc::clone(account));
             }
         });
         for account in followers {
             let terms = account.terms_full();
-            let billing = terms.billing;
-            let pins = default_rate.map(|rate| pinned(billing, currency, rate));
-            let wallet = pins.as_ref().map(|_| self.paying(billing, account.id, organization.id));
-            account.set_terms(Terms { pins, wallet, ..terms.copied() });
+            let (charging, wallet) =
+                self.charging(None, terms.billing, account.id, &account.organization);
+            account.set_terms(Terms { charging, wallet, ..terms.copied() });
         }
+    }
+
+    /// What an account's calls are charged by, and whose money pays.
+    fn charging(
+        &self,
+        own: Option<Pricing>,
+        billing: Billing,
+        account: AccountId,
+        organization: &Organization,
+    ) -> (Charging, Option<Arc<Wallet>>) {
+        let terms = organization.terms();
+        let charging = match own.or(terms.default_pricing) {
+            None => return (Charging::Nothing, None),
+            Some(Pricing::Flat(rate)) => Charging::Flat(triomphe::Arc::new(Pins {
+                billing,
+                currency: terms.currency,
+                rate,
+                deck: None,
+            })),
+            Some(Pricing::Deck(id)) => Charging::Deck(self.deck(id)),
+        };
+        (charging, Some(self.paying(billing, account, organization.id)))
+    }
+
+    /// A deck; without versions until it is told.
+    fn deck(&self, id: DeckId) -> Arc<Deck> {
+        Arc::clone(&self.decks.entry(id).or_insert_with(|| Arc::new(Deck::new(id))))
     }
 
     /// The wallet that pays for an account's calls.
@@ -289,7 +284,7 @@ impl Directory {
             status: Status::Active,
             total: 0,
             currency: Currency::INR,
-            default_rate: None,
+            default_pricing: None,
         };
         let fresh = || Arc::new(Organization::new(id, unknown()));
         Arc::clone(&self.organizations.entry(id).or_insert_with(fresh))
@@ -325,10 +320,8 @@ impl Directory {
         organization: &Organization,
         before: Option<&Terms>,
     ) -> Terms {
-        let terms = organization.terms();
-        let rate = config.rate.or(terms.default_rate);
-        let (billing, currency) = (config.billing, terms.currency);
-        let pins = rate.map(|rate| pinned(billing, currency, rate));
+        let (charging, wallet) =
+            self.charging(config.pricing, config.billing, config.id, organization);
         Terms {
             version: config.version,
             status: config.status,
@@ -337,9 +330,9 @@ impl Directory {
             cap: config.cap,
             outbound: self.limited(CapId::outbound(config.id), config.outbound_cap),
             limiter: limiter(config.cps_limit, before.and_then(|before| before.limiter.clone())),
-            wallet: pins.as_ref().map(|_| self.paying(config.billing, config.id, organization.id)),
-            pins,
-            own_rate: config.rate.is_some(),
+            charging,
+            wallet,
+            own_pricing: config.pricing.is_some(),
             billing: config.billing,
             lease_s: config.lease_s,
             duration_max_s: config.duration_max_s,
@@ -415,17 +408,13 @@ fn limiter(per_second: Option<u32>, before: Option<Arc<Limiter>>) -> Option<Arc<
     }
 }
 
-fn pinned(billing: Billing, currency: Currency, rate: Rate) -> triomphe::Arc<Pins> {
-    triomphe::Arc::new(Pins { billing, currency, rate })
-}
-
 /// What test keys act on: the same limits, no money.
 fn shadow_terms(account: &Terms, before: Option<Arc<Limiter>>) -> Terms {
     let per_second = account.limiter.as_ref().map(|limiter| limiter.per_second.get());
     Terms {
         limiter: limiter(per_second, before),
         outbound: None,
-        pins: None,
+        charging: Charging::Nothing,
         wallet: None,
         ..account.copied()
     }
@@ -436,7 +425,7 @@ impl Terms {
         Self {
             limiter: self.limiter.clone(),
             outbound: self.outbound.clone(),
-            pins: self.pins.clone(),
+            charging: self.charging.clone(),
             wallet: self.wallet.clone(),
             ..*self
         }

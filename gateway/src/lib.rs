@@ -5,6 +5,7 @@ pub mod accounts;
 pub mod admission;
 pub mod answer;
 pub mod counts;
+pub mod decks;
 pub mod directory;
 pub mod engine;
 pub mod http;

@@ -190,6 +190,7 @@ mod tests {
             billing: Billing::Consolidated,
             currency: Currency::INR,
             rate: rate.expect("a rate"),
+            deck: None,
         };
         let facts = Facts {
             admitted_us: i64::try_from(admission).expect("few") * SECOND_US,

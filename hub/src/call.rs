@@ -8,6 +8,8 @@ use triomphe::{Arc, ThinArc};
 
 use crate::cap::{CapId, Caps};
 use crate::clock::{EpochSeconds, Moment};
+use crate::costs::CostKinds;
+use crate::deck::DeckVersion;
 use crate::directory::Billing;
 use crate::id::AccountId;
 use crate::money::{Amount, Currency, Rate};
@@ -119,6 +121,16 @@ pub struct Pins {
     pub billing: Billing,
     pub currency: Currency,
     pub rate: Rate,
+    /// Where the rate comes from; `None`: it is the account's or its organization's one rate.
+    pub deck: Option<PinnedDeck>,
+}
+
+/// The version of a rate deck that a call is priced by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PinnedDeck {
+    pub version: DeckVersion,
+    /// The reported costs that are charged beside the call itself.
+    pub billed: CostKinds,
 }
 
 /// What is fixed when a call is admitted, except its texts.

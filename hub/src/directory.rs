@@ -4,11 +4,13 @@
 pub mod codec;
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::cap::CapId;
+use crate::deck::{DeckId, DeckVersion, Digits, Pricing, VersionConfig};
 use crate::id::AccountId;
 use crate::key::{KeyHash, KeyScope};
-use crate::money::{Amount, Currency, Rate};
+use crate::money::{Amount, Currency};
 
 /// Whether an account may start calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -39,8 +41,8 @@ pub struct OrganizationConfig {
     /// Slots that all its accounts may use together.
     pub total: u32,
     pub currency: Currency,
-    /// For accounts without a rate of their own.
-    pub default_rate: Option<Rate>,
+    /// For accounts without one of their own.
+    pub default_pricing: Option<Pricing>,
 }
 
 /// One account. An organization is also an account: the one that its own key acts for, with
@@ -63,7 +65,8 @@ pub struct AccountConfig {
     /// The region whose gateways admit its calls; `None` is any.
     pub region: Option<Box<str>>,
     pub billing: Billing,
-    pub rate: Option<Rate>,
+    /// `None`: its organization's.
+    pub pricing: Option<Pricing>,
     /// The call lease for stacks that cannot renew, in seconds, when a request names none.
     pub lease_s: Option<u32>,
     /// The longest grant, in seconds.
@@ -117,14 +120,8 @@ pub struct ResourceConfig {
 /// The digits by which a phone number is known, however it is written: separators, a leading `+` and an
 /// international `00` do not count. `None`: not a number.
 pub fn number_digits(text: &str) -> Option<String> {
-    let is_separator = |letter: &char| matches!(letter, ' ' | '-' | '.' | '(' | ')');
-    let plus = text.starts_with('+');
-    let letters = text.chars().skip(usize::from(plus)).filter(|letter| !is_separator(letter));
-    let digits: String = letters.take(DIGITS_MAX + 3).collect();
-    let digits = if plus { &digits } else { digits.strip_prefix("00").unwrap_or(&digits) };
-    let is_number = (1..=DIGITS_MAX).contains(&digits.len())
-        && digits.bytes().all(|letter| letter.is_ascii_digit());
-    is_number.then(|| digits.into())
+    let digits = Digits::of_number(text);
+    (!digits.is_empty()).then(|| digits.to_string())
 }
 
 /// Digits of a phone number, at most (E.164).
@@ -146,6 +143,29 @@ pub struct WalletConfig {
     pub posted: Amount,
 }
 
+/// A rate deck of an organization: its versions that are in force or will be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeckConfig {
+    pub id: DeckId,
+    pub organization: AccountId,
+    /// Grows with each change of this deck.
+    pub version: u64,
+    pub currency: Currency,
+    /// In the order in which they come into force.
+    pub versions: Box<[VersionConfig]>,
+}
+
+/// A part of a version of a rate deck.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeckPart {
+    pub organization: AccountId,
+    pub version: DeckVersion,
+    /// Counted from 0.
+    pub part: u32,
+    /// Its rows (`deck::part`). `None`: it is gone.
+    pub rows: Option<Arc<[u8]>>,
+}
+
 /// One change of configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -163,6 +183,13 @@ pub enum Change {
         kind: ResourceKind,
         name: Box<str>,
         id: CapId,
+    },
+    /// Comes after the parts of the versions that it names, but for who reads all there is.
+    Deck(DeckConfig),
+    DeckPart(DeckPart),
+    DeckGone {
+        organization: AccountId,
+        id: DeckId,
     },
     Key {
         hash: KeyHash,
@@ -189,9 +216,11 @@ impl Change {
             Self::Account(config) => config.organization.shard(),
             Self::Wallet(config) => config.organization.shard(),
             Self::Resource(config) => config.organization.shard(),
-            Self::AccountGone { organization, .. } | Self::ResourceGone { organization, .. } => {
-                organization.shard()
-            }
+            Self::Deck(config) => config.organization.shard(),
+            Self::DeckPart(part) => part.organization.shard(),
+            Self::AccountGone { organization, .. }
+            | Self::ResourceGone { organization, .. }
+            | Self::DeckGone { organization, .. } => organization.shard(),
             Self::Key { organization, .. } | Self::KeyGone { organization, .. } => {
                 organization.map_or(INSTALLATION, AccountId::shard)
             }

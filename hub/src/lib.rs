@@ -7,6 +7,8 @@ pub mod call_table;
 pub mod cap;
 pub mod clock;
 pub mod codec;
+pub mod costs;
+pub mod deck;
 pub mod denial;
 pub mod directory;
 pub mod embedded;

@@ -4,6 +4,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+mod rate;
+
+pub use rate::{Funded, InvalidRate, Rate, Rounding, RoundingMode};
+
 /// Micro-units (millionths of the major unit) of some currency.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Amount(i64);
@@ -214,153 +218,8 @@ impl FromStr for Currency {
     }
 }
 
-/// A flat rate: what a call costs, by its answered seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Rate {
-    per_minute: Amount,
-    initial_s: u32,
-    increment_s: u32,
-    connect_fee: Amount,
-    minimum: Amount,
-}
-
-/// The longest call at the highest price, before it is divided by sixty, is an `i64`: nothing
-/// saturates in [`Rate::charge`].
-const _: () = {
-    #[expect(clippy::as_conversions, reason = "`From` is not const")]
-    let seconds_max = Rate::SECONDS_MAX as i64 + Rate::INCREMENT_MAX_S as i64;
-    assert!(Rate::AMOUNT_MAX.0 < (i64::MAX - 30) / seconds_max);
-};
-
-/// A part of a rate lies outside its range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidRate {
-    #[error("expected 0 to {}", Rate::AMOUNT_MAX.micros() / Amount::MICROS_PER_UNIT)]
-    Amount(&'static str),
-    #[error("expected 1 to {} seconds", Rate::INCREMENT_MAX_S)]
-    Increment(&'static str),
-}
-
-impl InvalidRate {
-    /// The name of the part that is out of range.
-    pub const fn field(self) -> &'static str {
-        match self {
-            Self::Amount(field) | Self::Increment(field) => field,
-        }
-    }
-}
-
-impl Rate {
-    /// The most a minute, a connect fee or a minimum may cost: a million major units.
-    pub const AMOUNT_MAX: Amount = Amount(1_000_000_000_000);
-    pub const INCREMENT_MAX_S: u32 = 3_600;
-    /// The longest call that can be charged: thirty days.
-    pub const SECONDS_MAX: u32 = 30 * 86_400;
-
-    pub fn new(
-        per_minute: Amount,
-        initial_s: u32,
-        increment_s: u32,
-        connect_fee: Amount,
-        minimum: Amount,
-    ) -> Result<Self, InvalidRate> {
-        for (field, amount) in
-            [("per_minute", per_minute), ("connect_fee", connect_fee), ("minimum", minimum)]
-        {
-            if amount < Amount::ZERO || amount > Self::AMOUNT_MAX {
-                return Err(InvalidRate::Amount(field));
-            }
-        }
-        for (field, seconds) in [("initial_s", initial_s), ("increment_s", increment_s)] {
-            if seconds == 0 || seconds > Self::INCREMENT_MAX_S {
-                return Err(InvalidRate::Increment(field));
-            }
-        }
-        Ok(Self { per_minute, initial_s, increment_s, connect_fee, minimum })
-    }
-
-    pub const fn per_minute(&self) -> Amount {
-        self.per_minute
-    }
-
-    pub const fn initial_s(&self) -> u32 {
-        self.initial_s
-    }
-
-    pub const fn increment_s(&self) -> u32 {
-        self.increment_s
-    }
-
-    pub const fn connect_fee(&self) -> Amount {
-        self.connect_fee
-    }
-
-    pub const fn minimum(&self) -> Amount {
-        self.minimum
-    }
-
-    /// `seconds` rounded up to the initial increment and then whole further increments; 0 stays 0.
-    pub fn billed_seconds(&self, seconds: u32) -> u32 {
-        if seconds == 0 {
-            return 0;
-        }
-        let beyond = seconds.saturating_sub(self.initial_s);
-        let steps = beyond.div_ceil(self.increment_s.max(1));
-        self.initial_s.saturating_add(steps.saturating_mul(self.increment_s))
-    }
-
-    /// What a call of `seconds` answered seconds costs: connect fee and billed seconds, at least the
-    /// minimum; an unanswered call (0) is free. Rounded half up, once, on the whole.
-    pub fn charge(&self, seconds: u32) -> Amount {
-        if seconds == 0 {
-            return Amount::ZERO;
-        }
-        let billed = i64::from(self.billed_seconds(seconds.min(Self::SECONDS_MAX)));
-        let numerator = self.per_minute.0.saturating_mul(billed);
-        let talk = numerator.saturating_add(30).checked_div(60).unwrap_or(0);
-        self.connect_fee.saturating_add(Amount(talk)).max(self.minimum)
-    }
-
-    /// The longest call of at most `wanted_s` that `money` pays for: all of `wanted_s`, else whole
-    /// increments. `None` when not even the initial increment can be paid.
-    pub fn affordable(&self, money: Amount, wanted_s: u32) -> Option<Funded> {
-        let funded = |seconds| Funded { seconds, hold: self.charge(seconds) };
-        let whole = funded(wanted_s);
-        if whole.hold <= money {
-            return Some(whole);
-        }
-        if self.charge(self.initial_s) > money {
-            return None;
-        }
-        // The price never falls as a call grows: bisect the number of further increments.
-        let length =
-            |steps: u32| self.initial_s.saturating_add(steps.saturating_mul(self.increment_s));
-        let steps_max = wanted_s.saturating_sub(self.initial_s).div_ceil(self.increment_s.max(1));
-        let (mut paid, mut unpaid) = (0, steps_max);
-        while unpaid.saturating_sub(paid) > 1 {
-            let middle = paid.midpoint(unpaid);
-            if self.charge(length(middle)) <= money {
-                paid = middle;
-            } else {
-                unpaid = middle;
-            }
-        }
-        Some(funded(length(paid)))
-    }
-}
-
-/// Seconds a call may last and the money that must be held for them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Funded {
-    pub seconds: u32,
-    pub hold: Amount,
-}
-
 #[cfg(test)]
-#[expect(clippy::arithmetic_side_effects, reason = "the tests compute plainly")]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn amount(text: &str) -> Amount {
@@ -391,60 +250,6 @@ mod tests {
         assert!("USD".parse::<Currency>().is_ok());
         for text in ["usd", "XXZ", "", "US", "USDX", "D A"] {
             assert!(text.parse::<Currency>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_call_of_four_minutes_twenty_three_is_five_minutes_at_60_60() {
-        let rate = Rate::new(amount("1.20"), 60, 60, Amount::ZERO, Amount::ZERO).expect("a rate");
-        assert_eq!(rate.charge(263), amount("6"));
-        assert_eq!(rate.charge(0), Amount::ZERO);
-        assert_eq!(rate.charge(60), amount("1.2"));
-        assert_eq!(rate.charge(61), amount("2.4"));
-    }
-
-    prop_compose! {
-        fn rates()(minute in 0i64..5_000_000, initial in 1u32..90, increment in 1u32..90,
-                   fee in 0i64..500_000, minimum in 0i64..500_000) -> Rate {
-            Rate::new(Amount(minute), initial, increment, Amount(fee), Amount(minimum)).expect("in range")
-        }
-    }
-
-    /// The definition, second by second.
-    fn charge_naively(rate: &Rate, seconds: u32) -> i64 {
-        if seconds == 0 {
-            return 0;
-        }
-        let mut billed = rate.initial_s;
-        while billed < seconds {
-            billed += rate.increment_s;
-        }
-        let sixtieths = rate.per_minute.0 * i64::from(billed);
-        let rounded = sixtieths / 60 + i64::from(sixtieths % 60 >= 30);
-        (rounded + rate.connect_fee.0).max(rate.minimum.0)
-    }
-
-    proptest! {
-        #[test]
-        fn a_charge_follows_the_definition(rate in rates(), seconds in 0u32..4_000) {
-            prop_assert_eq!(rate.charge(seconds).0, charge_naively(&rate, seconds));
-        }
-
-        #[test]
-        fn the_affordable_length_is_the_longest_that_the_money_pays(
-            rate in rates(), money in 0i64..3_000_000, wanted in 1u32..600,
-        ) {
-            match rate.affordable(Amount(money), wanted) {
-                None => prop_assert!(rate.charge(1).0 > money),
-                Some(funded) => {
-                    prop_assert!(funded.hold.0 <= money);
-                    prop_assert_eq!(funded.hold, rate.charge(funded.seconds));
-                    prop_assert!(funded.seconds <= wanted.max(rate.initial_s));
-                    if funded.seconds < wanted {
-                        prop_assert!(rate.charge(funded.seconds + 1).0 > money);
-                    }
-                }
-            }
         }
     }
 }

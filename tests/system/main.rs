@@ -7,6 +7,7 @@ mod compatibility;
 mod connections;
 mod crashes;
 mod cut_off;
+mod decks;
 mod departure;
 mod disk;
 mod documents;

@@ -108,7 +108,12 @@ impl Batch {
 }
 
 fn call(ids: &CallIds) -> Call {
-    let pins = Pins { billing: Billing::Isolated, currency: Currency::INR, rate: names::rate() };
+    let pins = Pins {
+        billing: Billing::Isolated,
+        currency: Currency::INR,
+        rate: names::rate(),
+        deck: None,
+    };
     let facts = Facts {
         admitted_us: ADMITTED_US,
         admission: ADMITTED_US.unsigned_abs(),

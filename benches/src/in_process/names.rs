@@ -1,5 +1,6 @@
 //! Ids, keys and configurations of as many accounts as a measurement wants.
 
+use hub::deck::Pricing;
 use hub::directory::{
     AccountConfig, Billing, Change, OnHubLoss, OrganizationConfig, Status, WalletConfig,
 };
@@ -39,7 +40,7 @@ pub fn organization_change(account: u64) -> Change {
         status: Status::Active,
         total: u32::MAX / 2,
         currency: Currency::INR,
-        default_rate: None,
+        default_pricing: None,
     })
 }
 
@@ -55,7 +56,7 @@ pub fn account_change(account: u64, cap: Option<u32>, rate: Option<Rate>) -> Cha
         cps_limit: None,
         region: Some("india".into()),
         billing: Billing::Isolated,
-        rate,
+        pricing: rate.map(Pricing::Flat),
         lease_s: None,
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,

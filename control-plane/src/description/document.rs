@@ -31,6 +31,8 @@ const TAGS: &[(&str, &str, &str)] = &[
     ("organizations", "Organizations", "What organizations bought, and their settings."),
     ("organization", "Organizations", ""),
     ("wallet", "Wallets", "Prepaid money. Every movement is an entry of the double-entry ledger."),
+    ("rate-decks", "Rate decks", "What calls cost by direction and destination."),
+    ("price", "Rate decks", ""),
     ("api-keys", "API keys", "Keys of sub-accounts. A secret is shown once, and stored as a hash."),
     (
         "agents",
@@ -210,10 +212,11 @@ impl Operation {
             "responses": responses,
         });
         if let Some(body) = self.body {
-            let is_required = body.schema.has_required_members();
+            let is_json = body.media_type == "application/json";
+            let is_required = !is_json || body.schema.has_required_members();
             let content = json!({"schema": body.schema.into_json(), "example": body.example});
             operation["requestBody"] =
-                json!({"required": is_required, "content": {"application/json": content}});
+                json!({"required": is_required, "content": {body.media_type: content}});
         }
         operation
     }
@@ -315,6 +318,8 @@ fn path_parameter(route: &Route, name: &str) -> Schema {
         ("token_id", _) => schema::id("token").about("the API token"),
         ("webhook_id", _) => schema::id("webhook").about("the webhook"),
         ("delivery_id", _) => schema::id("msg").about("the delivery"),
+        ("deck_id", _) => schema::id("deck").about("the rate deck"),
+        ("version", _) => schema::count().about("the number of the version"),
         ("resource_id", _) => resources::id_parameter(route.path),
         (_, _) => schema::text(),
     }

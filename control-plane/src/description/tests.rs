@@ -17,6 +17,8 @@ use crate::testing::compatibility::account;
 use crate::testing::people::PASSWORD;
 use crate::testing::{Harness, contract, text};
 
+mod decks;
+
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
 /// Writes the committed document anew.
 const RENEW: &str = "RINGFENCE_RENEW=1";
@@ -116,6 +118,7 @@ async fn every_operation_is_carried_out_as_the_document_says() {
     delegations(&harness, &account).await;
     webhooks(&harness).await;
     resources(&harness).await;
+    decks::carry_out_all(&harness).await;
     people(&harness, "/v1").await;
     people(&harness, &format!("/v1/workspaces/{workspace}")).await;
     people(&harness, &format!("/v1/sub-accounts/{account}")).await;

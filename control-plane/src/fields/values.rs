@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use hub::clock::SECOND_US;
+use hub::deck::DeckId;
 use hub::id::AccountId;
 use hub::money::{Amount, Currency, Rate};
 
@@ -98,6 +99,10 @@ pub(crate) fn amount_above_zero(raw: &Raw) -> Result<Amount, String> {
 }
 
 pub(crate) fn currency(raw: &Raw) -> Result<Currency, String> {
+    parsed(raw)
+}
+
+pub(crate) fn deck_id(raw: &Raw) -> Result<DeckId, String> {
     parsed(raw)
 }
 

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use http::StatusCode;
+use hub::deck::Pricing;
 use hub::directory::{Billing, Change as Published, OnHubLoss, Status};
 use hub::id::AccountKind;
 use hub::key::KeyScope;
@@ -140,7 +141,7 @@ pub(crate) async fn insert(
         id,
         total: new.total,
         currency: new.currency,
-        default_rate: new.default_rate,
+        default_pricing: new.default_rate.map(Pricing::Flat),
         recharge_policy: new.recharge_policy,
         members_may_allocate: new.members_may_allocate,
         regions: new.regions,
@@ -157,7 +158,7 @@ pub(crate) async fn insert(
         cps_limit: None,
         region: None,
         billing: Billing::Isolated,
-        rate: None,
+        pricing: None,
         lease_s: None,
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,

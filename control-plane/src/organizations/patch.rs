@@ -4,15 +4,15 @@
 use axum::extract::State;
 use http::StatusCode;
 use hub::directory::Change as Published;
-use hub::money::Rate;
 use serde_json::json;
 
 use super::{Settings, Shown, create};
 use crate::Shared;
-use crate::account::{Account, Organization, RechargePolicy};
+use crate::account::{Account, Organization, RechargePolicy, rate};
 use crate::allocation;
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::decks;
 use crate::description::{Operation, schema};
 use crate::fields::{Given, values};
 use crate::precondition::Tag;
@@ -27,7 +27,7 @@ struct Patch {
     total: Option<u32>,
     reserved: Option<u32>,
     outbound_cap: Given<u32>,
-    default_rate: Given<Rate>,
+    default_pricing: rate::Asked,
     recharge_policy: Option<RechargePolicy>,
     members_may_allocate: Option<bool>,
     regions: Given<Vec<String>>,
@@ -39,12 +39,13 @@ pub(crate) fn describe() -> Operation {
         ("concurrency_total", schema::whole(values::CONCURRENCY).about("the operator's alone")),
         ("regions", create::regions().about("the operator's alone; null: all of the installation")),
     ];
+    let deck = ("default_rate_deck", rate::deck().or_null().about("in place of `default_rate`"));
     Operation::new(
         "Change an organization",
         "Merges what is given; null removes. `concurrency_total`, `regions` and a laxer `recharge_policy` are the operator's alone. A total below the floors that are promised is refused with the numbers.",
     )
     .body(
-        schema::asked(members.into_iter().chain(create::settings())),
+        schema::asked(members.into_iter().chain([deck]).chain(create::settings())),
         json!({"reserved_concurrency": 20}),
     )
     .answers(StatusCode::OK, "The organization as it is now.", Shown::schema())
@@ -74,7 +75,17 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     let before = Settings::of(&app, &organization, &account);
     request.preconditions.check(&Tag::of(&before)?)?;
     let allocates = patch.total.is_some() || patch.reserved.is_some();
+    let reprices = !patch.default_pricing.is_absent();
     patch.merge_into(&mut organization, &mut account);
+    if reprices {
+        decks::refuse_unfit(
+            change.connection(),
+            id,
+            organization.default_pricing,
+            "default_rate_deck",
+        )
+        .await?;
+    }
     if allocates {
         allocation::verify(change.connection(), &account, organization.total).await?;
     }
@@ -110,7 +121,7 @@ fn read(app: &Shared, request: &Request) -> Result<Patch, Problem> {
         total: fields.optional("concurrency_total", values::whole(values::CONCURRENCY)),
         reserved: fields.optional("reserved_concurrency", values::whole(values::CONCURRENCY)),
         outbound_cap: allocation::outbound(&mut fields),
-        default_rate: values::rate(&mut fields, "default_rate"),
+        default_pricing: rate::Asked::read(&mut fields, "default_rate", "default_rate_deck"),
         recharge_policy: fields.optional("recharge_policy", values::word(RechargePolicy::WORDS)),
         members_may_allocate: fields.optional("members_may_allocate", values::flag),
         regions: fields.given("regions", values::regions(&app.regions)),
@@ -125,7 +136,7 @@ impl Patch {
         account.floor = self.reserved.unwrap_or(account.floor);
         account.outbound_cap = self.outbound_cap.merged(account.outbound_cap);
         organization.total = self.total.unwrap_or(organization.total);
-        organization.default_rate = self.default_rate.merged(organization.default_rate);
+        organization.default_pricing = self.default_pricing.merged(organization.default_pricing);
         organization.recharge_policy = self.recharge_policy.unwrap_or(organization.recharge_policy);
         organization.members_may_allocate =
             self.members_may_allocate.unwrap_or(organization.members_may_allocate);

@@ -9,6 +9,7 @@ use sqlx::{AnyConnection, Row as _};
 use crate::account::{BILLING, word};
 use crate::ledger::{self, Cause, Moved, Transaction};
 use crate::problem::Problem;
+use crate::records::rate;
 use crate::store::rows::{self, Value};
 
 /// How a batch is written.
@@ -21,7 +22,7 @@ pub(super) enum Care {
 }
 
 const INSERT: &str = "INSERT INTO calls (account_id, admitted_us, call_id, answered_us, ended_us, direction, caller, callee, \
-     agent_id, source, outcome, cause, billable_s, cost, debt, currency, billing_mode, revision, costs, organization_id)";
+     agent_id, source, outcome, cause, billable_s, cost, debt, currency, billing_mode, revision, costs, organization_id, rate)";
 
 /// What writing came to.
 #[derive(Default)]
@@ -175,5 +176,6 @@ fn row(organization: AccountId, record: &Record) -> Vec<Value<'_>> {
         Value::Int(i64::from(record.revision)),
         Value::OptionalText(record.costs.as_deref()),
         Value::OwnedText(organization.to_string()),
+        pins.map_or(Value::OptionalText(None), |pins| Value::OwnedText(rate::text(pins))),
     ]
 }

@@ -15,6 +15,7 @@ use crate::account::{Account, BILLING, ON_HUB_LOSS, Organization, rate};
 use crate::allocation;
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::decks;
 use crate::description::Operation;
 use crate::description::schema::{self, Schema};
 use crate::fields::values;
@@ -62,6 +63,7 @@ fn operation(
             schema::whole(values::CPS).or_null().about("new calls per second; null: no limit"),
         ),
         ("rate", rate::asked().or_null().about("null: the organization's `default_rate`")),
+        ("rate_deck", rate::deck().or_null()),
         (
             "on_hub_loss",
             schema::word(ON_HUB_LOSS)
@@ -129,6 +131,7 @@ pub(crate) async fn carry_out(
     (account.version, account.created_us, account.updated_us) = (now_us, now_us, now_us);
     let organization = Organization::load(change.connection(), account.organization).await?;
     check_region(app, &organization, &account)?;
+    decks::refuse_unfit(change.connection(), organization.id, account.pricing, "rate_deck").await?;
     allocation::verify(change.connection(), &account, organization.total).await?;
     account.insert(change.connection()).await?;
     change.publish(Published::Account(account.config()));
@@ -191,7 +194,7 @@ fn read(
     let allocation = allocation::read(&mut fields, true);
     let outbound_cap = allocation::outbound(&mut fields).value();
     let cps_limit = fields.given("cps_limit", values::whole(values::CPS)).value();
-    let rate = values::rate(&mut fields, "rate").value();
+    let pricing = rate::Asked::read(&mut fields, "rate", "rate_deck").merged(None);
     let on_hub_loss = fields.optional("on_hub_loss", values::word(ON_HUB_LOSS));
     let presentation = presentation::read(&mut fields);
     fields.finish()?;
@@ -200,7 +203,7 @@ fn read(
         cps_limit,
         region,
         billing: billing.unwrap_or(Billing::Consolidated),
-        rate,
+        pricing,
         on_hub_loss: on_hub_loss.unwrap_or_default(),
         ..draft(kind, name.unwrap_or_default())
     };
@@ -224,7 +227,7 @@ pub(crate) fn draft(kind: AccountKind, name: String) -> Account {
         cps_limit: None,
         region: None,
         billing: Billing::Consolidated,
-        rate: None,
+        pricing: None,
         lease_s: None,
         duration_max_s: None,
         on_hub_loss: OnHubLoss::default(),

@@ -4,7 +4,6 @@
 use axum::extract::State;
 use http::StatusCode;
 use hub::directory::{Billing, Change as Published, OnHubLoss};
-use hub::money::Rate;
 use serde_json::json;
 
 use super::{Deed, Settings, Shown, billing_mode, create, note};
@@ -13,6 +12,7 @@ use crate::account::{Account, BILLING, ON_HUB_LOSS, Organization, presentation, 
 use crate::allocation::{self, Asked};
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::decks;
 use crate::description::Operation;
 use crate::description::schema::{self, Schema};
 use crate::fields::{Given, values};
@@ -30,7 +30,7 @@ pub(crate) struct Patch {
     pub(crate) cps_limit: Given<u32>,
     pub(crate) billing: Option<Billing>,
     pub(crate) region: Given<String>,
-    pub(crate) rate: Given<Rate>,
+    pub(crate) pricing: rate::Asked,
     pub(crate) on_hub_loss: Option<OnHubLoss>,
     pub(crate) presentation: presentation::Asked,
 }
@@ -50,6 +50,7 @@ fn operation(billing: impl IntoIterator<Item = (&'static str, Schema)>) -> Opera
         ("region", schema::region().or_null()),
         ("cps_limit", schema::whole(values::CPS).or_null()),
         ("rate", rate::asked().or_null()),
+        ("rate_deck", rate::deck().or_null()),
         ("on_hub_loss", schema::word(ON_HUB_LOSS)),
     ];
     let members = members.into_iter().chain(allocation::asked()).chain(presentation::asked());
@@ -88,7 +89,12 @@ pub(crate) async fn carry_out(
     let before = Settings::of(&account, organization.currency);
     request.preconditions.check(&Tag::of(&before)?)?;
     let (allocates, moves) = (!patch.allocation.is_absent(), !patch.region.is_absent());
+    let reprices = !patch.pricing.is_absent();
     patch.merge_into(&mut account);
+    if reprices {
+        decks::refuse_unfit(change.connection(), organization.id, account.pricing, "rate_deck")
+            .await?;
+    }
     if moves {
         create::check_region(app, &organization, &account)?;
     }
@@ -126,7 +132,7 @@ fn read(app: &Shared, request: &Request) -> Result<Patch, Problem> {
         cps_limit: fields.given("cps_limit", values::whole(values::CPS)),
         billing: billing_mode(&mut fields, request.access.account()?.kind()),
         region: fields.given("region", values::region(&app.regions)),
-        rate: values::rate(&mut fields, "rate"),
+        pricing: rate::Asked::read(&mut fields, "rate", "rate_deck"),
         on_hub_loss: fields.optional("on_hub_loss", values::word(ON_HUB_LOSS)),
         presentation: presentation::read(&mut fields),
     };
@@ -142,7 +148,7 @@ impl Patch {
         account.cps_limit = self.cps_limit.merged(account.cps_limit);
         account.billing = self.billing.unwrap_or(account.billing);
         account.region = self.region.merged(account.region.take());
-        account.rate = self.rate.merged(account.rate);
+        account.pricing = self.pricing.merged(account.pricing);
         account.on_hub_loss = self.on_hub_loss.unwrap_or(account.on_hub_loss);
         self.presentation.merge_into(&mut account.presentation);
     }

@@ -20,7 +20,8 @@ pub(crate) fn call(account: AccountId, call_id: &str, billing: Option<Billing>) 
     let facts = Facts {
         admitted_us: now_us() - 90 * SECOND_US,
         admission: 1,
-        pins: billing.map(|billing| Arc::new(Pins { billing, currency: Currency::INR, rate })),
+        pins: billing
+            .map(|billing| Arc::new(Pins { billing, currency: Currency::INR, rate, deck: None })),
         account,
         direction: Direction::Outbound,
         lease_s: 0,

@@ -21,6 +21,7 @@ use crate::description::schema::{self, Schema};
 use crate::fields::{Fields, Raw, values};
 use crate::page::{self, Page};
 use crate::problem::Problem;
+use crate::records::rate;
 use crate::request::Request;
 use crate::store::conditions::{Bound, Conditions};
 use crate::timestamp;
@@ -30,7 +31,7 @@ mod export;
 use export::Form;
 
 const SELECT: &str = "SELECT account_id, admitted_us, call_id, answered_us, ended_us, direction, caller, callee, agent_id, \
-     source, outcome, cause, billable_s, cost, debt, currency, costs FROM calls";
+     source, outcome, cause, billable_s, cost, debt, currency, costs, rate FROM calls";
 /// The longest `call_id`.
 const CALL_ID_CHARACTERS_MAX: usize = 128;
 
@@ -59,6 +60,8 @@ pub(crate) struct Record {
     debt: String,
     currency: Option<String>,
     costs: Option<Box<RawValue>>,
+    #[serde(flatten)]
+    priced: rate::Shown,
 }
 
 impl Record {
@@ -89,6 +92,7 @@ impl Record {
             ("currency", schema::currency().or_null()),
             ("costs", schema::anything().about("the breakdown that the stack sent, as it came")),
         ])
+        .with(rate::Shown::members())
         .named("CallRecord")
     }
 
@@ -122,6 +126,7 @@ impl Record {
             currency,
             // What a stack sent is shown as it came, or not at all if it is no JSON.
             costs: costs.and_then(|costs| RawValue::from_string(costs).ok()),
+            priced: rate::Shown::of(row.try_get("rate")?, shown_in)?,
         })
     }
 

@@ -1,15 +1,8 @@
-//! The cost breakdowns that stacks send with a release, added up. They say what a call cost its
-//! platform, in major units of the wallet's currency; nobody is charged by them. `costs` is a JSON
-//! object; these members count, and anything else in it counts nothing:
-//!
-//! - `synthesizer`, `transcriber`, `llm`: an amount, or an object of amounts by provider or model;
-//! - `platform`, `telephony` (or `network`, as others call it): an amount, or an object whose amounts
-//!   are added up.
-//!
-//! An amount is a JSON number or a string of one, not below zero.
+//! The cost breakdowns that stacks send with a release (`hub::costs`), added up.
 
 use std::collections::BTreeMap;
 
+use hub::costs::{CostKind, amounts};
 use hub::id::AccountId;
 use hub::money::Amount;
 use serde_json::value::RawValue;
@@ -18,8 +11,6 @@ use sqlx::{AnyConnection, Row as _};
 use super::Window;
 use crate::problem::Problem;
 
-mod decimal;
-
 /// Records read at a time.
 const ROWS_PER_READ: i64 = if cfg!(test) { 2 } else { 2_000 };
 /// The longest name of a provider or model, in characters; longer ones are cut.
@@ -27,9 +18,6 @@ const NAME_CHARACTERS_MAX: usize = 64;
 /// Names kept apart in one sum; what comes after them is added up under [`OTHER`].
 const NAMES_MAX: usize = 100;
 const OTHER: &str = "other";
-/// The name of an amount that came without one.
-const UNNAMED: &str = "unknown";
-
 /// Amounts by provider or model.
 pub(crate) type Named = BTreeMap<String, Amount>;
 
@@ -79,21 +67,22 @@ impl Breakdown {
             return;
         };
         for (member, value) in members {
-            let kept = match member.as_str() {
-                "synthesizer" => &mut self.synthesizer,
-                "transcriber" => &mut self.transcriber,
-                "llm" => &mut self.llm,
-                "platform" => {
+            let kept = match CostKind::of_member(&member) {
+                Some(CostKind::Synthesizer) => &mut self.synthesizer,
+                Some(CostKind::Transcriber) => &mut self.transcriber,
+                Some(CostKind::Llm) => &mut self.llm,
+                Some(CostKind::Platform) => {
                     add_all(&mut self.platform, value);
                     continue;
                 }
-                "telephony" | "network" => {
+                Some(CostKind::Telephony) => {
                     add_all(&mut self.telephony, value);
                     continue;
                 }
-                _ => continue,
+                None => continue,
             };
             for (name, amount) in amounts(value) {
+                let name = name.chars().take(NAME_CHARACTERS_MAX).collect();
                 let is_room = kept.len() < NAMES_MAX || kept.contains_key(&name);
                 let name = if is_room { name } else { OTHER.to_owned() };
                 let sum = kept.entry(name).or_default();
@@ -107,27 +96,6 @@ fn add_all(sum: &mut Amount, value: &RawValue) {
     for (_, amount) in amounts(value) {
         *sum = sum.saturating_add(amount);
     }
-}
-
-/// The amounts of one member, by their names.
-fn amounts(value: &RawValue) -> Vec<(String, Amount)> {
-    if let Some(amount) = amount(value) {
-        return vec![(UNNAMED.to_owned(), amount)];
-    }
-    let members: BTreeMap<String, &RawValue> =
-        serde_json::from_str(value.get()).unwrap_or_default();
-    let cut = |name: String| name.chars().take(NAME_CHARACTERS_MAX).collect();
-    let read = |(name, value): (String, &RawValue)| Some((cut(name), amount(value)?));
-    members.into_iter().filter_map(read).collect()
-}
-
-fn amount(value: &RawValue) -> Option<Amount> {
-    let text = value.get();
-    if text.starts_with('"') {
-        let text: String = serde_json::from_str(text).ok()?;
-        return decimal::read(text.trim());
-    }
-    decimal::read(text)
 }
 
 #[cfg(test)]

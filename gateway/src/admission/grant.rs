@@ -50,15 +50,24 @@ pub fn granted_until_us(lease: &Lease) -> Option<i64> {
 
 /// How a call ended, as far as its price needs it.
 #[derive(Clone, Copy, Debug)]
-pub struct Ending {
+pub struct Ending<'a> {
     pub cause: Cause,
     pub ended_us: i64,
     pub outcome: Option<Outcome>,
     pub billable_s: Option<u32>,
+    /// The reported breakdown of costs.
+    pub costs: Option<&'a str>,
+}
+
+impl Ending<'_> {
+    /// An end of which no stack says anything.
+    pub const fn unsaid(cause: Cause, ended_us: i64) -> Self {
+        Self { cause, ended_us, outcome: None, billable_s: None, costs: None }
+    }
 }
 
 /// The outcome and the seconds to charge.
-pub fn billable(admitted_us: i64, lease: &Lease, ending: Ending) -> (Outcome, u32) {
+pub fn billable(admitted_us: i64, lease: &Lease, ending: Ending<'_>) -> (Outcome, u32) {
     let reported = ending.billable_s.unwrap_or(0) > 0;
     let usual = if lease.answered_us().is_some() || reported {
         Outcome::Completed
@@ -100,9 +109,9 @@ mod tests {
         Lease { deadline: 0, granted, hold: Amount::ZERO, answered, renewed_us }
     }
 
-    fn release(outcome: Option<Outcome>, billable_s: Option<u32>) -> Ending {
+    fn release(outcome: Option<Outcome>, billable_s: Option<u32>) -> Ending<'static> {
         let ended_us = ADMITTED + 62 * SECOND_US + 1;
-        Ending { cause: Cause::Release, ended_us, outcome, billable_s }
+        Ending { cause: Cause::Release, ended_us, outcome, billable_s, costs: None }
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hub::call::{Call, Facts, Texts};
+use hub::call::{Call, Facts, Pins, Texts};
 use hub::clock::{self, second_after, second_of};
 use hub::denial::{Denial, Reason};
 use hub::directory::Status;
@@ -181,6 +181,7 @@ impl Engine {
         self.admits(account.organization.shard)?;
         let terms = account.terms();
         may_start(account, &terms)?;
+        let pins = terms.pins(call, now_us)?;
         let caps = resources::named(account, terms.outbound.as_ref(), call)?;
         if !attempt.again
             && let Some(limiter) = &terms.limiter
@@ -191,7 +192,7 @@ impl Engine {
         let slot = self.take_slot(account, &terms, durable)?;
         let slot = self.take_caps(account, slot, caps)?;
         let lease = self
-            .hold(account, &terms, call, now_us, attempt.raised)
+            .hold(account, &terms, (call, pins.as_deref()), now_us, attempt.raised)
             .inspect_err(|_| self.undo_slot(account, &slot))?;
         // The fence, on a fresh reading: nothing is recorded that the hub cannot take.
         if let Hub::Shared(_) = &self.hub
@@ -200,7 +201,7 @@ impl Engine {
             self.undo(account, &terms, &lease, &slot);
             return Err(reason.into());
         }
-        self.enter(account, &terms, (call, place), lease, &slot)
+        self.enter(account, &terms, (call, pins, place), lease, &slot)
     }
 
     /// A `call_id` that is live is answered the same again; one that has ended says so.
@@ -233,15 +234,16 @@ impl Engine {
         &self,
         account: &Arc<Account>,
         terms: &Terms,
-        (call, mut place): (&Admit<'_>, Place<'_>),
+        (call, pins, mut place): (&Admit<'_>, Option<triomphe::Arc<Pins>>, Place<'_>),
         lease: Lease,
         slot: &Slot,
     ) -> Result<Grant, Stop> {
         let now_us = lease.renewed_us;
+        let wallet = pins.as_ref().and(terms.wallet.clone());
         let facts = Facts {
             admitted_us: now_us,
             admission: self.admissions.0.fetch_add(1, Ordering::Relaxed),
-            pins: terms.pins.clone(),
+            pins,
             account: account.id,
             direction: call.direction,
             lease_s: call.lease_s.or(terms.lease_s).unwrap_or(0),
@@ -262,7 +264,6 @@ impl Engine {
             self.undo(account, terms, &lease, slot);
             return Err(Reason::InvalidRequest.into());
         };
-        let wallet = terms.pins.as_ref().and(terms.wallet.clone());
         let standing = match slot.right {
             Right::Now | Right::Credit => Standing::Owned,
             Right::Flushed => Standing::Unflushed,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hub::call::Pins;
 use hub::clock::{EpochSeconds, second_after};
 use hub::denial::Denial;
 use hub::money::Amount;
@@ -29,7 +30,7 @@ impl Engine {
         &self,
         account: &Account,
         terms: &Terms,
-        call: &Admit<'_>,
+        (call, pins): (&Admit<'_>, Option<&Pins>),
         now_us: i64,
         raised: bool,
     ) -> Result<Lease, Stop> {
@@ -48,7 +49,7 @@ impl Engine {
             answered: None,
             renewed_us: now_us,
         };
-        if let (Some(pins), Some(wallet)) = (&terms.pins, &terms.wallet) {
+        if let (Some(pins), Some(wallet)) = (pins, &terms.wallet) {
             let wanted_s = bounds.first_grant_s();
             let funded = wallet.funds.hold_first(&pins.rate, wanted_s);
             let more_may_come = match &self.hub {

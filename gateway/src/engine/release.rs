@@ -5,7 +5,8 @@ use std::sync::Arc;
 use hub::call::{Call, Cause, Outcome, Record};
 use hub::call_table::same_admission;
 use hub::clock::{self, second_of};
-use hub::denial::{Denial, Reason};
+use hub::costs::{self, InvalidCost};
+use hub::denial::{BadField, Denial, Reason};
 use hub::money::Amount;
 use hub::state::request::{Event, Granted, Lease};
 
@@ -73,36 +74,47 @@ impl Engine {
             ended_us: now_us,
             outcome: call.outcome,
             billable_s: call.billable_s,
+            costs: call.costs,
         };
         let mut place = self.calls.place(account.id, call.call_id.as_bytes());
         if let Some(entry) = place.find()
             && let Entry::Live(live) = &*entry
         {
-            self.check_token(call.token, &live.call)?;
+            self.check_release(call, &live.call)?;
             if live.standing.is_open() {
                 return Ok(Released::Pending);
             }
             if !raised && let Some(short) = self.beyond_hold(live, ending) {
                 return Ok(Released::Short(short));
             }
-            let ended = end_entry(entry, ending, call.costs);
+            let ended = end_entry(entry, ending);
             let ended = ended.ok_or(Reason::UnknownCall)?;
             return Ok(self.record_end(place, ended, true));
         }
         let Some(known) = self.ended(account, &mut place, second_of(now_us)) else {
             return Ok(Released::Elsewhere);
         };
-        self.check_token(call.token, &known.call)?;
+        self.check_release(call, &known.call)?;
         match &self.hub {
             _ if !known.cause.may_be_corrected() => Ok(Released::Now(known)),
-            Hub::Embedded { .. } => Ok(self.correct(account, place, &known, (ending, call.costs))),
+            Hub::Embedded { .. } => Ok(self.correct(account, place, &known, ending)),
             // Another gateway may have corrected it.
             Hub::Shared(_) => Ok(Released::Elsewhere),
         }
     }
 
+    /// A token must be the call's, and costs that are charged must be amounts.
+    pub(super) fn check_release(&self, release: &Release<'_>, call: &Call) -> Result<(), Denial> {
+        self.check_token(release.token, call)?;
+        let charged = charged_costs(call, release.costs);
+        charged.map(drop).map_err(|problem| {
+            let (field, problem) = ("costs".to_owned(), problem.to_string());
+            Denial::InvalidRequest(vec![BadField { field, problem }])
+        })
+    }
+
     /// What a charge needs beyond the hold, where that may be fetched from a shared hub.
-    fn beyond_hold(&self, live: &Live, ending: Ending) -> Option<Short> {
+    fn beyond_hold(&self, live: &Live, ending: Ending<'_>) -> Option<Short> {
         let (Hub::Shared(_), Some(wallet)) = (&self.hub, &live.wallet) else {
             return None;
         };
@@ -115,7 +127,7 @@ impl Engine {
         &self,
         account: &Account,
         earlier: &Record,
-        ending: Ending,
+        ending: Ending<'_>,
     ) -> Option<Short> {
         let wallet = self.wallet_of(account, &earlier.call)?;
         let wanted = price(&earlier.call, &lease_of(earlier), ending);
@@ -124,10 +136,10 @@ impl Engine {
 
     /// Ends a live call otherwise than by a release; false when it is not live any more.
     pub(super) fn end(&self, call: &Call, cause: Cause, ended_us: i64) -> bool {
-        let ending = Ending { cause, ended_us, outcome: None, billable_s: None };
+        let ending = Ending::unsaid(cause, ended_us);
         let mut place = self.calls.place(call.account(), call.call_id());
         let entry = place.find().filter(|entry| same_admission(entry.call(), call));
-        let ended = entry.and_then(|entry| end_entry(entry, ending, None));
+        let ended = entry.and_then(|entry| end_entry(entry, ending));
         ended.map(|ended| drop(self.record_end(place, ended, false))).is_some()
     }
 
@@ -176,7 +188,7 @@ impl Engine {
         account: &Account,
         mut place: Place<'_>,
         earlier: &Record,
-        (ending, costs): (Ending, Option<&str>),
+        ending: Ending<'_>,
     ) -> Released {
         let (outcome, billable_s, cost) = priced(&earlier.call, &lease_of(earlier), ending);
         let wallet = self.wallet_of(account, &earlier.call);
@@ -189,7 +201,7 @@ impl Engine {
             cost,
             debt,
             revision: earlier.revision.saturating_add(1),
-            costs: costs.map(Into::into),
+            costs: ending.costs.map(Into::into),
             ..earlier.clone()
         });
         place.put(Entry::Ended(triomphe::Arc::clone(&record)));
@@ -222,7 +234,7 @@ impl Engine {
 
 /// Turns a live call into its record: first the hold pays, then the wallet down to zero, the rest is
 /// debt. `None` when it is not live.
-pub(super) fn end_entry(entry: &mut Entry, ending: Ending, costs: Option<&str>) -> Option<Ended> {
+pub(super) fn end_entry(entry: &mut Entry, ending: Ending<'_>) -> Option<Ended> {
     let Entry::Live(live) = &*entry else {
         return None;
     };
@@ -244,7 +256,7 @@ pub(super) fn end_entry(entry: &mut Entry, ending: Ending, costs: Option<&str>) 
         revision: 0,
         granted_s: lease.granted_s(),
         forget_at: lease.deadline.saturating_add(token::LIFE_S),
-        costs: costs.map(Into::into),
+        costs: ending.costs.map(Into::into),
     });
     match std::mem::replace(entry, Entry::Ended(triomphe::Arc::clone(&record))) {
         Entry::Live(live) => Some(Ended { record, live, refund }),
@@ -252,15 +264,28 @@ pub(super) fn end_entry(entry: &mut Entry, ending: Ending, costs: Option<&str>) 
     }
 }
 
-/// The outcome, the seconds to charge and what they cost.
-fn priced(call: &Call, lease: &Lease, ending: Ending) -> (Outcome, u32, Amount) {
+/// The outcome, the seconds to charge, and the price: of these seconds and of the reported costs that are
+/// charged.
+fn priced(call: &Call, lease: &Lease, ending: Ending<'_>) -> (Outcome, u32, Amount) {
     let facts = call.facts();
     let (outcome, billable_s) = billable(facts.admitted_us, lease, ending);
-    let cost = facts.pins.as_ref().map_or(Amount::ZERO, |pins| pins.rate.charge(billable_s));
+    let cost = facts.pins.as_ref().map_or(Amount::ZERO, |pins| {
+        let beside = charged_costs(call, ending.costs).unwrap_or_default();
+        pins.rate.charge(billable_s).saturating_add(beside)
+    });
     (outcome, billable_s, cost)
 }
 
-pub(super) fn price(call: &Call, lease: &Lease, ending: Ending) -> Amount {
+/// What is charged of a breakdown beside the call itself.
+fn charged_costs(call: &Call, costs: Option<&str>) -> Result<Amount, InvalidCost> {
+    let deck = call.facts().pins.as_ref().and_then(|pins| pins.deck);
+    match (deck, costs) {
+        (Some(deck), Some(costs)) => costs::charged(costs, deck.billed),
+        _ => Ok(Amount::ZERO),
+    }
+}
+
+pub(super) fn price(call: &Call, lease: &Lease, ending: Ending<'_>) -> Amount {
     priced(call, lease, ending).2
 }
 

@@ -1,6 +1,7 @@
 //! The engine with a real hub in a temporary directory: what stacks see, without sockets.
 
 mod caps;
+mod decks;
 mod ends;
 mod reports;
 mod shared;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 
 use hub::call::Cause;
 use hub::clock;
+use hub::deck::Pricing;
 use hub::denial::{Denial, Reason, Scope};
 use hub::directory::{
     AccountConfig, Billing, Change, OnHubLoss, OrganizationConfig, Status, WalletConfig,
@@ -41,6 +43,10 @@ fn rate(initial_s: u32, increment_s: u32) -> Rate {
     Rate::new(amount("1.20"), initial_s, increment_s, Amount::ZERO, Amount::ZERO).expect("a rate")
 }
 
+fn flat(initial_s: u32, increment_s: u32) -> Pricing {
+    Pricing::Flat(rate(initial_s, increment_s))
+}
+
 fn account(number: u128, floor: u32, cap: Option<u32>) -> AccountConfig {
     AccountConfig {
         id: sub_account(number),
@@ -53,7 +59,7 @@ fn account(number: u128, floor: u32, cap: Option<u32>) -> AccountConfig {
         cps_limit: None,
         region: Some("india".into()),
         billing: Billing::Isolated,
-        rate: None,
+        pricing: None,
         lease_s: None,
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,
@@ -100,7 +106,7 @@ impl World {
             status: Status::Active,
             total,
             currency: Currency::INR,
-            default_rate: None,
+            default_pricing: None,
         })];
         changes.extend(accounts.iter().cloned().map(Change::Account));
         hub.publish(&changes).expect("published");
@@ -232,7 +238,7 @@ fn idle_slots_above_a_floor_are_recalled_for_a_sibling() {
 #[test]
 fn money_admits_as_many_calls_as_it_can_hold_and_a_release_returns_the_rest() {
     let world =
-        World::new(100, &[AccountConfig { rate: Some(rate(60, 60)), ..account(0, 9, Some(9)) }]);
+        World::new(100, &[AccountConfig { pricing: Some(flat(60, 60)), ..account(0, 9, Some(9)) }]);
     let refused = denied(world.admit(0, "poor"));
     assert!(
         matches!(refused, Denial::InsufficientBalance { required, .. } if required == amount("1.2"))
@@ -266,7 +272,7 @@ fn money_admits_as_many_calls_as_it_can_hold_and_a_release_returns_the_rest() {
 #[test]
 fn a_renew_extends_lease_and_grant_and_says_final_at_the_end_of_the_money() {
     let world =
-        World::new(9, &[AccountConfig { rate: Some(rate(60, 60)), ..account(0, 9, Some(9)) }]);
+        World::new(9, &[AccountConfig { pricing: Some(flat(60, 60)), ..account(0, 9, Some(9)) }]);
     world.publish(wallet(sub_account(0), "8.4", 1));
     let grant = world.admit(0, "a").expect("money");
     assert_eq!(grant.granted_s(), Some(300));
@@ -295,7 +301,7 @@ fn a_renew_extends_lease_and_grant_and_says_final_at_the_end_of_the_money() {
 #[test]
 fn a_lease_that_runs_out_frees_the_slot_and_one_late_release_corrects_the_charge() {
     let directory = tempfile::tempdir().expect("a directory");
-    let accounts = [AccountConfig { rate: Some(rate(1, 1)), ..account(0, 1, Some(1)) }];
+    let accounts = [AccountConfig { pricing: Some(flat(1, 1)), ..account(0, 1, Some(1)) }];
     let settings = Settings { call_lease_s: 0, ..Settings::default() };
     let world = World::open(directory, 9, &accounts, settings);
     world.publish(wallet(sub_account(0), "100", 1));
@@ -347,7 +353,7 @@ fn keys_open_their_own_accounts_and_nothing_else() {
 #[test]
 fn a_test_key_acts_on_a_shadow_outside_total_and_money() {
     let world =
-        World::new(2, &[AccountConfig { rate: Some(rate(60, 60)), ..account(0, 2, Some(2)) }]);
+        World::new(2, &[AccountConfig { pricing: Some(flat(60, 60)), ..account(0, 2, Some(2)) }]);
     world.publish(wallet(sub_account(0), "100", 1));
     let scope = KeyScope::Account(sub_account(0)).shadow();
     let shadow = world.engine.account(scope, None).expect("a shadow");
@@ -427,7 +433,7 @@ fn two_complete_lists_free_what_they_do_not_name() {
 
 #[test]
 fn a_restart_keeps_calls_holds_and_receipts_and_holds_nothing_else_back() {
-    let accounts = [AccountConfig { rate: Some(rate(60, 60)), ..account(0, 3, Some(3)) }];
+    let accounts = [AccountConfig { pricing: Some(flat(60, 60)), ..account(0, 3, Some(3)) }];
     let world = World::new(9, &accounts);
     world.publish(wallet(sub_account(0), "13", 1));
     world.admit(0, "a").expect("a slot");

@@ -3,9 +3,11 @@
 
 use crate::cap::CapId;
 use crate::codec::{Malformed, Reader, Writer};
+use crate::costs::CostKinds;
+use crate::deck::{DeckId, DeckVersion, Pricing, VersionConfig};
 use crate::directory::{
-    AccountConfig, Billing, Change, OnHubLoss, OrganizationConfig, ResourceConfig, ResourceKind,
-    Status, TokenKey,
+    AccountConfig, Billing, Change, DeckConfig, DeckPart, OnHubLoss, OrganizationConfig,
+    ResourceConfig, ResourceKind, Status, TokenKey,
 };
 use crate::key::{KeyHash, KeyScope};
 use crate::money::{Amount, Currency, Rate};
@@ -29,25 +31,26 @@ mod tag {
     pub(super) const ACCOUNT_WITH_OUTBOUND_CAP: u8 = 9;
     pub(super) const RESOURCE: u8 = 10;
     pub(super) const RESOURCE_GONE: u8 = 11;
+    /// An account with a rate deck; whether its outbound calls have a cap follows.
+    pub(super) const ACCOUNT_WITH_DECK: u8 = 12;
+    pub(super) const ORGANIZATION_WITH_DECK: u8 = 13;
+    pub(super) const DECK: u8 = 14;
+    pub(super) const DECK_PART: u8 = 15;
+    pub(super) const DECK_GONE: u8 = 16;
 }
 
 pub fn write_change(writer: &mut Writer<'_>, change: &Change) {
     writer.byte(VERSION);
     match change {
         Change::Organization(config) => {
-            writer.byte(tag::ORGANIZATION);
+            let deck = deck_of(config.default_pricing);
+            writer.byte(deck.map_or(tag::ORGANIZATION, |_| tag::ORGANIZATION_WITH_DECK));
             write_organization(writer, config);
-        }
-        Change::Account(config) => {
-            writer.byte(match config.outbound_cap {
-                None => tag::ACCOUNT,
-                Some(_) => tag::ACCOUNT_WITH_OUTBOUND_CAP,
-            });
-            write_account_config(writer, config);
-            if let Some(most) = config.outbound_cap {
-                writer.unsigned(most.into());
+            if let Some(deck) = deck {
+                writer.fixed(deck.to_bytes());
             }
         }
+        Change::Account(config) => write_account_change(writer, config),
         Change::AccountGone { id, organization } => {
             writer.byte(tag::ACCOUNT_GONE);
             write_account(writer, *id);
@@ -67,6 +70,23 @@ pub fn write_change(writer: &mut Writer<'_>, change: &Change) {
         Change::Wallet(config) => {
             writer.byte(tag::WALLET);
             write_wallet(writer, config);
+        }
+        Change::Deck(config) => {
+            writer.byte(tag::DECK);
+            write_deck(writer, config);
+        }
+        Change::DeckPart(part) => {
+            writer.byte(tag::DECK_PART);
+            write_account(writer, part.organization);
+            writer.fixed(part.version.deck.to_bytes());
+            writer.unsigned(part.version.number.into());
+            writer.unsigned(part.part.into());
+            writer.optional(part.rows.as_deref(), Writer::bytes);
+        }
+        Change::DeckGone { organization, id } => {
+            writer.byte(tag::DECK_GONE);
+            write_account(writer, *organization);
+            writer.fixed(id.to_bytes());
         }
         Change::Key { hash, scope, organization, expires_us } => {
             writer.byte(if expires_us.is_some() { tag::EXPIRING_KEY } else { tag::KEY });
@@ -102,10 +122,31 @@ pub fn read_change(bytes: &[u8]) -> Result<Change, Malformed> {
 fn read_body(reader: &mut Reader<'_>) -> Result<Change, Malformed> {
     Ok(match reader.byte()? {
         tag::ORGANIZATION => Change::Organization(read_organization(reader)?),
+        tag::ORGANIZATION_WITH_DECK => {
+            let config = read_organization(reader)?;
+            let default_pricing = Some(read_deck_id(reader).map(Pricing::Deck)?);
+            Change::Organization(OrganizationConfig { default_pricing, ..config })
+        }
         tag::ACCOUNT => Change::Account(read_account_config(reader)?),
         tag::ACCOUNT_WITH_OUTBOUND_CAP => {
             let config = read_account_config(reader)?;
             Change::Account(AccountConfig { outbound_cap: Some(reader.small()?), ..config })
+        }
+        tag::ACCOUNT_WITH_DECK => {
+            let config = read_account_config(reader)?;
+            let outbound_cap = reader.optional(Reader::small)?;
+            let pricing = Some(read_deck_id(reader).map(Pricing::Deck)?);
+            Change::Account(AccountConfig { outbound_cap, pricing, ..config })
+        }
+        tag::DECK => Change::Deck(read_deck(reader)?),
+        tag::DECK_PART => Change::DeckPart(DeckPart {
+            organization: read_account(reader)?,
+            version: DeckVersion { deck: read_deck_id(reader)?, number: reader.small()? },
+            part: reader.small()?,
+            rows: reader.optional(|reader| reader.bytes().map(Into::into))?,
+        }),
+        tag::DECK_GONE => {
+            Change::DeckGone { organization: read_account(reader)?, id: read_deck_id(reader)? }
         }
         tag::RESOURCE => Change::Resource(read_resource(reader)?),
         tag::RESOURCE_GONE => Change::ResourceGone {
@@ -133,13 +174,81 @@ fn read_body(reader: &mut Reader<'_>) -> Result<Change, Malformed> {
     })
 }
 
+/// With a deck in a form of its own: one without has the form of before, which every gateway reads.
+fn write_account_change(writer: &mut Writer<'_>, config: &AccountConfig) {
+    let small = |writer: &mut Writer<'_>, value: u32| writer.unsigned(value.into());
+    match (deck_of(config.pricing), config.outbound_cap) {
+        (None, None) => {
+            writer.byte(tag::ACCOUNT);
+            write_account_config(writer, config);
+        }
+        (None, Some(most)) => {
+            writer.byte(tag::ACCOUNT_WITH_OUTBOUND_CAP);
+            write_account_config(writer, config);
+            small(writer, most);
+        }
+        (Some(deck), most) => {
+            writer.byte(tag::ACCOUNT_WITH_DECK);
+            write_account_config(writer, config);
+            writer.optional(most, small);
+            writer.fixed(deck.to_bytes());
+        }
+    }
+}
+
+const fn deck_of(pricing: Option<Pricing>) -> Option<DeckId> {
+    match pricing {
+        Some(Pricing::Deck(deck)) => Some(deck),
+        Some(Pricing::Flat(_)) | None => None,
+    }
+}
+
+const fn rate_of(pricing: Option<Pricing>) -> Option<Rate> {
+    match pricing {
+        Some(Pricing::Flat(rate)) => Some(rate),
+        Some(Pricing::Deck(_)) | None => None,
+    }
+}
+
+fn write_deck(writer: &mut Writer<'_>, config: &DeckConfig) {
+    write_account(writer, config.organization);
+    writer.fixed(config.id.to_bytes());
+    writer.unsigned(config.version);
+    writer.fixed(config.currency.to_bytes());
+    writer.unsigned(config.versions.len() as u64);
+    for version in &config.versions {
+        writer.unsigned(version.number.into());
+        writer.signed(version.effective_us);
+        writer.unsigned(version.parts.into());
+        writer.byte(version.billed.to_byte());
+    }
+}
+
+fn read_deck(reader: &mut Reader<'_>) -> Result<DeckConfig, Malformed> {
+    let (organization, id) = (read_account(reader)?, read_deck_id(reader)?);
+    let version = reader.unsigned()?;
+    let currency = Currency::from_bytes(reader.fixed()?).ok_or(Malformed("a currency"))?;
+    let versions = (0..reader.unsigned()?).map(|_| {
+        let (number, effective_us) = (reader.small()?, reader.signed()?);
+        let parts = reader.small()?;
+        let billed = CostKinds::from_byte(reader.byte()?).ok_or(Malformed("kinds of costs"))?;
+        Ok(VersionConfig { number, effective_us, parts, billed })
+    });
+    let versions = versions.collect::<Result<_, _>>()?;
+    Ok(DeckConfig { id, organization, version, currency, versions })
+}
+
+fn read_deck_id(reader: &mut Reader<'_>) -> Result<DeckId, Malformed> {
+    reader.fixed().map(DeckId::from_bytes)
+}
+
 fn write_organization(writer: &mut Writer<'_>, config: &OrganizationConfig) {
     write_account(writer, config.id);
     writer.unsigned(config.version);
     write_status(writer, config.status);
     writer.unsigned(config.total.into());
     writer.fixed(config.currency.to_bytes());
-    writer.optional(config.default_rate, write_rate);
+    writer.optional(rate_of(config.default_pricing), write_rate);
 }
 
 fn read_organization(reader: &mut Reader<'_>) -> Result<OrganizationConfig, Malformed> {
@@ -149,7 +258,7 @@ fn read_organization(reader: &mut Reader<'_>) -> Result<OrganizationConfig, Malf
         status: read_status(reader)?,
         total: reader.small()?,
         currency: Currency::from_bytes(reader.fixed()?).ok_or(Malformed("a currency"))?,
-        default_rate: reader.optional(read_rate)?,
+        default_pricing: reader.optional(read_rate)?.map(Pricing::Flat),
     })
 }
 
@@ -167,7 +276,7 @@ fn write_account_config(writer: &mut Writer<'_>, config: &AccountConfig) {
         Billing::Isolated => 0,
         Billing::Consolidated => 1,
     });
-    writer.optional(config.rate, write_rate);
+    writer.optional(rate_of(config.pricing), write_rate);
     writer.optional(config.lease_s, small);
     writer.optional(config.duration_max_s, small);
     writer.byte(match config.on_hub_loss {
@@ -192,7 +301,7 @@ fn read_account_config(reader: &mut Reader<'_>) -> Result<AccountConfig, Malform
             1 => Billing::Consolidated,
             _ => return Err(Malformed("a billing mode")),
         },
-        rate: reader.optional(read_rate)?,
+        pricing: reader.optional(read_rate)?.map(Pricing::Flat),
         lease_s: reader.optional(Reader::small)?,
         duration_max_s: reader.optional(Reader::small)?,
         on_hub_loss: match reader.byte()? {

@@ -3,13 +3,16 @@
 
 use triomphe::Arc;
 
-use crate::call::{Call, Cause, Direction, Facts, Lengths, Outcome, Pins, Record};
+use crate::call::{Call, Cause, Direction, Facts, Lengths, Outcome, PinnedDeck, Pins, Record};
 use crate::cap::{CapId, Caps};
 use crate::clock::Moment;
 use crate::codec::{Fixed, Malformed, Reader, Writer};
+use crate::costs::CostKinds;
+use crate::deck::part::read_rounding;
+use crate::deck::{DeckId, DeckVersion};
 use crate::directory::Billing;
 use crate::id::AccountId;
-use crate::money::{Amount, Currency, Rate};
+use crate::money::{Amount, Currency, Rate, Rounding};
 use crate::state::request::{Granted, Lease};
 use crate::state::request_codec::read_account;
 
@@ -20,6 +23,13 @@ const FACTS: usize = AccountId::LEN + 8 + 8 + 4 + 1 + 1 + 5;
 const CAPS_SHIFT: u8 = 1;
 /// Billing, currency, per minute, initial and further increment, connect fee, minimum.
 const PINS: usize = 1 + 3 + 8 + 4 + 4 + 8 + 8;
+/// After the pins of a call that a deck prices: decimals and mode of its rounding, the deck, its version,
+/// which costs are charged.
+const DECK: usize = 1 + 1 + DeckId::LEN + 4 + 1;
+/// Whether and how a call is billed. Values are part of the format; never reuse one.
+const UNBILLED: u8 = 0;
+const BILLED: u8 = 1;
+const BILLED_BY_DECK: u8 = 2;
 /// Deadline, grant, hold, answered (0: not yet), renewed.
 const LEASE: usize = 4 + 4 + 8 + 8 + 8;
 /// Answered (0: never), ended, cost, debt, billable, revision, granted (0: unlimited), forget at,
@@ -36,7 +46,7 @@ pub fn write_call(writer: &mut Writer<'_>, call: &Call) {
     fixed.put(facts.admission.to_le_bytes());
     fixed.put(facts.admitted_us.to_le_bytes());
     fixed.put(facts.lease_s.to_le_bytes());
-    fixed.put([direction, u8::from(facts.pins.is_some())]);
+    fixed.put([direction, billed(facts.pins.as_deref())]);
     fixed.put(lengths.0);
     writer.fixed(fixed.finish());
     if let Some(pins) = &facts.pins {
@@ -44,6 +54,14 @@ pub fn write_call(writer: &mut Writer<'_>, call: &Call) {
     }
     writer.0.extend_from_slice(texts);
     caps.as_slice().iter().for_each(|id| writer.fixed(id.to_bytes()));
+}
+
+const fn billed(pins: Option<&Pins>) -> u8 {
+    match pins {
+        None => UNBILLED,
+        Some(Pins { deck: None, .. }) => BILLED,
+        Some(Pins { deck: Some(_), .. }) => BILLED_BY_DECK,
+    }
 }
 
 fn write_pins(writer: &mut Writer<'_>, pins: &Pins) {
@@ -60,9 +78,29 @@ fn write_pins(writer: &mut Writer<'_>, pins: &Pins) {
     fixed.put(rate.connect_fee().micros().to_le_bytes());
     fixed.put(rate.minimum().micros().to_le_bytes());
     writer.fixed(fixed.finish());
+    if let Some(deck) = &pins.deck {
+        write_deck(writer, rate.rounding(), deck);
+    }
 }
 
-fn read_pins(reader: &mut Reader<'_>) -> Result<Pins, Malformed> {
+fn write_deck(writer: &mut Writer<'_>, rounding: Rounding, deck: &PinnedDeck) {
+    let mut fixed = Fixed::<DECK>::default();
+    fixed.put([rounding.decimals(), rounding.mode() as u8]);
+    fixed.put(deck.version.deck.to_bytes());
+    fixed.put(deck.version.number.to_le_bytes());
+    fixed.put([deck.billed.to_byte()]);
+    writer.fixed(fixed.finish());
+}
+
+fn read_deck(reader: &mut Reader<'_>) -> Result<(Rounding, PinnedDeck), Malformed> {
+    let rounding = read_rounding(reader)?;
+    let deck = DeckId::from_bytes(reader.fixed()?);
+    let version = DeckVersion { deck, number: half(reader)? };
+    let billed = CostKinds::from_byte(reader.byte()?).ok_or(Malformed("kinds of costs"))?;
+    Ok((rounding, PinnedDeck { version, billed }))
+}
+
+fn read_pins(reader: &mut Reader<'_>, is_by_deck: bool) -> Result<Pins, Malformed> {
     let billing = match reader.byte()? {
         0 => Billing::Isolated,
         1 => Billing::Consolidated,
@@ -73,7 +111,12 @@ fn read_pins(reader: &mut Reader<'_>) -> Result<Pins, Malformed> {
     let (initial_s, increment_s) = (half(reader)?, half(reader)?);
     let (connect_fee, minimum) = (amount(reader)?, amount(reader)?);
     let rate = Rate::new(per_minute, initial_s, increment_s, connect_fee, minimum);
-    Ok(Pins { billing, currency, rate: rate.map_err(|_| Malformed("a rate"))? })
+    let rate = rate.map_err(|_| Malformed("a rate"))?;
+    if !is_by_deck {
+        return Ok(Pins { billing, currency, rate, deck: None });
+    }
+    let (rounding, deck) = read_deck(reader)?;
+    Ok(Pins { billing, currency, rate: rate.rounded(rounding), deck: Some(deck) })
 }
 
 fn amount(reader: &mut Reader<'_>) -> Result<Amount, Malformed> {
@@ -102,9 +145,9 @@ pub fn read_call(reader: &mut Reader<'_>) -> Result<Call, Malformed> {
     let billed = reader.byte()?;
     let lengths = Lengths(reader.fixed()?);
     let pins = match billed {
-        0 => None,
-        1 => Some(Arc::new(read_pins(reader)?)),
-        _ => return Err(Malformed("an optional value")),
+        UNBILLED => None,
+        BILLED | BILLED_BY_DECK => Some(Arc::new(read_pins(reader, billed == BILLED_BY_DECK)?)),
+        _ => return Err(Malformed("how a call is billed")),
     };
     let bytes = lengths.0.iter().map(|length| usize::from(*length)).sum();
     let texts = std::str::from_utf8(reader.take(bytes)?).map_err(|_| Malformed("a text"))?;

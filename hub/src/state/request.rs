@@ -79,6 +79,9 @@ impl Request {
             // Agents have no cap.
             Change::Resource(ResourceConfig { kind: ResourceKind::Agent, .. })
             | Change::ResourceGone { kind: ResourceKind::Agent, .. }
+            | Change::Deck(_)
+            | Change::DeckPart(_)
+            | Change::DeckGone { .. }
             | Change::Key { .. }
             | Change::KeyGone { .. }
             | Change::TokenKey(_) => return None,

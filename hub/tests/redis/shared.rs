@@ -141,7 +141,7 @@ pub fn organization_change(version: u64) -> Change {
         status: Status::Active,
         total: 100,
         currency: Currency::INR,
-        default_rate: None,
+        default_pricing: None,
     })
 }
 
@@ -157,7 +157,7 @@ pub fn account_change(number: u32, version: u64) -> Change {
         cps_limit: None,
         region: None,
         billing: Billing::Consolidated,
-        rate: None,
+        pricing: None,
         lease_s: None,
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,
@@ -186,7 +186,7 @@ pub fn key_change(number: u32) -> Change {
 
 pub fn call(name: u32) -> Call {
     let rate = Rate::new(Amount::from_micros(60), 60, 60, Amount::ZERO, Amount::ZERO).unwrap();
-    let pins = Pins { billing: Billing::Consolidated, currency: Currency::INR, rate };
+    let pins = Pins { billing: Billing::Consolidated, currency: Currency::INR, rate, deck: None };
     let facts = Facts {
         admitted_us: i64::from(START_S) * 1_000_000,
         admission: name.into(),

@@ -191,6 +191,7 @@ impl Node {
             billing: hub::directory::Billing::Consolidated,
             currency: hub::money::Currency::INR,
             rate: installation::rate(),
+            deck: None,
         };
         let facts = Facts {
             admitted_us: now.wall_us,

@@ -193,6 +193,7 @@ impl Engine {
             ended_us,
             outcome: call.outcome,
             billable_s: call.billable_s,
+            costs: call.costs,
         };
         let found = self.whereabouts(sharing, account, call.call_id, patience).await?;
         // A call that is over can still be paid for.
@@ -201,7 +202,7 @@ impl Engine {
                 Whereabouts::Here => return Ok(None),
                 Whereabouts::Nowhere => return Ok(Some(Reply::Refused(Reason::UnknownCall))),
                 Whereabouts::At(holder, live) => {
-                    self.check_token(call.token, &live.call)?;
+                    self.check_release(call, &live.call)?;
                     let question = Question::Release {
                         outcome: call.outcome,
                         billable_s: call.billable_s,
@@ -213,7 +214,7 @@ impl Engine {
                     return Ok(Some(reply));
                 }
                 Whereabouts::Orphaned(live) => {
-                    self.check_token(call.token, &live.call)?;
+                    self.check_release(call, &live.call)?;
                     if price(&live.call, &live.lease, ending) > live.lease.hold {
                         // Only a call of this gateway can be paid beyond its hold.
                         if let Some(verdict) = self.adopt_orphan(sharing, account, &live)? {
@@ -221,10 +222,10 @@ impl Engine {
                         }
                         return Ok(None);
                     }
-                    self.end_orphan(account, &live, ending, call.costs)
+                    self.end_orphan(account, &live, ending)
                 }
                 Whereabouts::Ended(record) if record.cause.may_be_corrected() => {
-                    self.check_token(call.token, &record.call)?;
+                    self.check_release(call, &record.call)?;
                     if let Some(short) = self.beyond_earlier(account, &record, ending) {
                         let mut patience = Patience::new();
                         // What cannot be fetched becomes debt.
@@ -232,10 +233,10 @@ impl Engine {
                             self.raise(sharing, account, &short, &mut patience).await;
                     }
                     let place = self.calls.place(account.id, call.call_id.as_bytes());
-                    Some(self.correct(account, place, &record, (ending, call.costs)))
+                    Some(self.correct(account, place, &record, ending))
                 }
                 Whereabouts::Ended(record) => {
-                    self.check_token(call.token, &record.call)?;
+                    self.check_release(call, &record.call)?;
                     return Ok(Some(Reply::Ended(record)));
                 }
             };
@@ -410,8 +411,7 @@ impl Engine {
         &self,
         account: &Arc<Account>,
         orphan: &Orphan,
-        ending: Ending,
-        costs: Option<&str>,
+        ending: Ending<'_>,
     ) -> Option<Released> {
         let mut place = self.calls.place(account.id, orphan.call.call_id());
         if place.find().is_some() {
@@ -421,7 +421,7 @@ impl Engine {
         // Its hold is not in the wallet here: nothing comes back to it.
         let live = Live { wallet: None, ..live };
         let mut entry = Entry::Live(Box::new(live));
-        let record = end_entry(&mut entry, ending, costs)?.record;
+        let record = end_entry(&mut entry, ending)?.record;
         place.put_new(entry);
         let freed = Freed { flushed: place.flushed(&record), slot: None, refund: None, caps: None };
         Some(self.tell_end(account.organization.shard, (place, record), freed, true))

@@ -1,9 +1,6 @@
 //! Follows the directory of a shared hub: configuration is read shard by shard, and what a reading no
 //! longer names is gone.
 
-use std::collections::HashSet;
-
-use hub::directory::Change;
 use hub::shared::{NoAnswer, Published};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -74,18 +71,8 @@ impl Engine {
 
     /// What a whole reading does not name is gone.
     fn forget_unnamed(&self, shard: u8, published: &Published) {
-        let mut accounts = HashSet::new();
-        let mut keys = HashSet::new();
-        let mut resources = HashSet::new();
-        for change in &published.changes {
-            match change {
-                Change::Account(config) => drop(accounts.insert(config.id)),
-                Change::Key { hash, .. } => drop(keys.insert(*hash)),
-                Change::Resource(config) => drop(resources.insert(config.id)),
-                _ => {}
-            }
-        }
-        for change in self.directory.unnamed(shard, &accounts, &keys, &resources) {
+        let named = published.changes.iter().collect();
+        for change in self.directory.unnamed(shard, &named) {
             self.follow(&change);
         }
     }

@@ -310,8 +310,8 @@ impl Engine {
         }
         drop(place);
         let ended_us = clock::now_us();
-        let ending = Ending { cause: account.lapse(), ended_us, outcome: None, billable_s: None };
-        drop(self.end_orphan(&account, orphan, ending, None));
+        let ending = Ending::unsaid(account.lapse(), ended_us);
+        drop(self.end_orphan(&account, orphan, ending));
     }
 }
 

@@ -26,7 +26,7 @@ impl Engine {
             Hub::Embedded { .. } => false,
             Hub::Shared(sharing) => !sharing.may_admit(account.organization.shard),
         };
-        is_lost && terms.on_hub_loss == OnHubLoss::Open && terms.pins.is_none()
+        is_lost && terms.on_hub_loss == OnHubLoss::Open && !terms.is_billed()
     }
 
     /// An admit that was refused because the hub is lost.
@@ -72,7 +72,7 @@ impl Engine {
             right: Right::Overdraft,
             caps: Named::default(),
         };
-        match self.enter(account, &terms, (call, place), lease, &slot) {
+        match self.enter(account, &terms, (call, None, place), lease, &slot) {
             Ok(grant) => Ok(grant),
             Err(Stop::Refused(refusal)) => Err(refusal),
             Err(_) => Err(Reason::HubUnavailable.into()),

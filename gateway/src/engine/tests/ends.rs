@@ -23,7 +23,7 @@ impl World {
 
 fn billed_world() -> World {
     let world =
-        World::new(2, &[AccountConfig { rate: Some(rate(60, 60)), ..account(0, 2, Some(2)) }]);
+        World::new(2, &[AccountConfig { pricing: Some(flat(60, 60)), ..account(0, 2, Some(2)) }]);
     world.publish(wallet(sub_account(0), "100", 1));
     world
 }
@@ -94,7 +94,7 @@ fn what_was_corrected_since_is_not_forgotten_with_the_record_before() {
 #[test]
 fn a_call_that_is_to_end_is_not_renewed_and_lapses_unless_its_account_is_reactivated() {
     let directory = tempfile::tempdir().expect("a directory");
-    let priced = AccountConfig { rate: Some(rate(1, 1)), ..account(0, 1, Some(1)) };
+    let priced = AccountConfig { pricing: Some(flat(1, 1)), ..account(0, 1, Some(1)) };
     let settings = Settings { call_lease_s: 1, ..Settings::default() };
     let world = World::open(directory, 9, std::slice::from_ref(&priced), settings);
     world.publish(wallet(sub_account(0), "100", 1));

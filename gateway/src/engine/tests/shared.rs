@@ -386,7 +386,7 @@ fn installation<F: Future<Output = ()>>(
         status: Status::Active,
         total: 10_000,
         currency: Currency::INR,
-        default_rate: None,
+        default_pricing: None,
     };
     let mut published = vec![Change::Organization(organization_config), Change::Account(config)];
     published.extend(money.map(|money| wallet(sub_account(0), money, 1)));

@@ -127,7 +127,7 @@ mod tests {
     fn call(billed: bool) -> Call {
         let amount = |text: &str| text.parse().expect("an amount");
         let rate = Rate::new(amount("1.20"), 60, 60, Amount::ZERO, Amount::ZERO).expect("a rate");
-        let pins = Pins { billing: Billing::Isolated, currency: Currency::INR, rate };
+        let pins = Pins { billing: Billing::Isolated, currency: Currency::INR, rate, deck: None };
         let facts = Facts {
             admitted_us: ADMITTED_US,
             admission: 1,

@@ -45,7 +45,7 @@ mod tests {
 
     fn call(billed: bool) -> Call {
         let rate = Rate::new(Amount::ZERO, 60, 60, Amount::ZERO, Amount::ZERO).expect("a rate");
-        let pins = Pins { billing: Billing::Isolated, currency: Currency::INR, rate };
+        let pins = Pins { billing: Billing::Isolated, currency: Currency::INR, rate, deck: None };
         let facts = Facts {
             admitted_us: 951_782_100_500_000,
             admission: 1,

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use ulid::Ulid;
 
 use super::*;
+use crate::costs::CostKind;
 use crate::directory::{OnHubLoss, WalletConfig};
 use crate::id::{AccountId, AccountKind};
 
@@ -14,9 +15,11 @@ fn account(kind: AccountKind, number: u128) -> AccountId {
 fn changes() -> Vec<Change> {
     let organization = account(AccountKind::Organization, 1);
     let id = account(AccountKind::SubAccount, 2);
-    let (hash, currency) = (KeyHash::of(b"secret"), Currency::INR);
+    let currency = Currency::INR;
     let amount = Amount::from_micros;
     let rate = Rate::new(amount(1_200_000), 60, 6, amount(5), amount(7)).ok();
+    let pricing = rate.map(Pricing::Flat);
+    let deck = Some(Pricing::Deck(DeckId::new(Ulid(5))));
     let full = || AccountConfig {
         id,
         organization,
@@ -28,7 +31,7 @@ fn changes() -> Vec<Change> {
         cps_limit: Some(5),
         region: Some("india".into()),
         billing: Billing::Isolated,
-        rate,
+        pricing,
         lease_s: Some(14_400),
         duration_max_s: Some(3_600),
         on_hub_loss: OnHubLoss::Closed,
@@ -39,7 +42,7 @@ fn changes() -> Vec<Change> {
         cps_limit: None,
         region: None,
         billing: Billing::Consolidated,
-        rate: None,
+        pricing: None,
         lease_s: None,
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,
@@ -51,11 +54,36 @@ fn changes() -> Vec<Change> {
         status: Status::Active,
         total: 100,
         currency,
-        default_rate: rate,
+        default_pricing: pricing,
     };
     let escrow = amount(-4);
     let wallet =
         WalletConfig { owner: id, organization, currency, escrow, sequence: 9, posted: amount(2) };
+    vec![
+        Change::Organization(OrganizationConfig { default_pricing: None, ..bought.clone() }),
+        Change::Organization(OrganizationConfig { default_pricing: deck, ..bought.clone() }),
+        Change::Organization(bought),
+        Change::Account(full()),
+        Change::Account(AccountConfig { status: Status::Deleting, ..plain.clone() }),
+        Change::Account(plain),
+        Change::Account(AccountConfig { outbound_cap: Some(0), ..full() }),
+        Change::Account(AccountConfig { outbound_cap: Some(0), pricing: deck, ..full() }),
+        Change::Account(AccountConfig { pricing: deck, ..full() }),
+        Change::AccountGone { id, organization },
+        Change::Wallet(wallet),
+        Change::TokenKey(TokenKey([7; 32])),
+    ]
+}
+
+fn all() -> impl Iterator<Item = Change> {
+    let others = [key_changes(), resource_changes(), deck_changes()];
+    changes().into_iter().chain(others.into_iter().flatten())
+}
+
+fn key_changes() -> Vec<Change> {
+    let organization = account(AccountKind::Organization, 1);
+    let id = account(AccountKind::SubAccount, 2);
+    let hash = KeyHash::of(b"secret");
     let key = |scope, organization| Change::Key { hash, scope, organization, expires_us: None };
     let expiring = |expires_us| Change::Key {
         hash,
@@ -64,14 +92,6 @@ fn changes() -> Vec<Change> {
         expires_us: Some(expires_us),
     };
     vec![
-        Change::Organization(OrganizationConfig { default_rate: None, ..bought.clone() }),
-        Change::Organization(bought),
-        Change::Account(full()),
-        Change::Account(AccountConfig { status: Status::Deleting, ..plain.clone() }),
-        Change::Account(plain),
-        Change::Account(AccountConfig { outbound_cap: Some(0), ..full() }),
-        Change::AccountGone { id, organization },
-        Change::Wallet(wallet),
         key(KeyScope::Operator, None),
         key(KeyScope::Organization(organization), Some(organization)),
         key(KeyScope::Account(id.shadow()), Some(organization)),
@@ -79,7 +99,33 @@ fn changes() -> Vec<Change> {
         expiring(i64::MAX),
         Change::KeyGone { hash, organization: None },
         Change::KeyGone { hash, organization: Some(organization) },
-        Change::TokenKey(TokenKey([7; 32])),
+    ]
+}
+
+fn deck_changes() -> Vec<Change> {
+    let organization = account(AccountKind::Organization, 1);
+    let id = DeckId::new(Ulid(5));
+    let billed = [CostKind::Llm, CostKind::Telephony].into_iter().collect();
+    let version = |number, billed| VersionConfig { number, effective_us: -9, parts: 3, billed };
+    let config = |versions| DeckConfig {
+        id,
+        organization,
+        version: u64::MAX,
+        currency: Currency::INR,
+        versions,
+    };
+    let part = |rows| DeckPart {
+        organization,
+        version: DeckVersion { deck: id, number: u32::MAX },
+        part: 7,
+        rows,
+    };
+    vec![
+        Change::Deck(config(Box::default())),
+        Change::Deck(config([version(1, billed), version(2, CostKinds::NONE)].into())),
+        Change::DeckPart(part(Some([1, 2, 3].into()))),
+        Change::DeckPart(part(None)),
+        Change::DeckGone { organization, id },
     ]
 }
 
@@ -122,14 +168,14 @@ fn written(change: &Change) -> Vec<u8> {
 
 #[test]
 fn every_change_reads_back_as_it_was_written() {
-    for change in changes().into_iter().chain(resource_changes()) {
+    for change in all() {
         assert_eq!(read_change(&written(&change)), Ok(change));
     }
 }
 
 #[test]
 fn a_change_that_is_cut_off_or_has_more_or_is_of_another_version_is_refused() {
-    for change in changes().into_iter().chain(resource_changes()) {
+    for change in all() {
         let mut bytes = written(&change);
         for length in 0..bytes.len() {
             assert!(read_change(&bytes[..length]).is_err(), "{change:?} cut to {length}");
@@ -150,7 +196,7 @@ fn the_token_key_is_never_shown() {
 proptest! {
     #[test]
     fn no_bytes_make_reading_fail_otherwise_than_by_an_error(
-        tag in 0..10_u8, rest in any::<Vec<u8>>(),
+        tag in 0..20_u8, rest in any::<Vec<u8>>(),
     ) {
         let bytes = [&[VERSION, tag][..], &rest].concat();
         let _read = read_change(&bytes);

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 
 use super::RedisHub;
 use crate::codec::Writer;
+use crate::deck::DeckVersion;
 use crate::directory::codec::{read_change, write_change};
-use crate::directory::{Change, ResourceConfig};
+use crate::directory::{Change, DeckConfig, DeckPart, ResourceConfig};
 use crate::redis::decode::{self, Malformed, Recent};
 use crate::redis::encode::{self, Entry, Part};
 use crate::redis::scripts::SCRIPTS;
@@ -29,6 +30,9 @@ mod name {
     pub(super) const TOKEN_KEY: u8 = b't';
     /// Then organization, kind, and the resource's own name.
     pub(super) const RESOURCE: u8 = b'r';
+    pub(super) const DECK: u8 = b'd';
+    /// Then deck, version, and the part's place.
+    pub(super) const DECK_PART: u8 = b'p';
 }
 
 /// Entries by their names, as they lie in the hash.
@@ -150,7 +154,11 @@ fn whole(recent: &Recent, mut entries: Entries, news: Vec<Vec<u8>>) -> Result<Pu
             continue;
         }
         match change(entry)? {
-            Change::AccountGone { .. } | Change::KeyGone { .. } | Change::ResourceGone { .. } => {}
+            Change::AccountGone { .. }
+            | Change::KeyGone { .. }
+            | Change::ResourceGone { .. }
+            | Change::DeckGone { .. }
+            | Change::DeckPart(DeckPart { rows: None, .. }) => {}
             change => changes.push(change),
         }
     }
@@ -185,6 +193,13 @@ fn name_of(change: &Change) -> Option<Vec<u8>> {
         | Change::ResourceGone { organization, kind, name, .. } => {
             let whose = [&organization.to_bytes()[..], &[*kind as u8]].concat();
             named(name::RESOURCE, &[&whose, name.as_bytes()].concat())
+        }
+        Change::Deck(DeckConfig { id, .. }) | Change::DeckGone { id, .. } => {
+            named(name::DECK, &id.to_bytes())
+        }
+        Change::DeckPart(DeckPart { version: DeckVersion { deck, number }, part, .. }) => {
+            let place = [number.to_be_bytes(), part.to_be_bytes()].concat();
+            named(name::DECK_PART, &[&deck.to_bytes()[..], &place].concat())
         }
         Change::Key { hash, .. } | Change::KeyGone { hash, .. } => {
             named(name::KEY, hash.as_bytes())

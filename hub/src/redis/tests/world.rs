@@ -45,7 +45,8 @@ pub(super) fn pins_of(number: u8) -> Option<Arc<Pins>> {
         _ => return None,
     };
     let rate = Rate::new(Amount::from_micros(60), 60, 60, Amount::ZERO, Amount::ZERO);
-    Some(Arc::new(Pins { billing, currency: Currency::INR, rate: rate.expect("a rate") }))
+    let rate = rate.expect("a rate");
+    Some(Arc::new(Pins { billing, currency: Currency::INR, rate, deck: None }))
 }
 
 /// Whose wallet an account's calls are held on.

@@ -48,7 +48,7 @@ fn many_admits_at_once_are_admitted_up_to_the_limit_exactly() {
 
 #[test]
 fn a_call_is_answered_renewed_and_released_at_any_gateway() {
-    let config = AccountConfig { rate: Some(rate(60, 1)), ..account(0, 0, Some(10)) };
+    let config = AccountConfig { pricing: Some(flat(60, 1)), ..account(0, 0, Some(10)) };
     installation(config, Some("100"), async |hub| {
         let (one, two) = (Gateway::start(&hub).await, Gateway::start(&hub).await);
         one.admit("call").await.expect("there is room");
@@ -156,7 +156,7 @@ fn a_rate_of_calls_is_divided_among_the_gateways_that_there_are() {
 fn two_gateways_spend_a_wallet_to_its_last_call_and_never_beyond() {
     // Each call holds one minute of 1.20.
     let config = AccountConfig {
-        rate: Some(rate(60, 60)),
+        pricing: Some(flat(60, 60)),
         duration_max_s: Some(60),
         ..account(0, 0, Some(1_000))
     };
@@ -189,7 +189,7 @@ fn two_gateways_spend_a_wallet_to_its_last_call_and_never_beyond() {
 
 #[test]
 fn a_gateway_that_leaves_gives_all_back_and_its_calls_go_on_elsewhere() {
-    let config = AccountConfig { rate: Some(rate(60, 60)), ..account(0, 0, Some(20)) };
+    let config = AccountConfig { pricing: Some(flat(60, 60)), ..account(0, 0, Some(20)) };
     installation(config, Some("1000"), async |hub| {
         let (one, two) = (Gateway::start(&hub).await, Gateway::start(&hub).await);
         for call in 0..5 {
@@ -247,7 +247,7 @@ fn slots_of_a_killed_gateway_come_back() {
 
 #[test]
 fn a_call_that_its_gateway_told_nobody_of_goes_on_or_is_paid_by_its_token() {
-    let config = AccountConfig { rate: Some(rate(60, 60)), ..account(0, 0, Some(10_000)) };
+    let config = AccountConfig { pricing: Some(flat(60, 60)), ..account(0, 0, Some(10_000)) };
     installation(config, Some("10000"), async |hub| {
         let (one, two) = (Gateway::start(&hub).await, Gateway::start(&hub).await);
         // Slots, money and credit are here before the hub is out of reach.
@@ -275,7 +275,7 @@ fn a_call_that_its_gateway_told_nobody_of_goes_on_or_is_paid_by_its_token() {
 
 #[test]
 fn a_hub_without_memory_learns_what_gateways_have_and_admission_goes_on() {
-    let config = AccountConfig { rate: Some(rate(60, 60)), ..account(0, 0, Some(100)) };
+    let config = AccountConfig { pricing: Some(flat(60, 60)), ..account(0, 0, Some(100)) };
     installation(config, Some("10000"), async |hub| {
         let (one, two) = (Gateway::start(&hub).await, Gateway::start(&hub).await);
         for call in 0..30 {
@@ -378,7 +378,7 @@ fn an_open_account_goes_on_up_to_its_limit_without_the_hub_and_is_counted_when_i
 fn money_is_closed_without_the_hub_whatever_the_account_says() {
     let open = AccountConfig {
         on_hub_loss: OnHubLoss::Open,
-        rate: Some(rate(60, 60)),
+        pricing: Some(flat(60, 60)),
         ..account(0, 0, Some(4))
     };
     installation(open, Some("100"), async |hub| {

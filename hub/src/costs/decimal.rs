@@ -1,7 +1,7 @@
 //! Reads an amount of money as any JSON writer may put it: with an exponent, with more decimals than
 //! are kept. From its digits, never through a float.
 
-use hub::money::Amount;
+use crate::money::Amount;
 
 /// Digits that are read; a writer of 64-bit floats needs 17.
 const DIGITS_MAX: usize = 24;
