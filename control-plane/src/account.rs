@@ -10,6 +10,7 @@ use crate::counters::version_after;
 use crate::problem::Problem;
 
 pub(crate) mod floors;
+pub(crate) mod folded;
 pub(crate) mod owners;
 mod pages;
 pub(crate) mod presentation;
@@ -158,8 +159,9 @@ impl Account {
         floors::set(connection, self).await?;
         sqlx::query(
             "INSERT INTO accounts (id, organization_id, name, status, floor, cap, cps_limit, region, billing_mode, rate, \
-             lease_s, duration_max_s, on_hub_loss, version, created_us, updated_us, labels, display_name, logo_url, outbound_cap) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
+             lease_s, duration_max_s, on_hub_loss, version, created_us, updated_us, labels, display_name, logo_url, outbound_cap, \
+             name_folded) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
         )
         .bind(self.id.to_string())
         .bind(self.organization.to_string())
@@ -181,6 +183,7 @@ impl Account {
         .bind(self.presentation.display_name.as_deref())
         .bind(self.presentation.logo_url.as_deref())
         .bind(self.outbound_cap.map(i64::from))
+        .bind(folded::of(&self.name))
         .execute(connection)
         .await?;
         Ok(())
@@ -198,7 +201,7 @@ impl Account {
         sqlx::query(
             "UPDATE accounts SET name = $1, status = $2, floor = $3, cap = $4, cps_limit = $5, region = $6, \
              billing_mode = $7, rate = $8, on_hub_loss = $9, version = $10, updated_us = $11, labels = $12, \
-             display_name = $13, logo_url = $14, live_calls = $15, outbound_cap = $16 WHERE id = $17",
+             display_name = $13, logo_url = $14, live_calls = $15, outbound_cap = $16, name_folded = $17 WHERE id = $18",
         )
         .bind(self.name.as_str())
         .bind(word(STATUS, &self.status))
@@ -216,6 +219,7 @@ impl Account {
         .bind(self.presentation.logo_url.as_deref())
         .bind(self.live_calls().unwrap_or(LIVE_CALLS[0].0))
         .bind(self.outbound_cap.map(i64::from))
+        .bind(folded::of(&self.name))
         .bind(self.id.to_string())
         .execute(connection)
         .await?;

@@ -134,6 +134,10 @@ impl ControlPlane {
         let mailer = mail::Mailer::of(&settings)?;
         let hub = hub.into();
         let store = store::Store::open(&settings.database_url).await?;
+        account::folded::fill(&store).await.map_err(|problem| {
+            tracing::error!(?problem, "the names of accounts could not be prepared for searches");
+            OpenError::Unreadable("names of accounts that could not be prepared")
+        })?;
         let first = bootstrap::run(&store, &settings).await?;
         let progress = records::Progress::load(&store, &hub).await?;
         let document = description::document::bytes(&settings.regions);
