@@ -49,6 +49,7 @@ mod reports;
 mod request;
 mod resets;
 mod resources;
+mod retention;
 mod router;
 mod sessions;
 mod settings;
@@ -102,6 +103,8 @@ struct App {
     unpublished: AtomicBool,
     /// A deletion waits for the last charges of its account.
     deletions_pending: AtomicBool,
+    /// An account was closed: what is known of people there is to be erased.
+    erasures_pending: AtomicBool,
     /// Withdrawals that were not carried out, and that the hub has not heard of.
     withdrawn: Mutex<Vec<WalletConfig>>,
     call_lease_s: u32,
@@ -155,6 +158,7 @@ impl ControlPlane {
             changes: Arc::new(Semaphore::new(CHANGES_MAX as usize)),
             unpublished: AtomicBool::new(false),
             deletions_pending: AtomicBool::new(true),
+            erasures_pending: AtomicBool::new(true),
             withdrawn: Mutex::default(),
             call_lease_s: settings.call_lease_s,
             serves_tls: settings.serves_tls,

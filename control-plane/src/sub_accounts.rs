@@ -17,12 +17,14 @@ use crate::hub::Use;
 use crate::ledger::Wallet;
 use crate::precondition::Tag;
 use crate::problem::Problem;
+use crate::retention;
 use crate::timestamp;
 use crate::wallets;
 use crate::webhooks::EventKind;
 
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod erase;
 pub(crate) mod list;
 pub(crate) mod patch;
 pub(crate) mod read;
@@ -52,6 +54,7 @@ pub(crate) struct Settings {
     cps_limit: Option<u32>,
     rate: Option<rate::Shown>,
     on_hub_loss: &'static str,
+    call_retention_days: Option<u32>,
     #[serde(flatten)]
     presentation: Presentation,
     created_at: String,
@@ -148,6 +151,7 @@ impl Settings {
             cps_limit: account.cps_limit,
             rate: account.rate.as_ref().map(|rate| rate::Shown::of(rate, currency)),
             on_hub_loss: word(ON_HUB_LOSS, &account.on_hub_loss),
+            call_retention_days: account.call_retention_days,
             presentation: account.presentation.clone(),
             created_at: timestamp::text(account.created_us),
             updated_at: timestamp::text(account.updated_us),
@@ -191,6 +195,7 @@ impl Shown {
                 rate::Shown::schema().or_null().about("null: the organization's `default_rate`"),
             ),
             ("on_hub_loss", schema::word(ON_HUB_LOSS)),
+            retention::shown("as the organization's"),
             ("created_at", schema::time()),
             ("updated_at", schema::time()),
             ("in_use", slots().or_null().about("live calls; null while the hub does not say")),

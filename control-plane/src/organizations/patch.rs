@@ -18,6 +18,7 @@ use crate::fields::{Given, values};
 use crate::precondition::Tag;
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
+use crate::retention;
 
 /// Fields that only the operator may give.
 const OPERATOR_FIELDS: [&str; 2] = ["concurrency_total", "regions"];
@@ -27,6 +28,7 @@ struct Patch {
     total: Option<u32>,
     reserved: Option<u32>,
     outbound_cap: Given<u32>,
+    call_retention_days: Given<u32>,
     default_rate: Given<Rate>,
     recharge_policy: Option<RechargePolicy>,
     members_may_allocate: Option<bool>,
@@ -110,6 +112,7 @@ fn read(app: &Shared, request: &Request) -> Result<Patch, Problem> {
         total: fields.optional("concurrency_total", values::whole(values::CONCURRENCY)),
         reserved: fields.optional("reserved_concurrency", values::whole(values::CONCURRENCY)),
         outbound_cap: allocation::outbound(&mut fields),
+        call_retention_days: retention::read(&mut fields),
         default_rate: values::rate(&mut fields, "default_rate"),
         recharge_policy: fields.optional("recharge_policy", values::word(RechargePolicy::WORDS)),
         members_may_allocate: fields.optional("members_may_allocate", values::flag),
@@ -124,6 +127,7 @@ impl Patch {
         account.name = self.name.unwrap_or_else(|| account.name.clone());
         account.floor = self.reserved.unwrap_or(account.floor);
         account.outbound_cap = self.outbound_cap.merged(account.outbound_cap);
+        account.call_retention_days = self.call_retention_days.merged(account.call_retention_days);
         organization.total = self.total.unwrap_or(organization.total);
         organization.default_rate = self.default_rate.merged(organization.default_rate);
         organization.recharge_policy = self.recharge_policy.unwrap_or(organization.recharge_policy);
