@@ -11,6 +11,7 @@ use crate::counters::version_after;
 use crate::problem::Problem;
 
 pub(crate) mod floors;
+pub(crate) mod folded;
 pub(crate) mod owners;
 mod pages;
 pub(crate) mod presentation;
@@ -35,6 +36,8 @@ pub(crate) struct Account {
     pub(crate) lease_s: Option<u32>,
     pub(crate) duration_max_s: Option<u32>,
     pub(crate) on_hub_loss: OnHubLoss,
+    /// For how many days its call records say who called whom; `None`: as its organization's.
+    pub(crate) call_retention_days: Option<u32>,
     pub(crate) presentation: Presentation,
     pub(crate) version: i64,
     pub(crate) created_us: i64,
@@ -93,8 +96,8 @@ pub(crate) fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'st
 }
 
 const COLUMNS: &str = "SELECT id, organization_id, name, status, floor, cap, cps_limit, region, billing_mode, rate, \
-     lease_s, duration_max_s, on_hub_loss, live_calls, labels, display_name, logo_url, outbound_cap, version, created_us, \
-     updated_us FROM accounts";
+     lease_s, duration_max_s, on_hub_loss, live_calls, labels, display_name, logo_url, outbound_cap, \
+     call_retention_days, version, created_us, updated_us FROM accounts";
 
 impl Account {
     /// The account, unless it is unknown or being deleted.
@@ -148,6 +151,7 @@ impl Account {
             lease_s: optional_number(row, "lease_s")?,
             duration_max_s: optional_number(row, "duration_max_s")?,
             on_hub_loss: worded(row, "on_hub_loss", ON_HUB_LOSS)?,
+            call_retention_days: optional_number(row, "call_retention_days")?,
             presentation: Presentation::of_row(row)?,
             version: row.try_get("version")?,
             created_us: row.try_get("created_us")?,
@@ -159,8 +163,9 @@ impl Account {
         floors::set(connection, self).await?;
         sqlx::query(
             "INSERT INTO accounts (id, organization_id, name, status, floor, cap, cps_limit, region, billing_mode, rate, \
-             lease_s, duration_max_s, on_hub_loss, version, created_us, updated_us, labels, display_name, logo_url, outbound_cap) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
+             lease_s, duration_max_s, on_hub_loss, version, created_us, updated_us, labels, display_name, logo_url, outbound_cap, \
+             name_folded, call_retention_days) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)",
         )
         .bind(self.id.to_string())
         .bind(self.organization.to_string())
@@ -182,6 +187,8 @@ impl Account {
         .bind(self.presentation.display_name.as_deref())
         .bind(self.presentation.logo_url.as_deref())
         .bind(self.outbound_cap.map(i64::from))
+        .bind(folded::of(&self.name))
+        .bind(self.call_retention_days.map(i64::from))
         .execute(connection)
         .await?;
         Ok(())
@@ -199,7 +206,8 @@ impl Account {
         sqlx::query(
             "UPDATE accounts SET name = $1, status = $2, floor = $3, cap = $4, cps_limit = $5, region = $6, \
              billing_mode = $7, rate = $8, on_hub_loss = $9, version = $10, updated_us = $11, labels = $12, \
-             display_name = $13, logo_url = $14, live_calls = $15, outbound_cap = $16 WHERE id = $17",
+             display_name = $13, logo_url = $14, live_calls = $15, outbound_cap = $16, name_folded = $17, \
+             call_retention_days = $18 WHERE id = $19",
         )
         .bind(self.name.as_str())
         .bind(word(STATUS, &self.status))
@@ -217,6 +225,8 @@ impl Account {
         .bind(self.presentation.logo_url.as_deref())
         .bind(self.live_calls().unwrap_or(LIVE_CALLS[0].0))
         .bind(self.outbound_cap.map(i64::from))
+        .bind(folded::of(&self.name))
+        .bind(self.call_retention_days.map(i64::from))
         .bind(self.id.to_string())
         .execute(connection)
         .await?;

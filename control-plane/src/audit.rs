@@ -1,11 +1,13 @@
 //! The audit trail: who changed what, from what to what. An entry is written in the transaction of
-//! its change, numbered within its chain, and never changed; [`seal`] makes tampering visible later.
+//! its change, numbered within its chain, and never changed, but that contents about a deleted account are
+//! erased; [`seal`] makes tampering visible later.
 
 use hub::id::AccountId;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 mod chain;
 pub(crate) mod entry;
+pub(crate) mod erase;
 pub(crate) mod export;
 pub(crate) mod list;
 pub(crate) mod seal;
@@ -36,8 +38,9 @@ pub(crate) async fn write(
         None => "organization_id IS NULL",
     };
     let sql = format!(
-        "INSERT INTO audit (id, organization_id, at_us, actor, action, subject, before_json, after_json, account_id, sequence) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, (SELECT COALESCE(MAX(sequence), 0) + 1 FROM audit WHERE {chain}))"
+        "INSERT INTO audit (id, organization_id, at_us, actor, action, subject, before_json, after_json, account_id, salt, \
+         sequence) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, (SELECT COALESCE(MAX(sequence), 0) + 1 FROM audit WHERE {chain}))"
     );
     sqlx::query(AssertSqlSafe(sql))
         .bind(id)
@@ -49,6 +52,7 @@ pub(crate) async fn write(
         .bind(row.before.as_deref())
         .bind(row.after.as_deref())
         .bind(row.account.map(|id| id.to_string()))
+        .bind(erase::salt())
         .execute(connection)
         .await?;
     Ok(())

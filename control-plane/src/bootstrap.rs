@@ -63,6 +63,7 @@ async fn first_organization(
         total: first.concurrency_total,
         reserved: 0,
         outbound_cap: None,
+        call_retention_days: None,
         currency: first.currency,
         default_rate: first.default_rate,
         recharge_policy: RechargePolicy::External,

@@ -14,14 +14,15 @@ mod accounts;
 mod check;
 mod wallet;
 
-pub(crate) use accounts::open_wallet;
+pub(crate) use accounts::{open_closed, open_wallet};
 pub use check::Discrepancy;
 pub(crate) use check::verify;
 pub(crate) use wallet::Wallet;
 
 use accounts::LedgerAccount;
 
-/// The four ledger accounts that belong to each wallet.
+/// The four ledger accounts that belong to each wallet, and one that an organization's has when it is
+/// needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// The wallet's money.
@@ -32,6 +33,9 @@ pub(crate) enum Kind {
     Revenue,
     /// What calls cost that nobody could pay: negative.
     Debt,
+    /// What calls of closed accounts were found to have cost after they were closed: negative; above zero
+    /// where they cost less than they had been charged.
+    Closed,
 }
 
 /// Why money moved.
@@ -113,6 +117,18 @@ impl Transaction {
                 ((wallet, Kind::Revenue), paid.saturating_add(owed)),
             ],
         }
+    }
+
+    /// What a call was found to have cost whose account had been closed with its wallet: it is on the
+    /// organization.
+    pub(crate) fn charge_of_closed(
+        (cause, reference): (Cause, String),
+        currency: Currency,
+        (organization, account): (AccountId, AccountId),
+        cost: Amount,
+    ) -> Self {
+        let (from, to) = ((organization, Kind::Closed), (account, Kind::Revenue));
+        Self::moving(cause, reference, currency, cost, from, to)
     }
 }
 

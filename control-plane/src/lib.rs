@@ -50,6 +50,7 @@ mod reports;
 mod request;
 mod resets;
 mod resources;
+mod retention;
 mod router;
 mod sessions;
 mod settings;
@@ -103,6 +104,8 @@ struct App {
     unpublished: AtomicBool,
     /// A deletion waits for the last charges of its account.
     deletions_pending: AtomicBool,
+    /// An account was closed: what is known of people there is to be erased.
+    erasures_pending: AtomicBool,
     /// Withdrawals that were not carried out, and that the hub has not heard of.
     withdrawn: Mutex<Vec<WalletConfig>>,
     call_lease_s: u32,
@@ -135,6 +138,10 @@ impl ControlPlane {
         let mailer = mail::Mailer::of(&settings)?;
         let hub = hub.into();
         let store = store::Store::open(&settings.database_url).await?;
+        account::folded::fill(&store).await.map_err(|problem| {
+            tracing::error!(?problem, "the names of accounts could not be prepared for searches");
+            OpenError::Unreadable("names of accounts that could not be prepared")
+        })?;
         let first = bootstrap::run(&store, &settings).await?;
         let progress = records::Progress::load(&store, &hub).await?;
         let document = description::document::bytes(&settings.regions);
@@ -152,6 +159,7 @@ impl ControlPlane {
             changes: Arc::new(Semaphore::new(CHANGES_MAX as usize)),
             unpublished: AtomicBool::new(false),
             deletions_pending: AtomicBool::new(true),
+            erasures_pending: AtomicBool::new(true),
             withdrawn: Mutex::default(),
             call_lease_s: settings.call_lease_s,
             serves_tls: settings.serves_tls,

@@ -151,16 +151,36 @@ pub(crate) async fn of_user(
         .collect()
 }
 
-/// Ends what people have in an account that is being deleted.
+/// Ends what people have in an account that is being deleted. Who is a member of nothing else is forgotten;
+/// but who is named by a delegation is for as long as that is kept.
 pub(crate) async fn forget(
     connection: &mut AnyConnection,
     account: AccountId,
 ) -> Result<(), sqlx::Error> {
+    let only_here = sqlx::query(
+        "SELECT m.user_id FROM memberships m WHERE m.account_id = $1 AND NOT EXISTS \
+         (SELECT 1 FROM memberships o WHERE o.user_id = m.user_id AND o.account_id <> $1) \
+         AND NOT EXISTS (SELECT 1 FROM delegations d WHERE d.user_id = m.user_id)",
+    )
+    .bind(account.to_string())
+    .fetch_all(&mut *connection)
+    .await?;
     for sql in [
         "DELETE FROM memberships WHERE account_id = $1",
         "DELETE FROM invitations WHERE account_id = $1",
     ] {
         sqlx::query(sql).bind(account.to_string()).execute(&mut *connection).await?;
+    }
+    for row in only_here {
+        for sql in [
+            "DELETE FROM sessions WHERE user_id = $1",
+            "DELETE FROM user_tokens WHERE user_id = $1",
+            "DELETE FROM password_resets WHERE user_id = $1",
+            "DELETE FROM users WHERE id = $1",
+        ] {
+            let user: String = row.try_get(0)?;
+            sqlx::query(sql).bind(user).execute(&mut *connection).await?;
+        }
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::App;
 use crate::account::{self, Account, Organization, RechargePolicy, STATUS, rate, word};
 use crate::description::schema::{self, Schema};
 use crate::problem::Problem;
+use crate::retention;
 use crate::timestamp;
 use crate::wallets;
 
@@ -27,6 +28,7 @@ pub(crate) struct Settings {
     reserved_concurrency: u32,
     /// The most slots of outbound calls of its own; null: all.
     max_outbound_concurrency: Option<u32>,
+    call_retention_days: Option<u32>,
     currency: String,
     default_rate: Option<rate::Shown>,
     default_rate_deck: Option<String>,
@@ -61,6 +63,7 @@ impl Settings {
             concurrency_total: organization.total,
             reserved_concurrency: account.floor,
             max_outbound_concurrency: account.outbound_cap,
+            call_retention_days: account.call_retention_days,
             currency: currency.to_string(),
             default_rate,
             default_rate_deck,
@@ -90,6 +93,7 @@ impl Shown {
                 "max_outbound_concurrency",
                 slots().or_null().about("the most slots of outbound calls of its own; null: all"),
             ),
+            retention::shown("for ever"),
             ("currency", schema::currency()),
             (
                 "default_rate",

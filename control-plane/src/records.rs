@@ -8,7 +8,7 @@
 //! says itself what was acknowledged: its numbers mean nothing from one incarnation to the next, and
 //! what was read in one is never acknowledged in another.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ use hub::call::Record;
 use hub::clock::{SECOND_US, boot_us, now_us};
 use hub::embedded::StreamedRecord;
 use hub::id::AccountId;
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, Row as _};
 
 use crate::App;
 use crate::account::owners;
@@ -87,12 +87,39 @@ struct Consumer<'a> {
     app: &'a App,
     /// An account never changes its organization.
     organizations: HashMap<AccountId, AccountId>,
+    closed: Closed,
     next_shard: u8,
     /// When deletions are looked at again.
     deletions_us: i64,
     pace: Pace,
     /// What waited when the last batch had been posted.
     waiting: u64,
+}
+
+/// The accounts that are deleted, money and all.
+#[derive(Default)]
+struct Closed {
+    accounts: HashSet<AccountId>,
+    /// The number of the last.
+    last: i64,
+}
+
+impl Closed {
+    /// Hears of those that were closed since, by whichever control plane. Within a transaction that
+    /// writes, so that none is while it lasts.
+    async fn learn(&mut self, connection: &mut AnyConnection) -> Result<(), Problem> {
+        let new =
+            sqlx::query("SELECT id, closing FROM accounts WHERE closing > $1 ORDER BY closing")
+                .bind(self.last)
+                .fetch_all(connection)
+                .await?;
+        for row in new {
+            let id: String = row.try_get("id")?;
+            self.accounts.insert(id.parse().map_err(Problem::internal)?);
+            self.last = row.try_get("closing")?;
+        }
+        Ok(())
+    }
 }
 
 /// The records of one shard that go into one transaction.
@@ -114,6 +141,7 @@ impl<'a> Consumer<'a> {
         Self {
             app,
             organizations: HashMap::new(),
+            closed: Closed::default(),
             next_shard: 0,
             deletions_us: 0,
             pace: Pace::new(app.posting_cpu_percent),
@@ -236,7 +264,9 @@ impl<'a> Consumer<'a> {
             };
             known.push((*organization, record));
         }
-        let written = post::write(connection, &known, care, now_us()).await?;
+        self.closed.learn(connection).await?;
+        let written =
+            post::write(connection, &known, &self.closed.accounts, care, now_us()).await?;
         announce::write(connection, &written, now_us()).await?;
         if let Some(stream) = self.app.hub.stream() {
             write_watermarks(connection, &stream, pieces).await?;

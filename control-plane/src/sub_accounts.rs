@@ -17,12 +17,14 @@ use crate::hub::Use;
 use crate::ledger::Wallet;
 use crate::precondition::Tag;
 use crate::problem::Problem;
+use crate::retention;
 use crate::timestamp;
 use crate::wallets;
 use crate::webhooks::EventKind;
 
 pub(crate) mod create;
 pub(crate) mod delete;
+pub(crate) mod erase;
 pub(crate) mod list;
 pub(crate) mod patch;
 pub(crate) mod read;
@@ -53,6 +55,7 @@ pub(crate) struct Settings {
     rate: Option<rate::Shown>,
     rate_deck: Option<String>,
     on_hub_loss: &'static str,
+    call_retention_days: Option<u32>,
     #[serde(flatten)]
     presentation: Presentation,
     created_at: String,
@@ -151,6 +154,7 @@ impl Settings {
             rate,
             rate_deck,
             on_hub_loss: word(ON_HUB_LOSS, &account.on_hub_loss),
+            call_retention_days: account.call_retention_days,
             presentation: account.presentation.clone(),
             created_at: timestamp::text(account.created_us),
             updated_at: timestamp::text(account.updated_us),
@@ -197,6 +201,7 @@ impl Shown {
             ),
             ("rate_deck", rate::deck().or_null()),
             ("on_hub_loss", schema::word(ON_HUB_LOSS)),
+            retention::shown("as the organization's"),
             ("created_at", schema::time()),
             ("updated_at", schema::time()),
             ("in_use", slots().or_null().about("live calls; null while the hub does not say")),

@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hub::clock::{SECOND_US, boot_us, now_us};
@@ -10,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::App;
 use crate::problem::Problem;
+use crate::retention::purge::Round;
 
 /// How often it is looked whether a key has expired.
 const EVERY: Duration = Duration::from_secs(1);
@@ -18,8 +20,14 @@ const USES_EVERY_US: i64 = 5 * SECOND_US;
 /// How often what has outlived its use is swept.
 const SWEEP_EVERY_US: i64 = 600 * SECOND_US;
 
+/// How often it is looked whether anything is to be purged.
+const PURGE_EVERY_US: i64 = 60 * SECOND_US;
+/// Batches that are purged between two ticks, while there is more.
+const PURGES_PER_TICK: usize = 4;
+
 /// Goes on until `shutdown`, then writes what was noted.
 pub(crate) async fn run(app: &App, shutdown: impl Future) {
+    let (mut round, mut purge_us) = (Round::default(), boot_us());
     let mut tick = interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut uses_us, mut swept_us) = (boot_us(), None);
@@ -34,6 +42,11 @@ pub(crate) async fn run(app: &App, shutdown: impl Future) {
         if now_us - uses_us >= USES_EVERY_US {
             uses_us = now_us;
             write_uses(app).await;
+        }
+        let closed = app.erasures_pending.swap(false, Ordering::AcqRel);
+        if closed || now_us >= purge_us {
+            let is_over = !purge(app, &mut round).await;
+            purge_us = if is_over { now_us + PURGE_EVERY_US } else { now_us };
         }
         if swept_us.is_none_or(|swept_us| now_us - swept_us >= SWEEP_EVERY_US) {
             swept_us = Some(now_us);
@@ -71,6 +84,21 @@ pub(crate) async fn write_uses(app: &App) {
     if let Err(error) = written.await {
         tracing::warn!(%error, "it could not be written when keys and sessions were used last");
     }
+}
+
+/// Purges a little. False: there is no more for now.
+async fn purge(app: &App, round: &mut Round) -> bool {
+    for _ in 0..PURGES_PER_TICK {
+        match round.some(app, now_us()).await {
+            Ok(true) => {}
+            Ok(false) => return false,
+            Err(problem) => {
+                tracing::warn!(?problem, "call records could not be purged; trying again");
+                return false;
+            }
+        }
+    }
+    true
 }
 
 async fn sweep(app: &App) -> Result<(), Problem> {

@@ -47,8 +47,10 @@ fn the_life_of_a_sub_account() {
     equipped(&mut story);
     called(&mut story);
     suspended(&mut story);
+    noted(&mut story);
     deleted(&mut story);
     audited(&mut story);
+    erased(&mut story);
     story.running.stop();
 }
 
@@ -149,6 +151,18 @@ fn suspended(story: &mut Story) {
     assert_eq!(story.parent.post(&reactivate, &json!({})).success()["status"], "active");
 }
 
+/// Each change says what was and what is.
+fn noted(story: &mut Story) {
+    let page = story.parent.get("/v1/audit?action=sub_account").expect(200);
+    let entries = page["data"].as_array().expect("a list");
+    let first = entries.last().expect("its creation");
+    assert_eq!((&first["before"], &first["after"]["name"]), (&Value::Null, &json!("Acme")));
+    let changed = entries.iter().find(|entry| entry["action"] == "sub_account.updated");
+    let changed = changed.expect("its change");
+    assert_eq!(changed["before"]["max_concurrency"], 3);
+    assert_eq!(changed["after"]["max_concurrency"], 2);
+}
+
 fn deleted(story: &mut Story) {
     let mut stack = story.stack();
     stack.post("/v1/calls/admit", &json!({"call_id": "last"})).expect(200);
@@ -196,13 +210,27 @@ fn audited(story: &mut Story) {
         "sub_account.created",
     ];
     assert_eq!(actions, expected);
-    let first = entries.iter().rfind(of_account).expect("its creation");
-    assert_eq!((&first["before"], &first["after"]["name"]), (&Value::Null, &json!("Acme")));
-    let changed = entries.iter().find(|entry| entry["action"] == "sub_account.updated");
-    let changed = changed.expect("its change");
-    assert_eq!(changed["before"]["max_concurrency"], 3);
-    assert_eq!(changed["after"]["max_concurrency"], 2);
     let sequences = entries.iter().map(|entry| entry["sequence"].as_u64().expect("a number"));
     let sequences: Vec<u64> = sequences.collect();
     assert!(sequences.windows(2).all(|pair| pair[0] == pair[1] + 1), "no gap: {sequences:?}");
+}
+
+/// What the books say stays, and nobody's name or number.
+fn erased(story: &mut Story) {
+    let account = story.account.clone();
+    let audit = format!("/v1/audit?account={account}&limit=100");
+    wait_until("what is known of people is erased", SOON, || {
+        let page = story.parent.get(&audit).expect(200);
+        let entries = page["data"].as_array().expect("a list");
+        let of_money = |entry: &Value| entry["action"] == "wallet.recharged";
+        entries.iter().all(|entry| of_money(entry) || entry["salt"] == "")
+    });
+    let page = story.parent.get(&audit).expect(200).to_string();
+    assert!(!page.contains("Acme") && !page.contains("9812345678"), "{page}");
+    let calls = story.parent.get(&format!("/v1/calls?account={account}")).expect(200);
+    assert_eq!(calls["data"], json!([]));
+    let usage = story.parent.get("/v1/usage?group_by=account").expect(200);
+    let rows = usage["data"].as_array().expect("rows");
+    let row = rows.iter().find(|row| row["account"] == account.as_str()).expect("its row");
+    assert_eq!((&row["name"], &row["cost"]), (&json!("(deleted)"), &json!("2.40")));
 }

@@ -1,39 +1,44 @@
 //! Pages of an organization's accounts, as its lists show them.
 
 use hub::id::{AccountId, AccountKind};
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AssertSqlSafe};
 
-use super::{Account, COLUMNS, const_format};
+use super::{Account, COLUMNS, const_format, folded};
 use crate::problem::Problem;
-use crate::store::conditions::literal;
+use crate::store::backend::Backend;
+
+/// A name as searches compare it; of an account that an earlier version has made since the last start, as
+/// far as the database can.
+const FOLDED: &str = "COALESCE(name_folded, LOWER(name))";
 
 impl Account {
     /// At most `limit` accounts of one kind in an organization whose id follows `after`, in order. `named`:
-    /// those in whose names it stands, upper and lower case of A to Z alike; empty: all.
+    /// those in whose names it stands, upper and lower case alike; empty: all.
     pub(crate) async fn page(
         connection: &mut AnyConnection,
         (organization, kind): (AccountId, AccountKind),
         named: &str,
         (after, limit): (&str, i64),
     ) -> Result<Vec<Self>, Problem> {
-        let sql = const_format(
-            COLUMNS,
-            " WHERE organization_id = $1 AND id > $2 AND id < $3 AND status IN ('active', 'suspended') \
-             AND ($5 = '' OR LOWER(name) LIKE $5 ESCAPE '!') ORDER BY id LIMIT $4",
-        );
-        let pattern = match named {
-            "" => String::new(),
-            named => format!("%{}%", literal(&named.to_ascii_lowercase())),
+        let stands = match (named, Backend::of(connection)) {
+            ("", _) => String::new(),
+            (_, Backend::Sqlite) => format!("AND INSTR({FOLDED}, $5) > 0"),
+            (_, Backend::Postgres) => format!("AND STRPOS({FOLDED}, $5) > 0"),
         };
-        let rows = sqlx::query(sql)
+        let sql = format!(
+            "{COLUMNS} WHERE organization_id = $1 AND id > $2 AND id < $3 \
+             AND status IN ('active', 'suspended') {stands} ORDER BY id LIMIT $4"
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql))
             .bind(organization.to_string())
             .bind(after.max(kind.prefix()))
             // A ULID begins with one of 0 to 7, in every collation.
             .bind(format!("{}8", kind.prefix()))
-            .bind(limit)
-            .bind(pattern)
-            .fetch_all(connection)
-            .await?;
+            .bind(limit);
+        if !named.is_empty() {
+            query = query.bind(folded::of(named));
+        }
+        let rows = query.fetch_all(connection).await?;
         rows.iter().map(Self::of_row).collect()
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Shown {
     account: Option<String>,
     before: Option<Box<RawValue>>,
     after: Option<Box<RawValue>>,
+    /// `None`: an earlier version wrote the entry; empty: its contents were erased.
+    salt: Option<String>,
     /// `None`: not yet; entries are sealed within seconds.
     seal: Option<String>,
 }
@@ -54,6 +56,10 @@ impl Shown {
             ("before", schema::anything().about("the subject before; null where it was made")),
             ("after", schema::anything().about("the subject after; null where it is gone")),
             (
+                "salt",
+                schema::text().or_null().about("goes into the digests of `before` and `after`, which go into the seal; empty: they were erased with their account; null: written by an earlier version"),
+            ),
+            (
                 "seal",
                 schema::pattern("^[0-9a-f]{64}$")
                     .or_null()
@@ -77,6 +83,7 @@ impl Shown {
             account: entry.account,
             before: json(entry.before)?,
             after: json(entry.after)?,
+            salt: entry.salt,
             seal: row.try_get("seal")?,
         })
     }

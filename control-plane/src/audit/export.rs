@@ -157,8 +157,16 @@ mod tests {
                 let (_, rest) = line.split_once(from).expect("from");
                 rest.split_once(to).expect("to").0.to_owned()
             };
+            let hash = |texts: &[Option<String>]| {
+                let text = |text: &Option<String>| {
+                    text.as_ref().map_or("-".to_owned(), |text| format!("{}:{text},", text.len()))
+                };
+                format!("{:x}", Sha256::digest(texts.iter().map(text).collect::<String>()))
+            };
+            let digest =
+                |json: String| (json != "null").then(|| hash(&[Some(word("salt")), Some(json)]));
             let texts = [
-                Some("ringfence audit 1".to_owned()),
+                Some("ringfence audit 2".to_owned()),
                 Some(former),
                 Some(harness.organization_id.clone()),
                 Some(entry["sequence"].to_string()),
@@ -167,16 +175,10 @@ mod tests {
                 Some(word("action")),
                 Some(word("subject")),
                 Some(word("account")),
-                Some(between(r#""before":"#, r#","after":"#)).filter(|json| json != "null"),
-                Some(between(r#","after":"#, r#","seal":"#)).filter(|json| json != "null"),
+                digest(between(r#""before":"#, r#","after":"#)),
+                digest(between(r#","after":"#, r#","salt":"#)),
             ];
-            let form: String = texts
-                .iter()
-                .map(|text| {
-                    text.as_ref().map_or("-".to_owned(), |text| format!("{}:{text},", text.len()))
-                })
-                .collect();
-            former = format!("{:x}", Sha256::digest(form));
+            former = hash(&texts);
             assert_eq!(former, word("seal"), "{line}");
         }
         assert_eq!(text.lines().count(), 2);

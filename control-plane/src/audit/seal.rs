@@ -55,7 +55,7 @@ pub(crate) async fn run(app: &App, shutdown: impl Future) {
 }
 
 /// Seals the next entries, at most [`BATCH_MAX`], and returns how many.
-pub(super) async fn some(store: &Store) -> Result<usize, Problem> {
+pub(crate) async fn some(store: &Store) -> Result<usize, Problem> {
     let mut connection = store.read().await?;
     let (sealed, last) = progress(&mut connection).await?;
     drop(connection);

@@ -3,7 +3,8 @@
 //!
 //! What it shows: an entry that was changed, removed, added, or moved after it was sealed; a chain
 //! that was cut off; and, since entries are numbered without a gap throughout the installation, an
-//! entry that was removed before it was sealed, its number taken back or not.
+//! entry that was removed before it was sealed, its number taken back or not. And contents that were
+//! erased though their account is not deleted.
 //!
 //! What it cannot show by itself: who can write to the whole database can cut the end of a chain,
 //! or write it anew from some entry on, with all its seals and all counts. That shows against
@@ -23,8 +24,8 @@ use crate::timestamp;
 
 /// Entries in memory at once.
 const PAGE: usize = 500;
-/// The migration that brought the chains.
-const SCHEMA_VERSION: i64 = 7;
+/// The migration that brought salts.
+const SCHEMA_VERSION: i64 = 17;
 
 /// How long a chain is, and the seal of its last sealed entry. As text: `<chain> <sealed> <seal>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,6 +150,7 @@ pub(super) async fn check(
         );
         faults.push(Fault { chain: None, sequence: None, what });
     }
+    faults.extend(erased(connection).await?);
     let unsealed = counts.written.saturating_sub(counts.sealed);
     Ok(Report { heads: counts.heads, unsealed, faults })
 }
@@ -186,6 +188,19 @@ async fn count(connection: &mut AnyConnection) -> Result<Counts, sqlx::Error> {
         }
     }
     Ok(counts)
+}
+
+/// Contents go with their account, and with nothing else.
+async fn erased(connection: &mut AnyConnection) -> Result<Option<Fault>, sqlx::Error> {
+    let wrongly: i64 = sqlx::query(
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM audit a WHERE a.salt = '' AND NOT EXISTS \
+         (SELECT 1 FROM accounts WHERE accounts.id = a.account_id AND accounts.status = 'deleted')",
+    )
+    .fetch_one(connection)
+    .await?
+    .try_get(0)?;
+    let what = format!("{wrongly} entries have no contents, and their accounts are not deleted");
+    Ok((wrongly > 0).then_some(Fault { chain: None, sequence: None, what }))
 }
 
 /// Follows a chain from its first entry to its head. The first thing that does not fit, if any.

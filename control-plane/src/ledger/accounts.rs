@@ -12,12 +12,15 @@ use crate::store::rows::{self, Value};
 /// Wallets read by one statement; shorter last lists are filled up, so it is prepared once.
 const OWNERS_PER_READ: usize = 64;
 
-pub(super) const KINDS: [(&str, Kind); 4] = [
+const KINDS: [(&str, Kind); 5] = [
     ("wallet", Kind::Wallet),
     ("external", Kind::External),
     ("revenue", Kind::Revenue),
     ("debt", Kind::Debt),
+    ("closed", Kind::Closed),
 ];
+/// Of [`KINDS`], those that every wallet has.
+const OF_EVERY_WALLET: usize = 4;
 
 /// A ledger account and what it comes to.
 pub(super) struct LedgerAccount {
@@ -45,12 +48,40 @@ pub(crate) async fn open_wallet(
     .bind(now_us)
     .execute(&mut *connection)
     .await?;
-    let first = crate::counters::next(connection, "ledger_account", 4).await?;
-    let accounts = (first..).zip(KINDS).map(|(id, (kind, _))| {
+    let kinds: Vec<Kind> = KINDS.iter().take(OF_EVERY_WALLET).map(|(_, kind)| *kind).collect();
+    open(connection, owner, currency, &kinds).await
+}
+
+/// Opens an organization's ledger account of late charges of closed accounts, if it has none.
+pub(crate) async fn open_closed(
+    connection: &mut AnyConnection,
+    organization: AccountId,
+    currency: Currency,
+) -> Result<(), sqlx::Error> {
+    let known = sqlx::query("SELECT 1 FROM ledger_accounts WHERE owner_id = $1 AND kind = $2")
+        .bind(organization.to_string())
+        .bind(word(Kind::Closed))
+        .fetch_optional(&mut *connection)
+        .await?;
+    if known.is_some() {
+        return Ok(());
+    }
+    open(connection, organization, currency, &[Kind::Closed]).await
+}
+
+async fn open(
+    connection: &mut AnyConnection,
+    owner: AccountId,
+    currency: Currency,
+    kinds: &[Kind],
+) -> Result<(), sqlx::Error> {
+    let count = i64::try_from(kinds.len()).unwrap_or(i64::MAX);
+    let first = crate::counters::next(connection, "ledger_account", count).await?;
+    let accounts = (first..).zip(kinds).map(|(id, kind)| {
         vec![
             Value::Int(id),
             Value::OwnedText(owner.to_string()),
-            Value::Text(kind),
+            Value::Text(word(*kind)),
             Value::Text(currency.code()),
             Value::Int(0),
             Value::Int(0),

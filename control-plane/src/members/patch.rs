@@ -106,14 +106,20 @@ mod tests {
     async fn a_deleted_account_has_no_members_any_more() {
         let harness = Harness::new().await;
         let (id, _) = harness.isolated(1).await;
+        let (other, _) = harness.isolated(1).await;
         harness.user("bob@example.com", &id, Role::Admin).await;
-        let cookie = harness.sign_in("bob@example.com").await;
+        harness.user("carol@example.com", &id, Role::Admin).await;
+        harness.user("carol@example.com", &other, Role::Viewer).await;
+        let bob = harness.sign_in("bob@example.com").await;
+        let carol = harness.sign_in("carol@example.com").await;
         let path = format!("/v1/sub-accounts/{id}");
-        assert_eq!(harness.get_by(&cookie, &path).await.status, 200);
+        assert_eq!(harness.get_by(&bob, &path).await.status, 200);
         let gone = harness.send(&harness.organization, "DELETE", &path, Value::Null).await;
         assert_eq!(gone.status, 204, "{}", gone.body);
-        let me = harness.get_by(&cookie, "/v1/me").await;
-        assert_eq!((me.status, &me.body["memberships"]), (200, &json!([])));
-        assert_eq!(harness.get_by(&cookie, &path).await.status, 403);
+        let me = harness.get_by(&carol, "/v1/me").await;
+        assert_eq!((me.status, &me.body["memberships"][0]["account"]), (200, &json!(other)));
+        assert_eq!(me.body["memberships"].as_array().map(Vec::len), Some(1));
+        assert_eq!(harness.get_by(&carol, &path).await.status, 404);
+        assert_eq!(harness.get_by(&bob, "/v1/me").await.status, 401, "of nothing else");
     }
 }

@@ -26,6 +26,7 @@ use crate::ledger;
 use crate::precondition::Tag;
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
+use crate::retention;
 
 /// What an organization begins with.
 pub(crate) struct NewOrganization {
@@ -33,6 +34,7 @@ pub(crate) struct NewOrganization {
     pub(crate) total: u32,
     pub(crate) reserved: u32,
     pub(crate) outbound_cap: Option<u32>,
+    pub(crate) call_retention_days: Option<u32>,
     pub(crate) currency: Currency,
     pub(crate) default_rate: Option<Rate>,
     pub(crate) recharge_policy: RechargePolicy,
@@ -111,12 +113,13 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
 }
 
 /// What requests may set, beside what only the creation or only the operator can.
-pub(super) fn settings() -> [(&'static str, Schema); 5] {
+pub(super) fn settings() -> [(&'static str, Schema); 6] {
     [
         ("reserved_concurrency", schema::whole(values::CONCURRENCY).about("slots that it keeps for calls of its own").example(10)),
         allocation::outbound_asked(),
         ("default_rate", rate::asked().or_null().about("of accounts without a rate; with neither calls are not billed")),
         ("recharge_policy", schema::word(RechargePolicy::WORDS).about("whose money the organization may add to its sub-accounts: `external`, it was paid elsewhere; `transfer`, its own; `operator`, none")),
+        retention::asked("for ever"),
         ("members_may_allocate", schema::flag().about("whether its Members create and change accounts")),
     ]
 }
@@ -162,6 +165,7 @@ pub(crate) async fn insert(
         lease_s: None,
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,
+        call_retention_days: new.call_retention_days,
         presentation: Presentation::default(),
         version: now_us,
         created_us: now_us,
@@ -182,6 +186,7 @@ fn read(app: &Shared, request: &Request) -> Result<NewOrganization, Problem> {
     let reserved =
         fields.optional("reserved_concurrency", values::whole(values::CONCURRENCY)).unwrap_or(0);
     let outbound_cap = allocation::outbound(&mut fields).value();
+    let call_retention_days = retention::read(&mut fields).value();
     let regions = fields.given("regions", values::regions(&app.regions)).value();
     let default_rate = values::rate(&mut fields, "default_rate").value();
     let recharge_policy = fields.optional("recharge_policy", values::word(RechargePolicy::WORDS));
@@ -193,6 +198,7 @@ fn read(app: &Shared, request: &Request) -> Result<NewOrganization, Problem> {
         total: total.unwrap_or_default(),
         reserved,
         outbound_cap,
+        call_retention_days,
         currency: currency.unwrap_or(Currency::INR),
         default_rate,
         recharge_policy: recharge_policy.unwrap_or(RechargePolicy::External),

@@ -18,6 +18,7 @@ use crate::fields::{Given, values};
 use crate::precondition::Tag;
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
+use crate::retention;
 
 /// Fields that only the operator may give.
 const OPERATOR_FIELDS: [&str; 2] = ["concurrency_total", "regions"];
@@ -28,6 +29,7 @@ struct Patch {
     reserved: Option<u32>,
     outbound_cap: Given<u32>,
     default_pricing: rate::Asked,
+    call_retention_days: Given<u32>,
     recharge_policy: Option<RechargePolicy>,
     members_may_allocate: Option<bool>,
     regions: Given<Vec<String>>,
@@ -122,6 +124,7 @@ fn read(app: &Shared, request: &Request) -> Result<Patch, Problem> {
         reserved: fields.optional("reserved_concurrency", values::whole(values::CONCURRENCY)),
         outbound_cap: allocation::outbound(&mut fields),
         default_pricing: rate::Asked::read(&mut fields, "default_rate", "default_rate_deck"),
+        call_retention_days: retention::read(&mut fields),
         recharge_policy: fields.optional("recharge_policy", values::word(RechargePolicy::WORDS)),
         members_may_allocate: fields.optional("members_may_allocate", values::flag),
         regions: fields.given("regions", values::regions(&app.regions)),
@@ -135,6 +138,7 @@ impl Patch {
         account.name = self.name.unwrap_or_else(|| account.name.clone());
         account.floor = self.reserved.unwrap_or(account.floor);
         account.outbound_cap = self.outbound_cap.merged(account.outbound_cap);
+        account.call_retention_days = self.call_retention_days.merged(account.call_retention_days);
         organization.total = self.total.unwrap_or(organization.total);
         organization.default_pricing = self.default_pricing.merged(organization.default_pricing);
         organization.recharge_policy = self.recharge_policy.unwrap_or(organization.recharge_policy);

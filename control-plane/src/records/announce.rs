@@ -32,6 +32,8 @@ pub(super) async fn write(
             record.call.texts().call_id,
         )
         .await?;
+        // Of a closed account nobody is told whom a call was with.
+        let Some(found) = found.filter(|found| !found.is_purged()) else { continue };
         let kind =
             if record.revision == 0 { EventKind::CallCompleted } else { EventKind::CallCorrected };
         let ended = Event::new(kind, account, *organization, &found)?;

@@ -4,18 +4,21 @@ use hub::call::{Direction, Record};
 use hub::directory::Billing;
 use hub::id::AccountId;
 use hub::money::Amount;
-use sqlx::{AnyConnection, Row as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
+use std::collections::HashSet;
 
 use crate::account::{BILLING, word};
 use crate::ledger::{self, Cause, Moved, Transaction};
 use crate::problem::Problem;
 use crate::records::rate;
+use crate::retention::{WHOLE_US, purge};
 use crate::store::rows::{self, Value};
 
 /// How a batch is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Care {
-    /// First records are new: they are inserted many at a time; a repeated one fails the batch.
+    /// First records are new: they are inserted many at a time; a repeated one fails the batch. But those
+    /// of calls that may have to be purged at once are looked up.
     Quick,
     /// Each record is looked up first, and a repeated one passed over.
     Each,
@@ -33,18 +36,24 @@ pub(super) struct Written<'r> {
     pub(super) moved: Vec<Moved>,
 }
 
-/// Writes records in order, each with the organization of its account.
+/// Writes records in order, each with the organization of its account. `closed`: the accounts that are
+/// deleted, money and all.
 pub(super) async fn write<'r>(
     connection: &mut AnyConnection,
     records: &[(AccountId, &'r Record)],
+    closed: &HashSet<AccountId>,
     care: Care,
     now_us: i64,
 ) -> Result<Written<'r>, Problem> {
+    let is_new = |record: &Record| {
+        let is_whole = record.call.facts().admitted_us > now_us.saturating_sub(WHOLE_US);
+        record.revision == 0 && is_whole && !closed.contains(&record.call.account())
+    };
     let mut written = Written::default();
     let mut rest = records;
     while !rest.is_empty() {
         let firsts = match care {
-            Care::Quick => rest.iter().take_while(|(_, record)| record.revision == 0).count(),
+            Care::Quick => rest.iter().take_while(|(_, record)| is_new(record)).count(),
             Care::Each => 0,
         };
         let (quick, slow) = rest.split_at(firsts);
@@ -52,7 +61,9 @@ pub(super) async fn write<'r>(
         written.records.extend_from_slice(quick);
         rest = slow;
         if let [(organization, record), later @ ..] = slow {
-            if let Some(moved) = replace(connection, *organization, record, now_us).await? {
+            let is_closed = closed.contains(&record.call.account());
+            let late = (*organization, *record, is_closed);
+            if let Some(moved) = look_up(connection, late, now_us).await? {
                 written.moved.extend(moved);
                 written.records.push((*organization, record));
             }
@@ -74,73 +85,89 @@ async fn insert(
     let charges: Vec<Transaction> = records
         .iter()
         .filter_map(|(organization, record)| {
-            charge(*organization, record, Cause::Call, Amount::ZERO, Amount::ZERO)
+            charge((*organization, record, false), Cause::Call, Amount::ZERO, Amount::ZERO)
         })
         .collect();
     Ok(ledger::post(connection, &charges, now_us).await?)
 }
 
-/// Writes one record over an earlier one of the same call, and posts the difference. `None`: it was
-/// known.
-async fn replace(
+/// A record that is looked up first, with the organization of its account, and whether that is closed.
+type Late<'r> = (AccountId, &'r Record, bool);
+
+/// Writes one record, over an earlier one of the same call if there is any, and posts the difference. A
+/// purged call stays purged, and a closed account's is at once. `None`: the record was known.
+async fn look_up(
     connection: &mut AnyConnection,
-    organization: AccountId,
-    record: &Record,
+    late: Late<'_>,
     now_us: i64,
 ) -> Result<Option<Vec<Moved>>, Problem> {
+    let (organization, record, is_closed) = late;
     let key = "account_id = $1 AND admitted_us = $2 AND call_id = $3";
     let account = record.call.account().to_string();
-    let facts = record.call.facts();
-    let found = sqlx::query(sqlx::AssertSqlSafe(format!(
-        "SELECT revision, cost, debt FROM calls WHERE {key}"
+    let admitted_us = record.call.facts().admitted_us;
+    let call_id = record.call.texts().call_id;
+    let found = sqlx::query(AssertSqlSafe(format!(
+        "SELECT revision, cost, debt, purged_us FROM calls WHERE {key}"
     )))
     .bind(account.as_str())
-    .bind(facts.admitted_us)
-    .bind(record.call.texts().call_id)
+    .bind(admitted_us)
+    .bind(call_id)
     .fetch_optional(&mut *connection)
     .await?;
-    let Some(found) = found else {
-        return insert(connection, &[(organization, record)], now_us).await.map(Some);
-    };
-    let (revision, cost, debt): (i64, i64, i64) =
-        (found.try_get(0)?, found.try_get(1)?, found.try_get(2)?);
-    if revision >= i64::from(record.revision) {
-        if revision == i64::from(record.revision)
-            && (cost, debt) != (record.cost.micros(), record.debt.micros())
-        {
-            metrics::counter!("ringfence_record_conflicts_total").increment(1);
-            tracing::error!(
-                account,
-                call_id = record.call.texts().call_id,
-                "a repeated call record says another charge; the first one stands"
-            );
+    let (mut cause, mut cost, mut debt, mut is_purged) = (Cause::Call, 0_i64, 0_i64, is_closed);
+    if let Some(found) = found {
+        let revision: i64 = found.try_get("revision")?;
+        (cause, cost, debt) = (Cause::Adjustment, found.try_get("cost")?, found.try_get("debt")?);
+        is_purged |= found.try_get::<Option<i64>, _>("purged_us")?.is_some();
+        if revision >= i64::from(record.revision) {
+            if revision == i64::from(record.revision)
+                && (cost, debt) != (record.cost.micros(), record.debt.micros())
+            {
+                metrics::counter!("ringfence_record_conflicts_total").increment(1);
+                tracing::error!(
+                    account,
+                    call_id,
+                    "a repeated call record says another charge; the first one stands"
+                );
+            }
+            return Ok(None);
         }
-        return Ok(None);
+        sqlx::query(AssertSqlSafe(format!("DELETE FROM calls WHERE {key}")))
+            .bind(account.as_str())
+            .bind(admitted_us)
+            .bind(call_id)
+            .execute(&mut *connection)
+            .await?;
     }
-    sqlx::query(sqlx::AssertSqlSafe(format!("DELETE FROM calls WHERE {key}")))
-        .bind(account.as_str())
-        .bind(facts.admitted_us)
-        .bind(record.call.texts().call_id)
-        .execute(&mut *connection)
-        .await?;
     rows::write(connection, INSERT, &[row(organization, record)], "").await?;
+    if is_purged {
+        let call = (admitted_us, call_id, record.costs.as_deref());
+        purge::one(connection, record.call.account(), call, now_us).await?;
+    } else {
+        purge::look_again(connection, record.call.account(), admitted_us).await?;
+    }
     let (cost, debt) = (Amount::from_micros(cost), Amount::from_micros(debt));
-    let difference: Vec<Transaction> =
-        charge(organization, record, Cause::Adjustment, cost, debt).into_iter().collect();
+    let difference: Vec<Transaction> = charge(late, cause, cost, debt).into_iter().collect();
+    if is_closed
+        && !difference.is_empty()
+        && let Some(pins) = record.call.facts().pins.as_ref()
+    {
+        ledger::open_closed(connection, organization, pins.currency).await?;
+    }
     Ok(Some(ledger::post(connection, &difference, now_us).await?))
 }
 
 /// What remains to be charged when `cost`, of it `debt`, has been charged before.
 fn charge(
-    organization: AccountId,
-    record: &Record,
+    (organization, record, is_closed): Late<'_>,
     cause: Cause,
     cost: Amount,
     debt: Amount,
 ) -> Option<Transaction> {
     let pins = record.call.facts().pins.as_ref()?;
+    let account = record.call.account();
     let wallet = match pins.billing {
-        Billing::Isolated => record.call.account(),
+        Billing::Isolated => account,
         Billing::Consolidated => organization,
     };
     let owed = record.debt.saturating_sub(debt);
@@ -149,6 +176,11 @@ fn charge(
         return None;
     }
     let reference = record.call.texts().call_id.to_owned();
+    if is_closed && pins.billing == Billing::Isolated {
+        let of = (organization, account);
+        let cost = paid.saturating_add(owed);
+        return Some(Transaction::charge_of_closed((cause, reference), pins.currency, of, cost));
+    }
     Some(Transaction::charge(cause, reference, pins.currency, wallet, paid, owed))
 }
 

@@ -134,17 +134,22 @@ async fn a_repeated_batch_changes_nothing() {
     let app = &harness.plane.app;
     let mut writing = app.store.write().await.expect("a turn");
     let records = [(organization, &*one)];
-    post::write(writing.connection(), &records, post::Care::Quick, 1).await.expect("posted");
+    post::write(writing.connection(), &records, &HashSet::new(), post::Care::Quick, 1)
+        .await
+        .expect("posted");
     writing.commit().await.expect("committed");
 
     let both = [(organization, &*one), (organization, &*two)];
     let mut writing = app.store.write().await.expect("a turn");
-    let refused = post::write(writing.connection(), &both, post::Care::Quick, 2).await;
+    let refused =
+        post::write(writing.connection(), &both, &HashSet::new(), post::Care::Quick, 2).await;
     assert!(refused.is_err(), "a repeated record fails the quick way");
     drop(writing);
     for _ in 0..2 {
         let mut writing = app.store.write().await.expect("a turn");
-        post::write(writing.connection(), &both, post::Care::Each, 3).await.expect("posted");
+        post::write(writing.connection(), &both, &HashSet::new(), post::Care::Each, 3)
+            .await
+            .expect("posted");
         writing.commit().await.expect("committed");
     }
     assert_eq!(balance(&harness, &format!("/v1/sub-accounts/{account}/wallet")).await, "97.00");
@@ -162,11 +167,102 @@ async fn a_repeated_record_that_says_another_charge_is_not_posted() {
         let said = record(&ended, cost, "0", 0);
         let mut writing = harness.plane.app.store.write().await.expect("a turn");
         let records = [(organization, &*said)];
-        post::write(writing.connection(), &records, post::Care::Each, 1).await.expect("posted");
+        post::write(writing.connection(), &records, &HashSet::new(), post::Care::Each, 1)
+            .await
+            .expect("posted");
         writing.commit().await.expect("committed");
     }
     assert_eq!(balance(&harness, &format!("/v1/sub-accounts/{account}/wallet")).await, "95.00");
     harness.assert_ledger_balances().await;
+}
+
+/// Posts as a batch would be, and then with care where that fails.
+async fn post_at(harness: &Harness, record: &Record, closed: &HashSet<AccountId>) -> bool {
+    let records = [(id(&harness.organization_id), record)];
+    for care in [post::Care::Quick, post::Care::Each] {
+        let mut writing = harness.plane.app.store.write().await.expect("a turn");
+        let written = post::write(writing.connection(), &records, closed, care, now_us()).await;
+        if let Ok(written) = written {
+            writing.commit().await.expect("committed");
+            return !written.records.is_empty();
+        }
+    }
+    panic!("neither way");
+}
+
+#[tokio::test]
+async fn a_purged_call_is_never_charged_again_and_its_correction_stays_purged() {
+    let harness = Harness::new().await;
+    let (account, _) = harness.isolated(1).await;
+    harness.recharge(&account, "100").await;
+    let path = format!("/v1/sub-accounts/{account}");
+    let ended = call(id(&account), "1", Some(Billing::Isolated));
+    let none = HashSet::new();
+    assert!(post_at(&harness, &record(&ended, "5", "0", 0), &none).await);
+    harness.execute("UPDATE calls SET admitted_us = admitted_us - 864000000000").await;
+    let set = json!({"call_retention_days": 1});
+    harness.send(&harness.organization, "PATCH", &path, set).await;
+    let mut round = crate::retention::purge::Round::default();
+    while round.some(&harness.plane.app, now_us()).await.expect("purged") {}
+
+    let facts = hub::call::Facts {
+        admitted_us: ended.facts().admitted_us - 864_000_000_000,
+        ..ended.facts().clone()
+    };
+    let ended = hub::call::Call::new(facts, ended.texts()).expect("short texts");
+    assert!(!post_at(&harness, &record(&ended, "5", "0", 0), &none).await, "it is known");
+    assert_eq!(balance(&harness, &format!("{path}/wallet")).await, "95.00");
+    assert!(post_at(&harness, &record(&ended, "3", "0", 1), &none).await);
+    assert_eq!(balance(&harness, &format!("{path}/wallet")).await, "97.00");
+    let calls = harness.get(&harness.organization, &format!("{path}/calls")).await;
+    assert_eq!(calls.body["data"], json!([]));
+    harness.assert_ledger_balances().await;
+}
+
+#[tokio::test]
+async fn what_calls_of_a_closed_account_are_found_to_cost_is_on_its_organization() {
+    let (harness, mut tasks, stop) = posting().await;
+    let (account, _) = harness.isolated(9).await;
+    harness.recharge(&account, "100").await;
+    let first = call(id(&account), "first", Some(Billing::Isolated));
+    harness.finished(&first, "5", "0");
+    let path = format!("/v1/sub-accounts/{account}?balance=refund");
+    assert_eq!(harness.send(&harness.organization, "DELETE", &path, Value::Null).await.status, 204);
+    let before = harness.get(&harness.organization, "/v1/usage").await;
+    assert_eq!(before.body["cost"], "5.00");
+    drop(stop);
+    while tasks.join_next().await.is_some() {}
+
+    let mut writing = harness.plane.app.store.write().await.expect("a turn");
+    let mut closed = Closed::default();
+    closed.learn(writing.connection()).await.expect("learnt");
+    drop(writing);
+    assert_eq!(closed.accounts, HashSet::from([id(&account)]));
+    let late = call(id(&account), "late", Some(Billing::Isolated));
+    assert!(post_at(&harness, &record(&late, "3", "1", 0), &closed.accounts).await);
+    assert!(!post_at(&harness, &record(&late, "3", "1", 0), &closed.accounts).await);
+    assert!(post_at(&harness, &record(&first, "4.5", "0", 1), &closed.accounts).await);
+    harness.assert_ledger_balances().await;
+
+    let usage = harness.get(&harness.organization, "/v1/usage").await;
+    assert_eq!((&usage.body["calls"], &usage.body["cost"]), (&json!(2), &json!("7.50")));
+    let calls = harness.get(&harness.organization, "/v1/calls?call_id=late").await;
+    assert_eq!(calls.body["data"], json!([]), "purged as it was written");
+    let mut connection = harness.plane.app.store.read().await.expect("a connection");
+    let balance = async |connection: &mut AnyConnection, owner: &str, kind: &str| -> i64 {
+        sqlx::query("SELECT balance FROM ledger_accounts WHERE owner_id = $1 AND kind = $2")
+            .bind(owner.to_owned())
+            .bind(kind.to_owned())
+            .fetch_one(connection)
+            .await
+            .expect("a ledger account")
+            .try_get(0)
+            .expect("a balance")
+    };
+    let organization = harness.organization_id.as_str();
+    assert_eq!(balance(&mut connection, organization, "closed").await, -2_500_000);
+    assert_eq!(balance(&mut connection, &account, "revenue").await, 7_500_000);
+    assert_eq!(balance(&mut connection, &account, "wallet").await, 0);
 }
 
 #[tokio::test]

@@ -24,6 +24,7 @@ use crate::keys::{self, KeyType, NewKey, Origin};
 use crate::ledger::{self, Wallet};
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
+use crate::retention;
 
 /// A sub-account that was just made, and the secret of its associated key.
 pub(crate) struct Created {
@@ -70,6 +71,7 @@ fn operation(
                 .by_default("closed")
                 .about("open: its unbilled calls go on while gateways are cut off from the hub"),
         ),
+        retention::asked("as the organization's"),
     ];
     let members = members.into_iter().chain(allocation::asked()).chain(presentation::asked());
     let members = members.chain([allocation::outbound_asked()]);
@@ -196,6 +198,7 @@ fn read(
     let cps_limit = fields.given("cps_limit", values::whole(values::CPS)).value();
     let pricing = rate::Asked::read(&mut fields, "rate", "rate_deck").merged(None);
     let on_hub_loss = fields.optional("on_hub_loss", values::word(ON_HUB_LOSS));
+    let call_retention_days = retention::read(&mut fields).value();
     let presentation = presentation::read(&mut fields);
     fields.finish()?;
     let mut account = Account {
@@ -205,6 +208,7 @@ fn read(
         billing: billing.unwrap_or(Billing::Consolidated),
         pricing,
         on_hub_loss: on_hub_loss.unwrap_or_default(),
+        call_retention_days,
         ..draft(kind, name.unwrap_or_default())
     };
     allocation.merge_into(&mut account);
@@ -231,6 +235,7 @@ pub(crate) fn draft(kind: AccountKind, name: String) -> Account {
         lease_s: None,
         duration_max_s: None,
         on_hub_loss: OnHubLoss::default(),
+        call_retention_days: None,
         presentation: Presentation::default(),
         version: 0,
         created_us: 0,

@@ -1,8 +1,8 @@
 //! `DELETE /v1/sub-accounts/{id}` and `…/workspaces/{id}`: gone for good, in two steps. First the account is marked, its keys
 //! revoked and its resources deleted, and the hub ends its calls (`?force=true` where it has any). Then, when their charges
 //! are posted, what is left of its own wallet goes where `?balance=` says: `refund` (paid back
-//! outside Ringfence) or `forfeit` (kept as revenue). The ledger and the call records stay: they are
-//! the organization's books.
+//! outside Ringfence) or `forfeit` (kept as revenue), and it is closed. The ledger stays and what calls
+//! came to: they are the organization's books. What they say of people goes ([`erase`]).
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use hub::money::Amount;
 use serde_json::json;
 use sqlx::{AnyConnection, Row as _};
 
-use super::{Deed, Settings, note};
+use super::{Deed, Settings, erase, note};
 use crate::account::{Account, Organization, floors};
 use crate::answer::Answer;
 use crate::change::Begun;
@@ -26,7 +26,7 @@ use crate::ledger::{self, Cause, Kind as Place, Transaction, Wallet};
 use crate::precondition::Tag;
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
-use crate::{App, Shared, members, resources, webhooks};
+use crate::{App, Shared, counters, members, resources, webhooks};
 
 /// How long the answer waits for the last charges; the deletion goes on without it.
 const LAST_CHARGES_PATIENCE: Duration = Duration::from_secs(2);
@@ -72,7 +72,7 @@ impl Terms {
 pub(crate) fn describe() -> Operation {
     Operation::new(
         "Delete a sub-account",
-        "For good: its keys stop at once, its floor is free at once. With live calls it takes `force=true`, which ends them; with money left on its wallet it takes `balance`. The ledger and the call records stay: they are the organization's books.",
+        "For good: its keys stop at once, its floor is free at once. With live calls it takes `force=true`, which ends them; with money left on its wallet it takes `balance`. The ledger stays, and what its calls came to: they are the organization's books. Names, people, resources and whom its calls were with are erased, some minutes later at most where there are many calls.",
     )
     .query(Terms::parameters())
     .body(schema::nothing(), json!({}))
@@ -146,6 +146,7 @@ pub(crate) async fn carry_out(
     }
     members::forget(change.connection(), id).await?;
     webhooks::forget(change.connection(), id).await?;
+    erase::at_once(change.connection(), id).await?;
     change.publish(Published::AccountGone { id, organization });
     note(&mut change, Deed::Deleted, &account, Some(&before), None).await?;
     let answer = change.commit(answer).await?;
@@ -226,11 +227,16 @@ async fn finish(app: &App, id: AccountId) -> Result<(), Problem> {
         );
         ledger::post(connection, &[rest], now_us).await?;
     }
-    sqlx::query("UPDATE accounts SET status = 'deleted', updated_us = $1 WHERE id = $2")
-        .bind(now_us)
-        .bind(id.to_string())
-        .execute(connection)
-        .await?;
+    // From here on what calls cost is no matter of its wallet any more.
+    let closing = counters::next(connection, "closing", 1).await?;
+    sqlx::query(
+        "UPDATE accounts SET status = 'deleted', updated_us = $1, closing = $2 WHERE id = $3",
+    )
+    .bind(now_us)
+    .bind(closing)
+    .bind(id.to_string())
+    .execute(connection)
+    .await?;
     writing.commit().await?;
     Ok(())
 }

@@ -20,8 +20,8 @@ use crate::request::Request;
 pub(crate) fn describe() -> Operation {
     let organization =
         schema::account_id(AccountKind::Organization).about("which one, where the operator asks");
-    let search = schema::name()
-        .about("those in whose names this stands, upper and lower case of A to Z alike");
+    let search =
+        schema::name().about("those in whose names this stands, upper and lower case alike");
     Operation::new("List sub-accounts", "Those of an organization, oldest first.")
         .query([("organization_id", organization), ("search", search)])
         .query(schema::window())
@@ -103,9 +103,12 @@ mod tests {
     #[tokio::test]
     async fn a_search_finds_what_stands_anywhere_in_a_name_and_nothing_is_a_wildcard() {
         let harness = Harness::new().await;
-        for name in ["Acme Sales", "acme support", "50% off", "a_b"] {
+        let mut made = Vec::new();
+        for name in ["Acme Sales", "acme support", "50% off", "a_b", "Große Straße"] {
             let body = json!({"name": name, "concurrency_limit": 1});
-            harness.send(&harness.organization, "POST", "/v1/sub-accounts", body).await;
+            let created =
+                harness.send(&harness.organization, "POST", "/v1/sub-accounts", body).await;
+            made.push(text(&created.body["sub_account_id"]));
         }
         let found = async |search: &str| {
             let path = format!("/v1/sub-accounts?search={search}&limit=2");
@@ -117,6 +120,12 @@ mod tests {
         assert_eq!(found("sup").await, ["acme support"]);
         assert_eq!(found("%25").await, ["50% off"]);
         assert_eq!(found("_").await, ["a_b"]);
+        assert_eq!(found("STRASSE").await, ["Große Straße"]);
+        let renamed = json!({"name": "ÇELİK"});
+        let path = format!("/v1/sub-accounts/{}", made[4]);
+        assert_eq!(harness.send(&harness.organization, "PATCH", &path, renamed).await.status, 200);
+        assert_eq!(found("%C3%A7el").await, ["ÇELİK"]);
+        assert!(found("strasse").await.is_empty());
         assert!(found("nobody").await.is_empty());
         let refused = harness.get(&harness.organization, "/v1/sub-accounts?search=").await;
         assert_eq!((refused.status, named(&refused.body)), (400, vec!["search".to_owned()]));

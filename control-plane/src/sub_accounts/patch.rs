@@ -20,6 +20,7 @@ use crate::ledger::{self, Wallet};
 use crate::precondition::Tag;
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
+use crate::retention;
 
 /// What is to be merged into an account.
 #[derive(Default)]
@@ -32,6 +33,7 @@ pub(crate) struct Patch {
     pub(crate) region: Given<String>,
     pub(crate) pricing: rate::Asked,
     pub(crate) on_hub_loss: Option<OnHubLoss>,
+    pub(crate) call_retention_days: Given<u32>,
     pub(crate) presentation: presentation::Asked,
 }
 
@@ -52,6 +54,7 @@ fn operation(billing: impl IntoIterator<Item = (&'static str, Schema)>) -> Opera
         ("rate", rate::asked().or_null()),
         ("rate_deck", rate::deck().or_null()),
         ("on_hub_loss", schema::word(ON_HUB_LOSS)),
+        retention::asked("as the organization's"),
     ];
     let members = members.into_iter().chain(allocation::asked()).chain(presentation::asked());
     let members = members.chain([allocation::outbound_asked()]);
@@ -134,6 +137,7 @@ fn read(app: &Shared, request: &Request) -> Result<Patch, Problem> {
         region: fields.given("region", values::region(&app.regions)),
         pricing: rate::Asked::read(&mut fields, "rate", "rate_deck"),
         on_hub_loss: fields.optional("on_hub_loss", values::word(ON_HUB_LOSS)),
+        call_retention_days: retention::read(&mut fields),
         presentation: presentation::read(&mut fields),
     };
     fields.finish()?;
@@ -150,6 +154,7 @@ impl Patch {
         account.region = self.region.merged(account.region.take());
         account.pricing = self.pricing.merged(account.pricing);
         account.on_hub_loss = self.on_hub_loss.unwrap_or(account.on_hub_loss);
+        account.call_retention_days = self.call_retention_days.merged(account.call_retention_days);
         self.presentation.merge_into(&mut account.presentation);
     }
 }

@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode};
 use hub::call::{Cause, Direction, Outcome};
+use hub::clock::now_us;
 use hub::id::{AccountId, AccountKind};
 use hub::money::{Amount, Currency};
 use serde::Serialize;
@@ -31,7 +32,7 @@ mod export;
 use export::Form;
 
 const SELECT: &str = "SELECT account_id, admitted_us, call_id, answered_us, ended_us, direction, caller, callee, agent_id, \
-     source, outcome, cause, billable_s, cost, debt, currency, costs, rate FROM calls";
+     source, outcome, cause, billable_s, cost, debt, currency, costs, rate, purged_us FROM calls";
 /// The longest `call_id`.
 const CALL_ID_CHARACTERS_MAX: usize = 128;
 
@@ -62,6 +63,8 @@ pub(crate) struct Record {
     costs: Option<Box<RawValue>>,
     #[serde(flatten)]
     priced: rate::Shown,
+    #[serde(skip)]
+    is_purged: bool,
 }
 
 impl Record {
@@ -127,7 +130,13 @@ impl Record {
             // What a stack sent is shown as it came, or not at all if it is no JSON.
             costs: costs.and_then(|costs| RawValue::from_string(costs).ok()),
             priced: rate::Shown::of(row.try_get("rate")?, shown_in)?,
+            is_purged: row.try_get::<Option<i64>, _>("purged_us")?.is_some(),
         })
+    }
+
+    /// It does not say any more whom the call was with.
+    pub(crate) const fn is_purged(&self) -> bool {
+        self.is_purged
     }
 
     fn position(&self) -> Position {
@@ -201,6 +210,7 @@ impl Filter {
             None => conditions.and("organization_id = ?", text(&self.organization)),
         }
         conditions.and_given("account_id = ?", self.named.as_ref().map(text));
+        conditions.and("purged_us IS NULL", []);
         let Window { from_us, to_us } = self.times;
         let last_us = after.map_or(to_us, |after| after.admitted_us);
         conditions.and("admitted_us >= ? AND admitted_us <= ?", [from_us, last_us].map(Bound::Int));
@@ -231,6 +241,33 @@ impl Filter {
     }
 }
 
+/// A page, and what is not in any.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    page: Page<Record>,
+    /// Calls admitted before it were purged: of the account, of some of the organization's accounts.
+    purged_before: Option<String>,
+}
+
+/// Up to when calls of an account, or of any that an organization has, are purged.
+async fn purged_before(
+    connection: &mut AnyConnection,
+    filter: &Filter,
+) -> Result<Option<String>, Problem> {
+    let mut conditions = Conditions::default();
+    let text = |id: &AccountId| [Bound::Text(id.to_string())];
+    match filter.account.as_ref().or(filter.named.as_ref()) {
+        Some(account) => conditions.and("id = ?", text(account)),
+        None => conditions.and("status <> 'deleted'", []),
+    }
+    conditions.and("organization_id = ?", text(&filter.organization));
+    let select = "SELECT CAST(MAX(calls_purged_us) AS BIGINT) FROM accounts";
+    let rows = conditions.rows(connection, select, "").await?;
+    let us = rows.first().map(|row| row.try_get::<Option<i64>, _>(0)).transpose()?.flatten();
+    Ok(us.filter(|us| *us > 0).map(|us| timestamp::text(us.min(now_us()))))
+}
+
 pub(crate) fn describe_sub_account() -> Operation {
     describe("List finished calls", [])
 }
@@ -246,6 +283,10 @@ pub(crate) fn describe_organization() -> Operation {
 }
 
 fn describe<const N: usize>(summary: &'static str, more: [(&'static str, Schema); N]) -> Operation {
+    let purged = schema::time().or_null().about(
+        "calls of the account, or of some of the organization's accounts, that were admitted before this are purged and not listed (`call_retention_days`); null: none is",
+    );
+    let listed = schema::page(Record::schema()).with([("purged_before", purged)]);
     Operation::new(
         summary,
         "Latest first; `from` and `to` are times of admission. As CSV or JSON lines all that is selected is sent, without pages.",
@@ -262,11 +303,12 @@ fn describe<const N: usize>(summary: &'static str, more: [(&'static str, Schema)
         StatusCode::OK,
         "A page, or all of them.",
         [
-            ("application/json", schema::page(Record::schema())),
+            ("application/json", listed),
             (Form::Csv.media_type(), schema::text()),
             (Form::Lines.media_type(), schema::text()),
         ],
     )
+    .with_header("X-Purged-Before", schema::time().about("of CSV and JSON lines, as `purged_before`"))
 }
 
 pub(crate) async fn handle(
@@ -279,7 +321,10 @@ pub(crate) async fn handle(
     if let Some(form) = form {
         let filter = Filter::read(query, &request)?;
         app.caught_up(filter.organization).await;
-        return Ok(export::respond(app, filter, form));
+        let mut connection = app.store.read().await?;
+        let purged_before = purged_before(&mut connection, &filter).await?;
+        drop(connection);
+        return Ok(export::respond(app, filter, form, purged_before));
     }
     let window = page::window(&mut query);
     let after = window.after().map(Position::of_cursor);
@@ -292,7 +337,8 @@ pub(crate) async fn handle(
     let after = after.flatten();
     let records = filter.records(&mut connection, after.as_ref(), window.rows()).await?;
     let page = Page::of(records, &window, |record| record.position().cursor());
-    Ok(Answer::ok(&page)?.into_response())
+    let purged_before = purged_before(&mut connection, &filter).await?;
+    Ok(Answer::ok(&Listed { page, purged_before })?.into_response())
 }
 
 /// One finished call.

@@ -92,6 +92,29 @@ impl Breakdown {
     }
 }
 
+/// What counts of one call's breakdown, and nothing else that its stack has written there.
+pub(crate) fn amounts_only(costs: &str) -> String {
+    let mut one = Breakdown::default();
+    one.add(costs);
+    let number = |amount: Amount| format!("{}e-6", amount.micros());
+    let named = |member: &str, amounts: &Named| {
+        let name = |name: &String| serde_json::Value::String(name.clone());
+        let amounts: Vec<String> = (amounts.iter())
+            .map(|(named, amount)| format!("{}:{}", name(named), number(*amount)))
+            .collect();
+        format!("\"{member}\":{{{}}}", amounts.join(","))
+    };
+    let plain = |member: &str, amount: Amount| format!("\"{member}\":{}", number(amount));
+    let members = [
+        named("synthesizer", &one.synthesizer),
+        named("transcriber", &one.transcriber),
+        named("llm", &one.llm),
+        plain("platform", one.platform),
+        plain("telephony", one.telephony),
+    ];
+    format!("{{{}}}", members.join(","))
+}
+
 fn add_all(sum: &mut Amount, value: &RawValue) {
     for (_, amount) in amounts(value) {
         *sum = sum.saturating_add(amount);
@@ -105,6 +128,26 @@ mod tests {
 
     fn micros(named: &Named) -> Vec<(&str, i64)> {
         named.iter().map(|(name, amount)| (name.as_str(), amount.micros())).collect()
+    }
+
+    #[test]
+    fn what_is_left_of_a_purged_breakdown_adds_up_to_the_same_and_says_nothing_else() {
+        for costs in [
+            r#"{"llm":{"gpt \"4\"":0.5,"mini":"0.25"},"synthesizer":1,"platform":0.02,"caller":"+9111"}"#,
+            r#"{"transcriber":{"deepgram":2e-6},"network":{"plivo":0.1,"x":0.2},"llm":{"a":"Ana"}}"#,
+            r#"{"llm":"+9111"}"#,
+            "no JSON of +9111",
+        ] {
+            let sum = |costs: &str| {
+                let mut sum = Breakdown::default();
+                sum.add(costs);
+                sum
+            };
+            let left = amounts_only(costs);
+            assert!(!left.contains("9111") && !left.contains("Ana"), "{left}");
+            serde_json::from_str::<serde_json::Value>(&left).expect("JSON");
+            assert_eq!(sum(&left), sum(costs), "{left}");
+        }
     }
 
     #[test]

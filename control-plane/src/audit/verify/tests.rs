@@ -58,6 +58,9 @@ async fn any_column_of_any_entry_that_was_changed_names_that_entry() {
             "before_json = '{}'",
             "after_json = NULL",
             "after_json = after_json || ' '",
+            "salt = NULL",
+            "salt = '5a1t'",
+            "salt = ''",
         ] {
             let statement = format!(
                 "UPDATE audit SET {change} WHERE organization_id = '{{org}}' AND sequence = {sequence}"
@@ -69,6 +72,23 @@ async fn any_column_of_any_entry_that_was_changed_names_that_entry() {
         }
     }
     heads(&harness).await;
+}
+
+#[tokio::test]
+async fn contents_that_were_erased_though_their_account_is_there_show() {
+    let harness = sealed().await;
+    let mut writing = harness.plane.app.store.write().await.expect("a turn");
+    let account: String =
+        sqlx::query("SELECT subject FROM audit WHERE action = 'sub_account.updated' LIMIT 1")
+            .fetch_one(writing.connection())
+            .await
+            .expect("an entry")
+            .get(0);
+    let account = account.parse().expect("an id");
+    crate::audit::erase::some(writing.connection(), account).await.expect("erased");
+    let faults = check(writing.connection(), &[]).await.expect("readable").faults;
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].what.starts_with("2 entries have no contents"), "{faults:?}");
 }
 
 #[tokio::test]

@@ -69,7 +69,12 @@ struct Rest {
     is_over: bool,
 }
 
-pub(super) fn respond(app: Shared, filter: Filter, form: Form) -> Response {
+pub(super) fn respond(
+    app: Shared,
+    filter: Filter,
+    form: Form,
+    purged_before: Option<String>,
+) -> Response {
     let rest = Rest { app, filter, form, after: None, is_over: false };
     let pages = stream::try_unfold(rest, |rest| async {
         rest.page().await.map_err(|problem| {
@@ -79,7 +84,12 @@ pub(super) fn respond(app: Shared, filter: Filter, form: Form) -> Response {
     });
     let headers =
         [(header::CONTENT_TYPE, form.content_type()), (header::CACHE_CONTROL, "no-store")];
-    (headers, Body::from_stream(pages)).into_response()
+    let purged = purged_before.map(|before| [("x-purged-before", before)]);
+    let body = Body::from_stream(pages);
+    match purged {
+        Some(purged) => (headers, purged, body).into_response(),
+        None => (headers, body).into_response(),
+    }
 }
 
 impl Rest {
