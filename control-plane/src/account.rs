@@ -1,7 +1,7 @@
 //! The rows of accounts and organizations: read, written, and told to the hub. Decides nothing.
 
 use hub::deck::Pricing;
-use hub::directory::{AccountConfig, Billing, OnHubLoss, OrganizationConfig, Status};
+use hub::directory::{AccountConfig, AtZero, Billing, OnHubLoss, OrganizationConfig, Status};
 use hub::id::AccountId;
 use hub::money::Currency;
 use sqlx::any::AnyRow;
@@ -36,6 +36,7 @@ pub(crate) struct Account {
     pub(crate) lease_s: Option<u32>,
     pub(crate) duration_max_s: Option<u32>,
     pub(crate) on_hub_loss: OnHubLoss,
+    pub(crate) at_zero: AtZero,
     /// For how many days its call records say who called whom; `None`: as its organization's.
     pub(crate) call_retention_days: Option<u32>,
     pub(crate) presentation: Presentation,
@@ -87,6 +88,8 @@ pub(crate) const LIVE_CALLS: &[(&str, Status)] =
 pub(crate) const BILLING: &[(&str, Billing)] =
     &[("isolated", Billing::Isolated), ("consolidated", Billing::Consolidated)];
 
+pub(crate) const AT_ZERO: &[(&str, AtZero)] = &[("end", AtZero::End), ("finish", AtZero::Finish)];
+
 pub(crate) const ON_HUB_LOSS: &[(&str, OnHubLoss)] =
     &[("closed", OnHubLoss::Closed), ("open", OnHubLoss::Open)];
 
@@ -97,7 +100,7 @@ pub(crate) fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'st
 
 const COLUMNS: &str = "SELECT id, organization_id, name, status, floor, cap, cps_limit, region, billing_mode, rate, \
      lease_s, duration_max_s, on_hub_loss, live_calls, labels, display_name, logo_url, outbound_cap, \
-     call_retention_days, version, created_us, updated_us FROM accounts";
+     call_retention_days, at_zero, version, created_us, updated_us FROM accounts";
 
 impl Account {
     /// The account, unless it is unknown or being deleted.
@@ -151,6 +154,7 @@ impl Account {
             lease_s: optional_number(row, "lease_s")?,
             duration_max_s: optional_number(row, "duration_max_s")?,
             on_hub_loss: worded(row, "on_hub_loss", ON_HUB_LOSS)?,
+            at_zero: worded(row, "at_zero", AT_ZERO)?,
             call_retention_days: optional_number(row, "call_retention_days")?,
             presentation: Presentation::of_row(row)?,
             version: row.try_get("version")?,
@@ -164,8 +168,8 @@ impl Account {
         sqlx::query(
             "INSERT INTO accounts (id, organization_id, name, status, floor, cap, cps_limit, region, billing_mode, rate, \
              lease_s, duration_max_s, on_hub_loss, version, created_us, updated_us, labels, display_name, logo_url, outbound_cap, \
-             name_folded, call_retention_days) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)",
+             name_folded, call_retention_days, at_zero) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
+             $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)",
         )
         .bind(self.id.to_string())
         .bind(self.organization.to_string())
@@ -189,6 +193,7 @@ impl Account {
         .bind(self.outbound_cap.map(i64::from))
         .bind(folded::of(&self.name))
         .bind(self.call_retention_days.map(i64::from))
+        .bind(word(AT_ZERO, &self.at_zero))
         .execute(connection)
         .await?;
         Ok(())
@@ -207,7 +212,7 @@ impl Account {
             "UPDATE accounts SET name = $1, status = $2, floor = $3, cap = $4, cps_limit = $5, region = $6, \
              billing_mode = $7, rate = $8, on_hub_loss = $9, version = $10, updated_us = $11, labels = $12, \
              display_name = $13, logo_url = $14, live_calls = $15, outbound_cap = $16, name_folded = $17, \
-             call_retention_days = $18 WHERE id = $19",
+             call_retention_days = $18, at_zero = $19 WHERE id = $20",
         )
         .bind(self.name.as_str())
         .bind(word(STATUS, &self.status))
@@ -227,6 +232,7 @@ impl Account {
         .bind(self.outbound_cap.map(i64::from))
         .bind(folded::of(&self.name))
         .bind(self.call_retention_days.map(i64::from))
+        .bind(word(AT_ZERO, &self.at_zero))
         .bind(self.id.to_string())
         .execute(connection)
         .await?;
@@ -255,6 +261,7 @@ impl Account {
             lease_s: self.lease_s,
             duration_max_s: self.duration_max_s,
             on_hub_loss: self.on_hub_loss,
+            at_zero: self.at_zero,
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::App;
 use crate::account::presentation::{self, Presentation};
-use crate::account::{Account, BILLING, LIVE_CALLS, ON_HUB_LOSS, STATUS, rate, word};
+use crate::account::{AT_ZERO, Account, BILLING, LIVE_CALLS, ON_HUB_LOSS, STATUS, rate, word};
 use crate::change::Change;
 use crate::description::schema::{self, Schema};
 use crate::fields::{Fields, values};
@@ -55,6 +55,7 @@ pub(crate) struct Settings {
     rate: Option<rate::Shown>,
     rate_deck: Option<String>,
     on_hub_loss: &'static str,
+    at_zero: &'static str,
     call_retention_days: Option<u32>,
     #[serde(flatten)]
     presentation: Presentation,
@@ -125,6 +126,12 @@ async fn note(
     change.tell(deed.event(), id, organization, &after.or(before))
 }
 
+/// `at_zero` as requests give it.
+fn at_zero_asked() -> (&'static str, Schema) {
+    let about = "what becomes of its live calls when the money is gone: `end`, each ends where what it holds ends; `finish`, they go on, and what cannot be paid is debt. New calls are refused in any case";
+    ("at_zero", schema::word(AT_ZERO).by_default(AT_ZERO[0].0).about(about))
+}
+
 /// Reads `billing_mode`, which only sub-accounts have.
 fn billing_mode(fields: &mut Fields, kind: AccountKind) -> Option<Billing> {
     if kind == AccountKind::Workspace && fields.has("billing_mode") {
@@ -154,6 +161,7 @@ impl Settings {
             rate,
             rate_deck,
             on_hub_loss: word(ON_HUB_LOSS, &account.on_hub_loss),
+            at_zero: word(AT_ZERO, &account.at_zero),
             call_retention_days: account.call_retention_days,
             presentation: account.presentation.clone(),
             created_at: timestamp::text(account.created_us),
@@ -201,6 +209,7 @@ impl Shown {
             ),
             ("rate_deck", rate::deck().or_null()),
             ("on_hub_loss", schema::word(ON_HUB_LOSS)),
+            ("at_zero", schema::word(AT_ZERO)),
             retention::shown("as the organization's"),
             ("created_at", schema::time()),
             ("updated_at", schema::time()),

@@ -8,7 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use hub::call::{Cause, Direction, Pins};
 use hub::deck::Pricing;
 use hub::denial::Reason;
-use hub::directory::{Billing, OnHubLoss, Status, WalletConfig};
+use hub::directory::{AtZero, Billing, OnHubLoss, Status, WalletConfig};
 use hub::id::AccountId;
 use hub::money::Currency;
 use parking_lot::Mutex;
@@ -145,6 +145,7 @@ pub struct Terms {
     pub lease_s: Option<u32>,
     pub duration_max_s: Option<u32>,
     pub on_hub_loss: OnHubLoss,
+    pub at_zero: AtZero,
 }
 
 /// What an account's calls are charged by.

@@ -6,5 +6,6 @@ pub mod calls;
 pub mod credit;
 pub mod funds;
 pub mod grant;
+pub mod share;
 pub mod slots;
 pub mod wheel;

@@ -337,6 +337,7 @@ impl Directory {
             lease_s: config.lease_s,
             duration_max_s: config.duration_max_s,
             on_hub_loss: config.on_hub_loss,
+            at_zero: config.at_zero,
         }
     }
 

@@ -72,6 +72,17 @@ pub struct AccountConfig {
     /// The longest grant, in seconds.
     pub duration_max_s: Option<u32>,
     pub on_hub_loss: OnHubLoss,
+    pub at_zero: AtZero,
+}
+
+/// What becomes of an account's live calls when the money is gone; new ones are refused in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AtZero {
+    /// They end where what they hold ends.
+    #[default]
+    End,
+    /// They go on, and what nobody could pay is counted as debt.
+    Finish,
 }
 
 /// What a gateway does with an account's admits once it has lost the hub that it shares, beyond its

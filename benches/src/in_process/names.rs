@@ -2,7 +2,7 @@
 
 use hub::deck::Pricing;
 use hub::directory::{
-    AccountConfig, Billing, Change, OnHubLoss, OrganizationConfig, Status, WalletConfig,
+    AccountConfig, AtZero, Billing, Change, OnHubLoss, OrganizationConfig, Status, WalletConfig,
 };
 use hub::id::{AccountId, AccountKind, Ulid};
 use hub::key::{KeyHash, KeyScope};
@@ -60,6 +60,7 @@ pub fn account_change(account: u64, cap: Option<u32>, rate: Option<Rate>) -> Cha
         lease_s: None,
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,
+        at_zero: AtZero::End,
     })
 }
 

@@ -1,3 +1,5 @@
+//! Rate decks by the API: sheets and dry runs, who is priced by one, prices, what gateways are told.
+
 use hub::directory::Change;
 use serde_json::{Value, json};
 

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use http::StatusCode;
 use hub::deck::Pricing;
-use hub::directory::{Billing, Change as Published, OnHubLoss, Status};
+use hub::directory::{AtZero, Billing, Change as Published, OnHubLoss, Status};
 use hub::id::AccountKind;
 use hub::key::KeyScope;
 use hub::money::{Currency, Rate};
@@ -165,6 +165,7 @@ pub(crate) async fn insert(
         lease_s: None,
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,
+        at_zero: AtZero::End,
         call_retention_days: new.call_retention_days,
         presentation: Presentation::default(),
         version: now_us,

@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AnyPool, Row as _, SqlSafeStr};
 use super::backend::Backend;
 use crate::settings::OpenError;
 
-const STEPS: [(i64, &str, &str); 18] = [
+const STEPS: [(i64, &str, &str); 19] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "shared_hub", include_str!("../../migrations/0002_shared_hub.sql")),
     (3, "publications", include_str!("../../migrations/0003_publications.sql")),
@@ -27,6 +27,7 @@ const STEPS: [(i64, &str, &str); 18] = [
     (16, "folded_names", include_str!("../../migrations/0016_folded_names.sql")),
     (17, "retention", include_str!("../../migrations/0017_retention.sql")),
     (22, "rate_decks", include_str!("../../migrations/0022_rate_decks.sql")),
+    (23, "at_zero", include_str!("../../migrations/0023_at_zero.sql")),
 ];
 
 /// The version that this program works with.

@@ -3,15 +3,15 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use hub::directory::{Billing, Change as Published, OnHubLoss, Status};
+use hub::directory::{AtZero, Billing, Change as Published, OnHubLoss, Status};
 use hub::id::{AccountId, AccountKind};
 use hub::key::KeyScope;
 use serde_json::{Value, json};
 
-use super::{Deed, Shown, billing_mode, note};
+use super::{Deed, Shown, at_zero_asked, billing_mode, note};
 use crate::Shared;
 use crate::account::presentation::{self, Presentation};
-use crate::account::{Account, BILLING, ON_HUB_LOSS, Organization, rate};
+use crate::account::{AT_ZERO, Account, BILLING, ON_HUB_LOSS, Organization, rate};
 use crate::allocation;
 use crate::answer::Answer;
 use crate::change::Begun;
@@ -71,6 +71,7 @@ fn operation(
                 .by_default("closed")
                 .about("open: its unbilled calls go on while gateways are cut off from the hub"),
         ),
+        at_zero_asked(),
         retention::asked("as the organization's"),
     ];
     let members = members.into_iter().chain(allocation::asked()).chain(presentation::asked());
@@ -198,6 +199,7 @@ fn read(
     let cps_limit = fields.given("cps_limit", values::whole(values::CPS)).value();
     let pricing = rate::Asked::read(&mut fields, "rate", "rate_deck").merged(None);
     let on_hub_loss = fields.optional("on_hub_loss", values::word(ON_HUB_LOSS));
+    let at_zero = fields.optional("at_zero", values::word(AT_ZERO));
     let call_retention_days = retention::read(&mut fields).value();
     let presentation = presentation::read(&mut fields);
     fields.finish()?;
@@ -208,6 +210,7 @@ fn read(
         billing: billing.unwrap_or(Billing::Consolidated),
         pricing,
         on_hub_loss: on_hub_loss.unwrap_or_default(),
+        at_zero: at_zero.unwrap_or_default(),
         call_retention_days,
         ..draft(kind, name.unwrap_or_default())
     };
@@ -235,6 +238,7 @@ pub(crate) fn draft(kind: AccountKind, name: String) -> Account {
         lease_s: None,
         duration_max_s: None,
         on_hub_loss: OnHubLoss::default(),
+        at_zero: AtZero::default(),
         call_retention_days: None,
         presentation: Presentation::default(),
         version: 0,

@@ -3,12 +3,12 @@
 
 use axum::extract::State;
 use http::StatusCode;
-use hub::directory::{Billing, Change as Published, OnHubLoss};
+use hub::directory::{AtZero, Billing, Change as Published, OnHubLoss};
 use serde_json::json;
 
-use super::{Deed, Settings, Shown, billing_mode, create, note};
+use super::{Deed, Settings, Shown, at_zero_asked, billing_mode, create, note};
 use crate::Shared;
-use crate::account::{Account, BILLING, ON_HUB_LOSS, Organization, presentation, rate};
+use crate::account::{AT_ZERO, Account, BILLING, ON_HUB_LOSS, Organization, presentation, rate};
 use crate::allocation::{self, Asked};
 use crate::answer::Answer;
 use crate::change::Begun;
@@ -33,6 +33,7 @@ pub(crate) struct Patch {
     pub(crate) region: Given<String>,
     pub(crate) pricing: rate::Asked,
     pub(crate) on_hub_loss: Option<OnHubLoss>,
+    pub(crate) at_zero: Option<AtZero>,
     pub(crate) call_retention_days: Given<u32>,
     pub(crate) presentation: presentation::Asked,
 }
@@ -54,6 +55,7 @@ fn operation(billing: impl IntoIterator<Item = (&'static str, Schema)>) -> Opera
         ("rate", rate::asked().or_null()),
         ("rate_deck", rate::deck().or_null()),
         ("on_hub_loss", schema::word(ON_HUB_LOSS)),
+        at_zero_asked(),
         retention::asked("as the organization's"),
     ];
     let members = members.into_iter().chain(allocation::asked()).chain(presentation::asked());
@@ -137,6 +139,7 @@ fn read(app: &Shared, request: &Request) -> Result<Patch, Problem> {
         region: fields.given("region", values::region(&app.regions)),
         pricing: rate::Asked::read(&mut fields, "rate", "rate_deck"),
         on_hub_loss: fields.optional("on_hub_loss", values::word(ON_HUB_LOSS)),
+        at_zero: fields.optional("at_zero", values::word(AT_ZERO)),
         call_retention_days: retention::read(&mut fields),
         presentation: presentation::read(&mut fields),
     };
@@ -154,6 +157,7 @@ impl Patch {
         account.region = self.region.merged(account.region.take());
         account.pricing = self.pricing.merged(account.pricing);
         account.on_hub_loss = self.on_hub_loss.unwrap_or(account.on_hub_loss);
+        account.at_zero = self.at_zero.unwrap_or(account.at_zero);
         account.call_retention_days = self.call_retention_days.merged(account.call_retention_days);
         self.presentation.merge_into(&mut account.presentation);
     }

@@ -2,6 +2,7 @@
 
 use hub::money::{Amount, Funded, Rate};
 
+use super::share::Share;
 use crate::sync::{AtomicI64, Ordering};
 
 /// Free money in micro-units, and what waits to become free. `free` is never below zero through a
@@ -11,6 +12,15 @@ pub struct Funds {
     free: AtomicI64,
     /// Refunds whose records are not flushed yet.
     quarantined: AtomicI64,
+}
+
+/// What a call has of the money now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub funded: Funded,
+    /// The seconds that all the money would have paid for, those wanted at most: who has them has all
+    /// that there is.
+    pub most_s: u32,
 }
 
 /// Why there is too little for a new call.
@@ -32,35 +42,51 @@ impl Funds {
     }
 
     /// Raises a hold of `held` already to the price of the longest part of `wanted_s` seconds that
-    /// hold and free money pay together. `None` and nothing changed when not even the initial
-    /// increment can be paid.
-    pub fn hold(&self, rate: &Rate, held: Amount, wanted_s: u32) -> Option<Funded> {
+    /// hold and free money pay together; where that is not all of them, to what `share` leaves of it.
+    /// `None` and nothing changed when not even the initial increment can be paid.
+    pub fn hold(
+        &self,
+        rate: &Rate,
+        held: Amount,
+        wanted_s: u32,
+        share: Option<Share>,
+    ) -> Option<Held> {
         let mut free = self.free.load(Ordering::Acquire);
         loop {
             let money = Amount::from_micros(free.max(0)).saturating_add(held);
-            let funded = rate.affordable(money, wanted_s)?;
+            let most = rate.affordable(money, wanted_s)?;
+            let funded = match share {
+                Some(share) if most.seconds < wanted_s => share.of(rate, money, most),
+                _ => most,
+            };
+            let held_now = Held { funded, most_s: most.seconds };
             let more = funded.hold.saturating_sub(held).micros();
             if more <= 0 {
-                return Some(funded);
+                return Some(held_now);
             }
             let left = free.saturating_sub(more);
             match self.free.compare_exchange_weak(free, left, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Some(funded),
+                Ok(_) => return Some(held_now),
                 Err(changed) => free = changed,
             }
         }
     }
 
     /// [`Funds::hold`] for a new call. No refund is overlooked on its way out of quarantine.
-    pub fn hold_first(&self, rate: &Rate, wanted_s: u32) -> Result<Funded, Shortage> {
-        if let Some(funded) = self.hold(rate, Amount::ZERO, wanted_s) {
-            return Ok(funded);
+    pub fn hold_first(
+        &self,
+        rate: &Rate,
+        wanted_s: u32,
+        share: Option<Share>,
+    ) -> Result<Held, Shortage> {
+        if let Some(held) = self.hold(rate, Amount::ZERO, wanted_s, share) {
+            return Ok(held);
         }
         if self.quarantined() > Amount::ZERO {
             return Err(Shortage::Quarantine);
         }
         // What left the quarantine between the two readings is free now.
-        self.hold(rate, Amount::ZERO, wanted_s).ok_or(Shortage::Empty)
+        self.hold(rate, Amount::ZERO, wanted_s, share).ok_or(Shortage::Empty)
     }
 
     /// Takes a charge beyond a hold; what the money did not suffice for is returned.
@@ -122,8 +148,8 @@ mod tests {
     fn holds_cut_to_whole_increments_until_the_money_is_gone() {
         let funds = Funds::default();
         funds.add("20".parse().expect("an amount"));
-        let seconds: Vec<_> = std::iter::from_fn(|| funds.hold(&rate(), Amount::ZERO, 300))
-            .map(|funded| funded.seconds)
+        let seconds: Vec<_> = std::iter::from_fn(|| funds.hold(&rate(), Amount::ZERO, 300, None))
+            .map(|held| held.funded.seconds)
             .collect();
         assert_eq!(seconds, [300, 300, 300, 60]);
         assert_eq!(funds.free(), "0.8".parse().expect("an amount"));
@@ -142,8 +168,8 @@ mod tests {
     fn a_raised_hold_takes_only_the_difference() {
         let funds = Funds::default();
         funds.add("3.6".parse().expect("an amount"));
-        let first = funds.hold(&rate(), Amount::ZERO, 60).expect("enough");
-        let second = funds.hold(&rate(), first.hold, 120).expect("enough");
+        let first = funds.hold(&rate(), Amount::ZERO, 60, None).expect("enough").funded;
+        let second = funds.hold(&rate(), first.hold, 120, None).expect("enough").funded;
         assert_eq!(second.hold, "2.4".parse().expect("an amount"));
         assert_eq!(funds.free(), "1.2".parse().expect("an amount"));
     }

@@ -1,18 +1,21 @@
 //! The money and the lease of a new call: what is granted on what is here, and what is missing.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use hub::call::Pins;
 use hub::clock::{EpochSeconds, second_after};
 use hub::denial::Denial;
+use hub::directory::Billing;
 use hub::money::Amount;
 use hub::state::request::{Granted, Lease};
 
 use super::admit::Stop;
 use super::{Engine, Hub};
 use crate::accounts::{Account, Terms, Wallet};
-use crate::admission::funds::Shortage;
+use crate::admission::funds::{Held, Shortage};
 use crate::admission::grant::Bounds;
+use crate::admission::share::Share;
 use crate::request::Admit;
 
 /// Money that is missing here.
@@ -51,12 +54,11 @@ impl Engine {
         };
         if let (Some(pins), Some(wallet)) = (pins, &terms.wallet) {
             let wanted_s = bounds.first_grant_s();
-            let funded = wallet.funds.hold_first(&pins.rate, wanted_s);
+            let share = lease_s.is_none().then(|| self.share(account, pins, 0));
+            let held = wallet.funds.hold_first(&pins.rate, wanted_s, share);
             let more_may_come = match &self.hub {
-                Hub::Embedded { .. } => matches!(funded, Err(Shortage::Quarantine)),
-                Hub::Shared(_) => {
-                    !raised && !matches!(&funded, Ok(funded) if funded.seconds >= wanted_s)
-                }
+                Hub::Embedded { .. } => matches!(held, Err(Shortage::Quarantine)),
+                Hub::Shared(_) => !raised && !matches!(&held, Ok(held) if held.most_s >= wanted_s),
             };
             let short = || Short {
                 wallet: Arc::clone(wallet),
@@ -67,12 +69,13 @@ impl Engine {
                     currency: pins.currency,
                 },
             };
-            match funded {
-                Ok(funded) if !more_may_come => {
-                    lease.granted = Granted::new(funded.seconds, funded.seconds < wanted_s);
+            match held {
+                Ok(Held { funded, most_s }) if !more_may_come => {
+                    let is_all = funded.seconds < wanted_s && funded.seconds == most_s;
+                    lease.granted = Granted::new(funded.seconds, is_all);
                     lease.hold = funded.hold;
                 }
-                Ok(funded) => {
+                Ok(Held { funded, .. }) => {
                     wallet.funds.add(funded.hold);
                     return Err(Stop::Money(Box::new(short())));
                 }
@@ -81,6 +84,20 @@ impl Engine {
             }
         }
         Ok(lease)
+    }
+
+    /// How a call shares money that does not suffice for all: with the live calls that may use it here.
+    /// Who cannot renew shares nothing: it would get no more later.
+    pub(super) fn share(&self, account: &Account, pins: &Pins, elapsed_s: u32) -> Share {
+        let live = match pins.billing {
+            Billing::Isolated => account.slots.now().used,
+            Billing::Consolidated => account.organization.in_use.load(Ordering::Relaxed),
+        };
+        Share {
+            parts: live.saturating_add(1),
+            least_s: self.settings.renew_every_s.saturating_mul(2),
+            elapsed_s,
+        }
     }
 
     /// A deadline as it may be told: with a shared hub never so late that the hub could have given the

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hub::clock::{second_after, second_of};
 use hub::denial::Reason;
-use hub::directory::Status;
+use hub::directory::{AtZero, Status};
 use hub::money::Amount;
 use hub::state::request::{Event, Granted, Lease};
 
@@ -139,26 +139,36 @@ impl Engine {
             duration_max_s: terms.duration_max_s,
         };
         if let (Some(pins), Some(wallet)) = (&facts.pins, &live.wallet) {
-            let wanted_s = bounds.extended_s(elapsed_s(facts.admitted_us, &live.lease, now_us));
+            let elapsed_s = elapsed_s(facts.admitted_us, &live.lease, now_us);
+            let wanted_s = bounds.extended_s(elapsed_s);
+            let mut is_final = false;
             if wanted_s > lease.granted_s() {
-                let funded = wallet.funds.hold(&pins.rate, live.lease.hold, wanted_s);
-                let is_short = funded.is_none_or(|funded| funded.seconds < wanted_s);
-                if is_short && !raised && matches!(self.hub, Hub::Shared(_)) {
-                    let held = funded.map_or(live.lease.hold, |funded| funded.hold);
-                    wallet.funds.add(held.saturating_sub(live.lease.hold).max(Amount::ZERO));
+                let share = asked_s.is_none().then(|| self.share(&live.account, pins, elapsed_s));
+                let held = wallet.funds.hold(&pins.rate, live.lease.hold, wanted_s, share);
+                let most_s = held.map_or(0, |held| held.most_s);
+                if most_s < wanted_s && !raised && matches!(self.hub, Hub::Shared(_)) {
+                    let now = held.map_or(live.lease.hold, |held| held.funded.hold);
+                    wallet.funds.add(now.saturating_sub(live.lease.hold).max(Amount::ZERO));
                     return Err(Stop::Money(Box::new(Short {
                         wallet: Arc::clone(wallet),
                         wanted: pins.rate.charge(wanted_s).saturating_sub(live.lease.hold),
                         denial: Reason::HubUnavailable.into(),
                     })));
                 }
+                let funded = held.map(|held| held.funded);
                 if let Some(funded) = funded.filter(|funded| funded.seconds > lease.granted_s()) {
                     lease.granted = Granted::new(funded.seconds, false);
                     lease.hold = funded.hold.max(live.lease.hold);
                 }
+                is_final = lease.granted_s() < wanted_s && lease.granted_s() >= most_s;
+                if is_final && terms.at_zero == AtZero::Finish {
+                    // What it holds stays what it is: the rest becomes debt.
+                    lease.granted = Granted::new(wanted_s, false);
+                    is_final = false;
+                }
             }
             debug_assert!(lease.hold >= Amount::ZERO);
-            lease.granted = Granted::new(lease.granted_s(), lease.granted_s() < wanted_s);
+            lease.granted = Granted::new(lease.granted_s(), is_final);
         }
         Ok(lease)
     }

@@ -5,6 +5,7 @@ mod decks;
 mod ends;
 mod reports;
 mod shared;
+mod shares;
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use hub::clock;
 use hub::deck::Pricing;
 use hub::denial::{Denial, Reason, Scope};
 use hub::directory::{
-    AccountConfig, Billing, Change, OnHubLoss, OrganizationConfig, Status, WalletConfig,
+    AccountConfig, AtZero, Billing, Change, OnHubLoss, OrganizationConfig, Status, WalletConfig,
 };
 use hub::embedded::{EmbeddedHub, Options};
 use hub::id::{AccountId, AccountKind};
@@ -63,6 +64,7 @@ fn account(number: u128, floor: u32, cap: Option<u32>) -> AccountConfig {
         lease_s: None,
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,
+        at_zero: AtZero::End,
     }
 }
 
@@ -435,12 +437,12 @@ fn two_complete_lists_free_what_they_do_not_name() {
 fn a_restart_keeps_calls_holds_and_receipts_and_holds_nothing_else_back() {
     let accounts = [AccountConfig { pricing: Some(flat(60, 60)), ..account(0, 3, Some(3)) }];
     let world = World::new(9, &accounts);
-    world.publish(wallet(sub_account(0), "13", 1));
+    world.publish(wallet(sub_account(0), "13.2", 1));
     world.admit(0, "a").expect("a slot");
     world.admit(0, "b").expect("a slot");
     let receipt = format!("{:?}", world.release(0, "a", Some(30)));
     let world = world.restart(9, &accounts);
-    world.publish(wallet(sub_account(0), "13", 1));
+    world.publish(wallet(sub_account(0), "13.2", 1));
     assert_eq!(world.account(0).slots.now().used, 1);
     assert!(world.admit(0, "b").expect("live").duplicate);
     assert_eq!(receipt, format!("{:?}", world.release(0, "a", None)));

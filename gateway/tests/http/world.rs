@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use gateway::engine::{self, Engine};
 use gateway::http::{Server, Settings};
-use hub::directory::{AccountConfig, Billing, Change, OnHubLoss, OrganizationConfig, Status};
+use hub::directory::{
+    AccountConfig, AtZero, Billing, Change, OnHubLoss, OrganizationConfig, Status,
+};
 use hub::embedded::{EmbeddedHub, Options};
 use hub::id::{AccountId, AccountKind, Ulid};
 use hub::key::{KeyHash, KeyScope};
@@ -56,6 +58,7 @@ fn account(id: AccountId, floor: u32, cap: Option<u32>) -> Change {
         lease_s: None,
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,
+        at_zero: AtZero::End,
     })
 }
 

@@ -1,3 +1,5 @@
+//! Prefixes, trees and parts of decks against plain looks at every prefix.
+
 use proptest::prelude::*;
 
 use super::*;

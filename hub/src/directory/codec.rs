@@ -6,7 +6,7 @@ use crate::codec::{Malformed, Reader, Writer};
 use crate::costs::CostKinds;
 use crate::deck::{DeckId, DeckVersion, Pricing, VersionConfig};
 use crate::directory::{
-    AccountConfig, Billing, Change, DeckConfig, DeckPart, OnHubLoss, OrganizationConfig,
+    AccountConfig, AtZero, Billing, Change, DeckConfig, DeckPart, OnHubLoss, OrganizationConfig,
     ResourceConfig, ResourceKind, Status, TokenKey,
 };
 use crate::key::{KeyHash, KeyScope};
@@ -31,8 +31,9 @@ mod tag {
     pub(super) const ACCOUNT_WITH_OUTBOUND_CAP: u8 = 9;
     pub(super) const RESOURCE: u8 = 10;
     pub(super) const RESOURCE_GONE: u8 = 11;
-    /// An account with a rate deck; whether its outbound calls have a cap follows.
-    pub(super) const ACCOUNT_WITH_DECK: u8 = 12;
+    /// An account with a rate deck, or whose calls go on without money: its cap of outbound calls, its deck
+    /// and what becomes of its calls follow.
+    pub(super) const ACCOUNT_WITH_MORE: u8 = 12;
     pub(super) const ORGANIZATION_WITH_DECK: u8 = 13;
     pub(super) const DECK: u8 = 14;
     pub(super) const DECK_PART: u8 = 15;
@@ -132,11 +133,17 @@ fn read_body(reader: &mut Reader<'_>) -> Result<Change, Malformed> {
             let config = read_account_config(reader)?;
             Change::Account(AccountConfig { outbound_cap: Some(reader.small()?), ..config })
         }
-        tag::ACCOUNT_WITH_DECK => {
+        tag::ACCOUNT_WITH_MORE => {
             let config = read_account_config(reader)?;
             let outbound_cap = reader.optional(Reader::small)?;
-            let pricing = Some(read_deck_id(reader).map(Pricing::Deck)?);
-            Change::Account(AccountConfig { outbound_cap, pricing, ..config })
+            let deck = reader.optional(read_deck_id)?;
+            let pricing = deck.map(Pricing::Deck).or(config.pricing);
+            let at_zero = match reader.byte()? {
+                0 => AtZero::End,
+                1 => AtZero::Finish,
+                _ => return Err(Malformed("what becomes of calls without money")),
+            };
+            Change::Account(AccountConfig { outbound_cap, pricing, at_zero, ..config })
         }
         tag::DECK => Change::Deck(read_deck(reader)?),
         tag::DECK_PART => Change::DeckPart(DeckPart {
@@ -177,21 +184,25 @@ fn read_body(reader: &mut Reader<'_>) -> Result<Change, Malformed> {
 /// With a deck in a form of its own: one without has the form of before, which every gateway reads.
 fn write_account_change(writer: &mut Writer<'_>, config: &AccountConfig) {
     let small = |writer: &mut Writer<'_>, value: u32| writer.unsigned(value.into());
-    match (deck_of(config.pricing), config.outbound_cap) {
-        (None, None) => {
+    match (deck_of(config.pricing), config.at_zero, config.outbound_cap) {
+        (None, AtZero::End, None) => {
             writer.byte(tag::ACCOUNT);
             write_account_config(writer, config);
         }
-        (None, Some(most)) => {
+        (None, AtZero::End, Some(most)) => {
             writer.byte(tag::ACCOUNT_WITH_OUTBOUND_CAP);
             write_account_config(writer, config);
             small(writer, most);
         }
-        (Some(deck), most) => {
-            writer.byte(tag::ACCOUNT_WITH_DECK);
+        (deck, at_zero, most) => {
+            writer.byte(tag::ACCOUNT_WITH_MORE);
             write_account_config(writer, config);
             writer.optional(most, small);
-            writer.fixed(deck.to_bytes());
+            writer.optional(deck, |writer, deck| writer.fixed(deck.to_bytes()));
+            writer.byte(match at_zero {
+                AtZero::End => 0,
+                AtZero::Finish => 1,
+            });
         }
     }
 }
@@ -309,6 +320,7 @@ fn read_account_config(reader: &mut Reader<'_>) -> Result<AccountConfig, Malform
             1 => OnHubLoss::Open,
             _ => return Err(Malformed("what to do without a hub")),
         },
+        at_zero: AtZero::End,
     })
 }
 

@@ -9,7 +9,7 @@ mod wake_ups;
 
 use hub::call::{Call, Cause, Direction, Facts, Outcome, Pins, Record, Texts};
 use hub::directory::{
-    AccountConfig, Billing, Change, OnHubLoss, OrganizationConfig, Status, WalletConfig,
+    AccountConfig, AtZero, Billing, Change, OnHubLoss, OrganizationConfig, Status, WalletConfig,
 };
 use hub::id::{AccountId, AccountKind, HolderId, Ulid};
 use hub::key::{KeyHash, KeyScope};
@@ -161,6 +161,7 @@ pub fn account_change(number: u32, version: u64) -> Change {
         lease_s: None,
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,
+        at_zero: AtZero::End,
     })
 }
 

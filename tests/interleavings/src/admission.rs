@@ -6,6 +6,8 @@
 pub mod credit;
 #[path = "../../../gateway/src/admission/funds.rs"]
 pub mod funds;
+#[path = "../../../gateway/src/admission/share.rs"]
+pub mod share;
 #[path = "../../../gateway/src/admission/slots.rs"]
 pub mod slots;
 #[path = "../../../gateway/src/admission/wheel.rs"]

@@ -1,3 +1,5 @@
+//! Every operation of rate decks, carried out once.
+
 use serde_json::{Value, json};
 
 use super::all;

@@ -5,7 +5,7 @@ use ulid::Ulid;
 
 use super::*;
 use crate::costs::CostKind;
-use crate::directory::{OnHubLoss, WalletConfig};
+use crate::directory::{AtZero, OnHubLoss, WalletConfig};
 use crate::id::{AccountId, AccountKind};
 
 fn account(kind: AccountKind, number: u128) -> AccountId {
@@ -35,6 +35,7 @@ fn changes() -> Vec<Change> {
         lease_s: Some(14_400),
         duration_max_s: Some(3_600),
         on_hub_loss: OnHubLoss::Closed,
+        at_zero: AtZero::End,
     };
     let plain = AccountConfig {
         status: Status::Ending,
@@ -69,6 +70,7 @@ fn changes() -> Vec<Change> {
         Change::Account(AccountConfig { outbound_cap: Some(0), ..full() }),
         Change::Account(AccountConfig { outbound_cap: Some(0), pricing: deck, ..full() }),
         Change::Account(AccountConfig { pricing: deck, ..full() }),
+        Change::Account(AccountConfig { at_zero: AtZero::Finish, ..full() }),
         Change::AccountGone { id, organization },
         Change::Wallet(wallet),
         Change::TokenKey(TokenKey([7; 32])),

@@ -24,7 +24,7 @@ fn minutes(count: i64) -> Arc<Funds> {
 
 /// Holds a minute; what is held.
 fn hold(funds: &Funds) -> i64 {
-    funds.hold(&rate(), Amount::ZERO, 60).map_or(0, |funded| funded.hold.micros())
+    funds.hold(&rate(), Amount::ZERO, 60, None).map_or(0, |held| held.funded.hold.micros())
 }
 
 fn two_hold_the_last_minute() {
@@ -83,7 +83,7 @@ fn a_refund_is_flushed_while_a_call_wants_it(looks_again: bool) {
     funds.quarantine(refund);
     let flush = with(&funds, move |funds| funds.free_refund(refund));
     let is_refused = if looks_again {
-        funds.hold_first(&rate(), 60) == Err(Shortage::Empty)
+        funds.hold_first(&rate(), 60, None) == Err(Shortage::Empty)
     } else {
         hold(&funds) == 0 && funds.quarantined() == Amount::ZERO
     };
