@@ -31,7 +31,11 @@ const TAGS: &[(&str, &str, &str)] = &[
     ("organizations", "Organizations", "What organizations bought, and their settings."),
     ("organization", "Organizations", ""),
     ("wallet", "Wallets", "Prepaid money. Every movement is an entry of the double-entry ledger."),
-    ("api-keys", "API keys", "Keys of sub-accounts. A secret is shown once, and stored as a hash."),
+    (
+        "api-keys",
+        "API keys",
+        "Keys of organizations, sub-accounts and workspaces. A secret is shown once, and stored as a hash.",
+    ),
     (
         "agents",
         "Resources",

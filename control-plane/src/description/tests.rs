@@ -111,6 +111,7 @@ async fn everybody_reads_the_document() {
 async fn every_operation_is_carried_out_as_the_document_says() {
     let harness = Harness::new().await;
     organizations(&harness).await;
+    organization_keys(&harness).await;
     let account = accounts(&harness).await;
     let workspace = workspaces(&harness).await;
     delegations(&harness, &account).await;
@@ -182,6 +183,20 @@ async fn organizations(harness: &Harness) {
         ],
     )
     .await;
+}
+
+/// Keys of the organization, by itself and by the operator.
+async fn organization_keys(harness: &Harness) {
+    let by_operator = format!("/v1/organizations/{}/api-keys", harness.organization_id);
+    let own = "/v1/organization/api-keys".to_owned();
+    for (key, keys) in [(&harness.organization, own), (&harness.operator, by_operator)] {
+        let made = [("GET", &*keys, Value::Null), ("POST", &keys, json!({"name": "Second"}))];
+        let made = all(harness, key, &made).await;
+        let key_path = format!("{keys}/{}", text(&made["id"]));
+        let rotate = format!("{key_path}/rotate");
+        let rotated = json!({"old_key_ends": "in_24_hours"});
+        all(harness, key, &[("POST", &rotate, rotated), ("DELETE", &key_path, Value::Null)]).await;
+    }
 }
 
 async fn accounts(harness: &Harness) -> String {

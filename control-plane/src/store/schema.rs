@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AnyPool, Row as _, SqlSafeStr};
 use super::backend::Backend;
 use crate::settings::OpenError;
 
-const STEPS: [(i64, &str, &str); 17] = [
+const STEPS: [(i64, &str, &str); 18] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "shared_hub", include_str!("../../migrations/0002_shared_hub.sql")),
     (3, "publications", include_str!("../../migrations/0003_publications.sql")),
@@ -26,6 +26,7 @@ const STEPS: [(i64, &str, &str); 17] = [
     (15, "floors", include_str!("../../migrations/0015_floors.sql")),
     (16, "folded_names", include_str!("../../migrations/0016_folded_names.sql")),
     (17, "retention", include_str!("../../migrations/0017_retention.sql")),
+    (18, "denials_age", include_str!("../../migrations/0018_denials_age.sql")),
 ];
 
 /// The version that this program works with.
