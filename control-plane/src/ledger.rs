@@ -11,7 +11,10 @@ use sqlx::AnyConnection;
 use crate::store::rows::{self, Value};
 
 mod accounts;
+mod chain;
 mod check;
+pub(crate) mod seal;
+pub(crate) mod verify;
 mod wallet;
 
 pub(crate) use accounts::{open_closed, open_wallet};

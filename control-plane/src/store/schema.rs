@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AnyPool, Row as _, SqlSafeStr};
 use super::backend::Backend;
 use crate::settings::OpenError;
 
-const STEPS: [(i64, &str, &str); 18] = [
+const STEPS: [(i64, &str, &str); 19] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "shared_hub", include_str!("../../migrations/0002_shared_hub.sql")),
     (3, "publications", include_str!("../../migrations/0003_publications.sql")),
@@ -27,13 +27,14 @@ const STEPS: [(i64, &str, &str); 18] = [
     (16, "folded_names", include_str!("../../migrations/0016_folded_names.sql")),
     (17, "retention", include_str!("../../migrations/0017_retention.sql")),
     (18, "denials_age", include_str!("../../migrations/0018_denials_age.sql")),
+    (19, "ledger_chain", include_str!("../../migrations/0019_ledger_chain.sql")),
 ];
 
 /// The version that this program works with.
 pub(crate) const LATEST: i64 = STEPS[STEPS.len() - 1].0;
 
 /// All tables, each after those that it refers to.
-pub(crate) const TABLES: [&str; 33] = [
+pub(crate) const TABLES: [&str; 34] = [
     "installation",
     "counters",
     "organizations",
@@ -52,6 +53,7 @@ pub(crate) const TABLES: [&str; 33] = [
     "ledger_accounts",
     "ledger_transactions",
     "ledger_entries",
+    "ledger_seals",
     "calls",
     "watermarks",
     "idempotency",
