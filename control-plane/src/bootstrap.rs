@@ -38,6 +38,7 @@ pub(crate) async fn run(
     .bind(now_us)
     .execute(&mut *connection)
     .await?;
+    crate::wallets::withdrawing::overtake(connection, now_us).await?;
     let operator =
         StartKey { name: "operator_key", shown_name: "Operator key", scope: KeyScope::Operator };
     let owner = StartKey {

@@ -161,6 +161,16 @@ async fn organizations(harness: &Harness) {
             ("GET", &path, Value::Null),
             ("PATCH", &path, json!({"concurrency_total": 20, "regions": null})),
             ("POST", &recharge, json!({"amount": 49.95, "currency": "KWD"})),
+            (
+                "POST",
+                &below("/wallet/adjust"),
+                json!({"kind": "credit", "amount": 1, "currency": "KWD", "reason": "x"}),
+            ),
+            (
+                "POST",
+                &below("/wallet/refund"),
+                json!({"amount": 1, "currency": "KWD", "reason": "x"}),
+            ),
             ("GET", &wallet, Value::Null),
             ("GET", &entries, Value::Null),
             ("POST", &invitations, owner),
@@ -219,6 +229,16 @@ async fn accounts(harness: &Harness) -> String {
             ("POST", &suspend, Value::Null),
             ("POST", &reactivate, json!({})),
             ("POST", &recharge, json!({"amount": "5000", "currency": "INR"})),
+            (
+                "POST",
+                &below("/wallet/adjust"),
+                json!({"kind": "debit", "amount": 1, "currency": "INR", "reason": "x"}),
+            ),
+            (
+                "POST",
+                &below("/wallet/refund"),
+                json!({"amount": 1, "currency": "INR", "reason": "x"}),
+            ),
             ("GET", &wallet, Value::Null),
             ("GET", &entries, Value::Null),
             ("GET", &keys, Value::Null),
