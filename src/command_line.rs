@@ -20,6 +20,10 @@ pub enum Task {
     AuditVerify {
         earlier: Option<PathBuf>,
     },
+    /// The same of the ledger.
+    LedgerVerify {
+        earlier: Option<PathBuf>,
+    },
 }
 
 /// A parsed command line.
@@ -49,6 +53,11 @@ fn read(root: &ArgMatches) -> CommandLine {
             let verify = audit.subcommand_matches("verify").unwrap_or(audit);
             let earlier = verify.get_one::<String>("since").map(PathBuf::from);
             (Task::AuditVerify { earlier }, verify)
+        }
+        Some(("ledger", ledger)) => {
+            let verify = ledger.subcommand_matches("verify").unwrap_or(ledger);
+            let earlier = verify.get_one::<String>("since").map(PathBuf::from);
+            (Task::LedgerVerify { earlier }, verify)
         }
         Some((name, run)) => (Task::Run(role(Some(&name.to_owned()))), run),
         None => (Task::Run(Role::Serve), root),
@@ -112,6 +121,12 @@ fn command() -> Command {
                 .subcommand_required(true)
                 .subcommand(audit_verify()),
         )
+        .subcommand(
+            Command::new("ledger")
+                .about("Check the ledger")
+                .subcommand_required(true)
+                .subcommand(ledger_verify()),
+        )
         .arg(config)
         .args(settings().map(argument))
 }
@@ -159,6 +174,30 @@ fn audit_verify() -> Command {
              Who can write to the whole database could write a chain anew from some entry on. Keep what \
              this command prints where they cannot reach it, and give it to a later check by --since: \
              then that shows too.\n\n\
+             Status: 0, all of it fits; 1, something does not; 2, the settings or the command line are \
+             wrong; 3, it could not be checked.",
+        )
+        .arg(since)
+}
+
+fn ledger_verify() -> Command {
+    let since = Arg::new("since")
+        .long("since")
+        .value_name("FILE")
+        .help("what earlier checks printed: the ledger must still contain what it had then");
+    Command::new("verify")
+        .about("Check that the ledger agrees with itself and that nothing posted was changed (status 1)")
+        .long_about(
+            "Checks the ledger in the database of the control plane (database_url, else the file in \
+             data_dir), while control planes run or while none does; changes nothing. It reads all of it: \
+             transactions sum to zero and none is missing, balances are what their entries come to, wallets \
+             and calls say the same, and everything is what was sealed.\n\n\
+             Prints a line with the last transaction that is sealed and the seal there. Names on standard \
+             error what does not fit; and, without harm to the status, debt and charges of closed accounts \
+             that nobody has settled, with the time since when.\n\n\
+             Who can write to the whole database could write the ledger anew from some transaction on. Keep \
+             what this command prints where they cannot reach it, and give it to a later check by --since: \
+             then that shows too. What gateways hold is not looked at: that is the hub's.\n\n\
              Status: 0, all of it fits; 1, something does not; 2, the settings or the command line are \
              wrong; 3, it could not be checked.",
         )
@@ -249,6 +288,8 @@ mod tests {
         assert_eq!(line.task, Task::AuditVerify { earlier: Some(PathBuf::from("f")) });
         assert_eq!(line.flags, [("data_dir".to_owned(), "d".to_owned())]);
         assert!(command().try_get_matches_from(["ringfence", "audit"]).is_err());
+        let line = parsed(&["ringfence", "ledger", "verify", "--data-dir", "d"]);
+        assert_eq!(line.task, Task::LedgerVerify { earlier: None });
     }
 
     #[test]

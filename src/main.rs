@@ -1,6 +1,5 @@
 //! The `ringfence` binary: reads its settings and runs what was asked. No logic of its own.
 
-mod audit;
 mod command_line;
 mod database;
 mod environment;
@@ -12,6 +11,7 @@ mod serve;
 mod settings;
 mod task;
 mod tls;
+mod verify;
 
 use std::fmt::Display;
 use std::io::Write;
@@ -43,7 +43,9 @@ fn main() -> ExitCode {
         Task::KeepUp(upkeep) => settings::database_url(&sources, problems)
             .map(|database_url| database::keep_up(&upkeep, &database_url)),
         Task::AuditVerify { earlier } => settings::database_url(&sources, problems)
-            .map(|database_url| audit::verify(&database_url, earlier.as_deref())),
+            .map(|database_url| verify::audit(&database_url, earlier.as_deref())),
+        Task::LedgerVerify { earlier } => settings::database_url(&sources, problems)
+            .map(|database_url| verify::ledger(&database_url, earlier.as_deref())),
     };
     done.unwrap_or_else(|problems| refuse(&problems))
 }

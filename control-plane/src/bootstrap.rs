@@ -38,6 +38,7 @@ pub(crate) async fn run(
     .bind(now_us)
     .execute(&mut *connection)
     .await?;
+    crate::wallets::withdrawing::overtake(connection, now_us).await?;
     let operator =
         StartKey { name: "operator_key", shown_name: "Operator key", scope: KeyScope::Operator };
     let owner = StartKey {
@@ -102,13 +103,20 @@ impl StartKey {
             KeyScope::Organization(id) => ("organization", id.to_string()),
             KeyScope::Operator | KeyScope::Account(_) => ("operator", String::new()),
         };
-        let former = sqlx::query(
-            "SELECT id, hash FROM keys WHERE origin = 'start' AND scope = $1 AND COALESCE(account_id, '') = $2 AND revoked_us IS NULL",
+        // The latest; one that was revoked or replaced by the API stands for itself.
+        let latest = sqlx::query(
+            "SELECT id, hash, revoked_us FROM keys WHERE origin = 'start' AND scope = $1 AND COALESCE(account_id, '') = $2 \
+             ORDER BY CASE WHEN revoked_us IS NULL THEN 0 ELSE 1 END LIMIT 1",
         )
         .bind(scope)
         .bind(account)
         .fetch_optional(&mut *connection)
         .await?;
+        let was_made = latest.is_some();
+        let is_open = |row: &sqlx::any::AnyRow| {
+            row.try_get::<Option<i64>, _>("revoked_us").is_ok_and(|us| us.is_none())
+        };
+        let former = latest.filter(is_open);
         let new = NewKey {
             scope: self.scope,
             organization: match self.scope {
@@ -121,9 +129,10 @@ impl StartKey {
             expires_us: None,
         };
         let Some(secret) = set else {
-            return match former {
-                Some(_) => Ok(None),
-                None => Ok(Some(keys::issue(connection, &new, now_us).await?.secret)),
+            return if was_made {
+                Ok(None)
+            } else {
+                Ok(Some(keys::issue(connection, &new, now_us).await?.secret))
             };
         };
         let hash = keys::hex(KeyHash::of(secret.as_bytes()));
@@ -256,6 +265,25 @@ mod tests {
             assert_eq!(statuses, expected, "{set:?}");
             harness = next;
         }
+    }
+
+    #[tokio::test]
+    async fn a_start_makes_no_key_in_the_place_of_one_that_was_revoked() {
+        let harness = Harness::new().await;
+        let keys = "/v1/organization/api-keys";
+        let made = serde_json::json!({"name": "another"});
+        let made = harness.send(&harness.organization, "POST", keys, made).await;
+        let other = crate::testing::text(&made.body["secret"]);
+        let listed = harness.get(&other, keys).await;
+        let first = crate::testing::text(&listed.body["data"][0]["id"]);
+        let path = format!("{keys}/{first}");
+        let gone = harness.send(&other, "DELETE", &path, serde_json::Value::Null).await;
+        assert_eq!(gone.status, 204);
+        let former = harness.organization.clone();
+        let (harness, statuses) = reopened(harness, None, &[&former, &other]).await;
+        assert_eq!(statuses, [401, 200]);
+        let listed = harness.get(&other, keys).await;
+        assert_eq!(listed.body["data"].as_array().map(Vec::len), Some(1), "{}", listed.body);
     }
 
     #[tokio::test]

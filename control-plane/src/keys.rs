@@ -2,11 +2,11 @@
 //! expiry, for good.
 
 use hub::directory::Change;
-use hub::id::AccountId;
+use hub::id::{AccountId, AccountKind};
 use hub::key::{KeyHash, KeyScope};
 use rand::Rng as _;
 use rand::distr::Alphanumeric;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
@@ -92,6 +92,20 @@ pub(crate) struct NewKey<'a> {
     pub(crate) origin: Origin,
     /// From when on it opens nothing; `None`: it stands until it is revoked.
     pub(crate) expires_us: Option<i64>,
+}
+
+/// The key that a path names.
+#[derive(Deserialize)]
+pub(crate) struct Named {
+    key_id: String,
+}
+
+/// What a live key of an account opens: the account, of an organization all of it.
+pub(crate) const fn scope_of(account: AccountId) -> KeyScope {
+    match account.kind() {
+        AccountKind::Organization => KeyScope::Organization(account),
+        AccountKind::SubAccount | AccountKind::Workspace => KeyScope::Account(account),
+    }
 }
 
 /// Makes a key with a fresh secret.

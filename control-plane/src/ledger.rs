@@ -11,7 +11,10 @@ use sqlx::AnyConnection;
 use crate::store::rows::{self, Value};
 
 mod accounts;
+mod chain;
 mod check;
+pub(crate) mod seal;
+pub(crate) mod verify;
 mod wallet;
 
 pub(crate) use accounts::{open_closed, open_wallet};
@@ -48,11 +51,23 @@ pub(crate) enum Cause {
     Adjustment,
     Refund,
     Forfeit,
+    /// Given by somebody for a reason, against the revenue.
+    Credit,
+    /// The same, taken.
+    Debit,
 }
 
 impl Cause {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Recharge, Self::Transfer, Self::Call, Self::Adjustment, Self::Refund, Self::Forfeit];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Recharge,
+        Self::Transfer,
+        Self::Call,
+        Self::Adjustment,
+        Self::Refund,
+        Self::Forfeit,
+        Self::Credit,
+        Self::Debit,
+    ];
 
     pub(crate) const fn label(self) -> &'static str {
         match self {
@@ -62,6 +77,8 @@ impl Cause {
             Self::Adjustment => "adjustment",
             Self::Refund => "refund",
             Self::Forfeit => "forfeit",
+            Self::Credit => "credit",
+            Self::Debit => "debit",
         }
     }
 

@@ -74,6 +74,7 @@ pub use audit::verify::{
     Fault as AuditFault, Head as AuditHead, Report as AuditReport, run as verify_audit,
 };
 pub use ledger::Discrepancy;
+pub use ledger::verify::{Head as LedgerHead, Report as LedgerReport, run as verify_ledger};
 pub use settings::{FirstOrganization, FirstStart, Mailer, OpenError, Settings};
 
 /// Changes carried out at the same time; more wait.
@@ -205,6 +206,11 @@ impl ControlPlane {
     /// Seals audit entries into their chains until `shutdown`. To be run once, always.
     pub async fn seal_audit(&self, shutdown: impl Future) {
         audit::seal::run(&self.app, shutdown).await;
+    }
+
+    /// Seals the ledger into its chain until `shutdown`. To be run once, always.
+    pub async fn seal_ledger(&self, shutdown: impl Future) {
+        ledger::seal::run(&self.app, shutdown).await;
     }
 
     /// Sends events to webhooks until `shutdown`. To be run once, always.

@@ -35,6 +35,8 @@ const DAY_US: i64 = 86_400 * SECOND_US;
 const REPORTERS_US: i64 = 366 * DAY_US;
 /// How long it is kept when calls were refused.
 pub(crate) const REFUSED_CALLS_DAYS: i64 = 35;
+/// For how many days usage knows of refused admits: the longest window, and some weeks.
+const DENIALS_DAYS: i64 = 400;
 
 /// Takes reports until `shutdown`, then what is left.
 pub(crate) async fn run(app: &App, shutdown: impl Future) {
@@ -157,6 +159,7 @@ async fn sweep(app: &App, now_us: i64) -> Result<(), sqlx::Error> {
     for (sql, age_us) in [
         ("DELETE FROM reporters WHERE reported_us < $1", REPORTERS_US),
         ("DELETE FROM refused_calls WHERE minute_us < $1", REFUSED_CALLS_DAYS * DAY_US),
+        ("DELETE FROM denials WHERE minute_us < $1", DENIALS_DAYS * DAY_US),
     ] {
         sqlx::query(sql).bind(now_us - age_us).execute(writing.connection()).await?;
     }

@@ -13,11 +13,13 @@ use crate::description::schema::{self, Schema};
 use crate::ledger::Wallet;
 use crate::problem::{Kind, Problem};
 
+pub(crate) mod adjust;
 pub(crate) mod entries;
 pub(crate) mod patch;
 pub(crate) mod read;
 pub(crate) mod recharge;
 pub(crate) mod withdrawal;
+pub(crate) mod withdrawing;
 
 #[derive(Clone, Serialize)]
 pub(crate) struct Shown {

@@ -9,6 +9,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use hub::call::{Call, Pins};
 use hub::cap::CapId;
+use hub::clock::{self, SECOND_US};
 use hub::deck::{DeckId, Pricing};
 use hub::directory::{
     AccountConfig, Billing, Change, OrganizationConfig, Status, TokenKey, WalletConfig,
@@ -28,6 +29,11 @@ pub use unnamed::Named;
 
 /// Counters of caps that may be kept though nobody needs them.
 const CAPS_SPARE: usize = 1_024;
+
+/// How long a deleted account is remembered: as long as the tokens of its calls, and then some.
+const DEPARTED_US: i64 = 3_600 * SECOND_US;
+/// How many are; of more at once nothing is remembered.
+const DEPARTED_MAX: usize = 10_000;
 
 type Map<K, V> = DashMap<K, V, RandomState>;
 
@@ -67,6 +73,8 @@ struct Key {
 pub struct Directory {
     organizations: Map<AccountId, Arc<Organization>>,
     accounts: Map<AccountId, Arc<Account>>,
+    /// Accounts that were deleted, and since when.
+    departed: Map<AccountId, (Arc<Account>, i64)>,
     wallets: Map<AccountId, Arc<Wallet>>,
     keys: Map<KeyHash, Key>,
     decks: Map<DeckId, Arc<Deck>>,
@@ -85,6 +93,7 @@ impl Directory {
         Self {
             organizations: Map::default(),
             accounts: Map::default(),
+            departed: Map::default(),
             wallets: Map::default(),
             keys: Map::default(),
             decks: Map::default(),
@@ -133,6 +142,20 @@ impl Directory {
         Some(Arc::clone(&self.accounts.entry(id).or_insert_with(|| Arc::new(shadow))))
     }
 
+    /// An account that was deleted a while ago: its calls have ended, their receipts can be had as long as
+    /// those of other calls.
+    pub fn departed(&self, id: AccountId) -> Option<Arc<Account>> {
+        self.departed.get(&id).map(|departed| Arc::clone(&departed.0))
+    }
+
+    fn depart(&self, account: &Arc<Account>) {
+        let now_us = clock::boot_us();
+        self.departed.retain(|_, departed| now_us - departed.1 < DEPARTED_US);
+        if self.departed.len() < DEPARTED_MAX {
+            self.departed.insert(account.id, (Arc::clone(account), now_us));
+        }
+    }
+
     /// The wallet of an owner; empty until the ledger has put money there.
     pub fn wallet(&self, owner: AccountId) -> Arc<Wallet> {
         Arc::clone(&self.wallets.entry(owner).or_insert_with(|| Arc::new(Wallet::new(owner))))
@@ -161,6 +184,7 @@ impl Directory {
                 self.accounts.remove(&id.shadow());
                 self.wallets.remove(id);
                 if let Some((_, account)) = self.accounts.remove(id) {
+                    self.depart(&account);
                     return Effect::Gone(account);
                 }
             }

@@ -309,6 +309,18 @@ impl Engine {
         }
     }
 
+    /// An account that was deleted, for who may ask after its calls still: its organization and the operator.
+    /// Its own keys open nothing.
+    pub fn departed(&self, scope: KeyScope, named: Option<AccountId>) -> Option<Arc<Account>> {
+        let departed = self.directory.departed(named?)?;
+        let may = match scope {
+            KeyScope::Operator => true,
+            KeyScope::Organization(own) => departed.organization.id == own,
+            KeyScope::Account(_) => false,
+        };
+        may.then_some(departed)
+    }
+
     /// The end of an event-loop turn: writes everything recorded since the last flush to the journal
     /// of an embedded hub, by any thread, applies it to the hub and frees what it freed. No answer may
     /// leave before the flush that follows it. An error means that admits among it were not recorded.

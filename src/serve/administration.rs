@@ -1,5 +1,5 @@
 //! The control plane's half of a process: opened over either form of hub, served, and kept at its
-//! tasks: posting call records, sealing the audit, sending webhooks and mail, upkeep, taking reports, looking after a shared hub.
+//! tasks: posting call records, sealing audit and ledger, sending webhooks and mail, upkeep, taking reports, looking after a shared hub.
 
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU32;
@@ -28,7 +28,7 @@ pub struct Administration {
     _sole: Option<Sole>,
     /// The listener's tasks, once it is served.
     pub serving: Part,
-    /// Posting of call records, sealing of the audit, upkeep, mail and care of a shared hub.
+    /// Posting of call records, sealing of audit and ledger, upkeep, mail and care of a shared hub.
     pub tasks: Part,
 }
 
@@ -59,6 +59,7 @@ impl Administration {
         self.tasks = Part::new(|tasks, stop| {
             post_records(tasks, self.plane.clone(), stop.clone());
             seal_audit(tasks, self.plane.clone(), stop.clone());
+            seal_ledger(tasks, self.plane.clone(), stop.clone());
             send_webhooks(tasks, self.plane.clone(), stop.clone());
             keep_up(tasks, self.plane.clone(), stop.clone());
             send_mail(tasks, self.plane.clone(), stop.clone());
@@ -92,6 +93,13 @@ fn post_records(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receive
 fn seal_audit(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receiver<bool>) {
     tasks.spawn("sealing of the audit", async move {
         plane.seal_audit(listener::told(&mut stop)).await;
+        Ok(())
+    });
+}
+
+fn seal_ledger(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receiver<bool>) {
+    tasks.spawn("sealing of the ledger", async move {
+        plane.seal_ledger(listener::told(&mut stop)).await;
         Ok(())
     });
 }

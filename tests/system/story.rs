@@ -177,6 +177,13 @@ fn deleted(story: &mut Story) {
     wait_until("its key opens nothing", SOON, || {
         stack.post("/v1/calls/admit", &json!({"call_id": "more"})).status == 401
     });
+    let mut parent = story.running.gateway(ORGANIZATION_KEY);
+    let last = json!({"call_id": "last", "account": story.account});
+    assert_eq!(parent.post("/v1/calls/renew", &last).status, 410);
+    let receipt = parent.post("/v1/calls/release", &last).expect(200);
+    assert_eq!((&receipt["cause"], &receipt["cost"]), (&json!("deleted"), &json!("0.00")));
+    let next = json!({"call_id": "next", "account": story.account});
+    assert_eq!(parent.post("/v1/calls/admit", &next).reason(404), "unknown_account");
     let usage = story.parent.get("/v1/usage").expect(200);
     assert_eq!(usage["cost"], "2.40", "the organization's books stay: {usage}");
     let number = json!({"number": "+919812345678"});

@@ -6,10 +6,7 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 use super::{Account, COLUMNS, const_format, folded};
 use crate::problem::Problem;
 use crate::store::backend::Backend;
-
-/// A name as searches compare it; of an account that an earlier version has made since the last start, as
-/// far as the database can.
-const FOLDED: &str = "COALESCE(name_folded, LOWER(name))";
+use crate::store::conditions::literal_after;
 
 impl Account {
     /// At most `limit` accounts of one kind in an organization whose id follows `after`, in order. `named`:
@@ -20,10 +17,18 @@ impl Account {
         named: &str,
         (after, limit): (&str, i64),
     ) -> Result<Vec<Self>, Problem> {
-        let stands = match (named, Backend::of(connection)) {
-            ("", _) => String::new(),
-            (_, Backend::Sqlite) => format!("AND INSTR({FOLDED}, $5) > 0"),
-            (_, Backend::Postgres) => format!("AND STRPOS({FOLDED}, $5) > 0"),
+        let folded = folded::of(named);
+        let (stands, sought) = match (named, Backend::of(connection)) {
+            ("", _) => ("", folded),
+            (_, Backend::Sqlite) => (
+                "AND (INSTR(name_folded, $5) > 0 OR name_folded IS NULL AND INSTR(LOWER(name), $5) > 0)",
+                folded,
+            ),
+            // There this takes half the time of anything else; with another escape than the usual one, more.
+            (_, Backend::Postgres) => (
+                "AND (name_folded LIKE $5 OR name_folded IS NULL AND LOWER(name) LIKE $5)",
+                format!("%{}%", literal_after(&folded, '\\')),
+            ),
         };
         let sql = format!(
             "{COLUMNS} WHERE organization_id = $1 AND id > $2 AND id < $3 \
@@ -36,7 +41,7 @@ impl Account {
             .bind(format!("{}8", kind.prefix()))
             .bind(limit);
         if !named.is_empty() {
-            query = query.bind(folded::of(named));
+            query = query.bind(sought);
         }
         let rows = query.fetch_all(connection).await?;
         rows.iter().map(Self::of_row).collect()

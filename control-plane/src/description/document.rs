@@ -33,7 +33,11 @@ const TAGS: &[(&str, &str, &str)] = &[
     ("wallet", "Wallets", "Prepaid money. Every movement is an entry of the double-entry ledger."),
     ("rate-decks", "Rate decks", "What calls cost by direction and destination."),
     ("price", "Rate decks", ""),
-    ("api-keys", "API keys", "Keys of sub-accounts. A secret is shown once, and stored as a hash."),
+    (
+        "api-keys",
+        "API keys",
+        "Keys of organizations, sub-accounts and workspaces. A secret is shown once, and stored as a hash.",
+    ),
     (
         "agents",
         "Resources",

@@ -113,6 +113,7 @@ async fn everybody_reads_the_document() {
 async fn every_operation_is_carried_out_as_the_document_says() {
     let harness = Harness::new().await;
     organizations(&harness).await;
+    organization_keys(&harness).await;
     let account = accounts(&harness).await;
     let workspace = workspaces(&harness).await;
     delegations(&harness, &account).await;
@@ -163,6 +164,16 @@ async fn organizations(harness: &Harness) {
             ("GET", &path, Value::Null),
             ("PATCH", &path, json!({"concurrency_total": 20, "regions": null})),
             ("POST", &recharge, json!({"amount": 49.95, "currency": "KWD"})),
+            (
+                "POST",
+                &below("/wallet/adjust"),
+                json!({"kind": "credit", "amount": 1, "currency": "KWD", "reason": "x"}),
+            ),
+            (
+                "POST",
+                &below("/wallet/refund"),
+                json!({"amount": 1, "currency": "KWD", "reason": "x"}),
+            ),
             ("GET", &wallet, Value::Null),
             ("GET", &entries, Value::Null),
             ("POST", &invitations, owner),
@@ -187,6 +198,20 @@ async fn organizations(harness: &Harness) {
     .await;
 }
 
+/// Keys of the organization, by itself and by the operator.
+async fn organization_keys(harness: &Harness) {
+    let by_operator = format!("/v1/organizations/{}/api-keys", harness.organization_id);
+    let own = "/v1/organization/api-keys".to_owned();
+    for (key, keys) in [(&harness.organization, own), (&harness.operator, by_operator)] {
+        let made = [("GET", &*keys, Value::Null), ("POST", &keys, json!({"name": "Second"}))];
+        let made = all(harness, key, &made).await;
+        let key_path = format!("{keys}/{}", text(&made["id"]));
+        let rotate = format!("{key_path}/rotate");
+        let rotated = json!({"old_key_ends": "in_24_hours"});
+        all(harness, key, &[("POST", &rotate, rotated), ("DELETE", &key_path, Value::Null)]).await;
+    }
+}
+
 async fn accounts(harness: &Harness) -> String {
     let key = &harness.organization;
     let (id, _) = harness.isolated(5).await;
@@ -207,6 +232,16 @@ async fn accounts(harness: &Harness) -> String {
             ("POST", &suspend, Value::Null),
             ("POST", &reactivate, json!({})),
             ("POST", &recharge, json!({"amount": "5000", "currency": "INR"})),
+            (
+                "POST",
+                &below("/wallet/adjust"),
+                json!({"kind": "debit", "amount": 1, "currency": "INR", "reason": "x"}),
+            ),
+            (
+                "POST",
+                &below("/wallet/refund"),
+                json!({"amount": 1, "currency": "INR", "reason": "x"}),
+            ),
             ("GET", &wallet, Value::Null),
             ("GET", &entries, Value::Null),
             ("GET", &keys, Value::Null),

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use http::StatusCode;
 use hub::clock::now_us;
-use hub::key::KeyScope;
+use hub::id::AccountKind;
 use serde::Serialize;
 use serde_json::json;
 
@@ -30,9 +30,9 @@ pub(crate) fn describe() -> Operation {
         ("name", schema::name().required()),
         (
             "type",
-            schema::word(KeyType::WORDS)
-                .by_default("live")
-                .about("test: acts on the account's shadow, and is never billed"),
+            schema::word(KeyType::WORDS).by_default("live").about(
+                "test: acts on the account's shadow, and is never billed; not of an organization",
+            ),
         ),
         ("expires_at", schema::moment().or_null().about("null: it does not end by itself")),
     ]);
@@ -53,6 +53,10 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     let name = name.unwrap_or_default();
 
     let id = request.access.account()?;
+    if id.kind() == AccountKind::Organization && key_type == KeyType::Test {
+        let problem = "expected live: an organization's keys administer it";
+        return Err(Problem::field("type", problem.to_owned()));
+    }
     let mut change = match app.begin(&request).await? {
         Begun::New(change) => change,
         Begun::Repeated(answer) => return Ok(answer),
@@ -61,7 +65,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     let account = Account::load(change.connection(), id).await?;
     super::check_room(change.connection(), id).await?;
     let new = NewKey {
-        scope: KeyScope::Account(id),
+        scope: super::scope_of(id),
         organization: Some(account.organization),
         name: &name,
         key_type,

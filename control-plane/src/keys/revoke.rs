@@ -5,7 +5,7 @@ use hub::directory::Change;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{COLUMNS, Shown};
+use super::{COLUMNS, Named, Shown};
 use crate::Shared;
 use crate::answer::Answer;
 use crate::change::Begun;
@@ -22,7 +22,7 @@ pub(crate) fn describe() -> Operation {
 
 pub(crate) async fn handle(
     State(app): State<Shared>,
-    Path((_, key_id)): Path<(String, String)>,
+    Path(Named { key_id }): Path<Named>,
     request: Request,
 ) -> Result<Answer, Problem> {
     request.body()?.finish()?;

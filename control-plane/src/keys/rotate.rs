@@ -5,12 +5,11 @@ use axum::extract::{Path, State};
 use http::StatusCode;
 use hub::clock::SECOND_US;
 use hub::directory::Change as Published;
-use hub::key::KeyScope;
 use serde::Serialize;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use super::{COLUMNS, Issued, KeyType, LIFE_DAYS_MAX, NewKey, Origin, Shown};
+use super::{COLUMNS, Issued, KeyType, LIFE_DAYS_MAX, Named, NewKey, Origin, Shown};
 use crate::Shared;
 use crate::answer::Answer;
 use crate::change::{Begun, Change};
@@ -73,7 +72,7 @@ pub(crate) fn describe() -> Operation {
 
 pub(crate) async fn handle(
     State(app): State<Shared>,
-    Path((_, key_id)): Path<(String, String)>,
+    Path(Named { key_id }): Path<Named>,
     request: Request,
 ) -> Result<Answer, Problem> {
     let mut fields = request.body()?;
@@ -103,7 +102,7 @@ pub(crate) async fn handle(
     let type_word = before.key_type.as_str();
     let known = KeyType::WORDS.iter().find(|(word, _)| *word == type_word);
     let new = NewKey {
-        scope: KeyScope::Account(account),
+        scope: super::scope_of(account),
         organization: Some(organization),
         name: &name.unwrap_or_else(|| before.name.clone()),
         key_type: known.ok_or_else(|| Problem::internal("a key of an unknown type"))?.1,
@@ -163,7 +162,7 @@ async fn end(
 #[cfg(test)]
 mod tests {
     use hub::directory::Change;
-    use hub::key::KeyHash;
+    use hub::key::{KeyHash, KeyScope};
     use serde_json::{Value, json};
 
     use super::DAY_US;
@@ -227,5 +226,40 @@ mod tests {
         assert_eq!(rotated.body["replaces"]["expires_at"], json!(soon), "{}", rotated.body);
         assert_eq!(rotated.body["type"], json!("test"));
         assert!(text(&rotated.body["secret"]).starts_with("rf_test_"));
+    }
+
+    #[tokio::test]
+    async fn a_key_of_an_organization_is_rotated_by_itself_and_a_lost_one_by_the_operator() {
+        let harness = Harness::new().await;
+        let (account, _) = harness.isolated(1).await;
+        let keys = "/v1/organization/api-keys";
+        let listed = harness.get(&harness.organization, keys).await;
+        let id = text(&listed.body["data"][0]["id"]);
+        let body = json!({"old_key_ends": "now"});
+        let path = format!("{keys}/{id}/rotate");
+        let rotated = harness.send(&harness.organization, "POST", &path, body.clone()).await;
+        assert_eq!(rotated.status, 201, "{}", rotated.body);
+        let fresh = text(&rotated.body["secret"]);
+        assert_eq!(harness.get(&harness.organization, "/v1/organization").await.status, 401);
+        assert_eq!(harness.get(&fresh, "/v1/organization").await.status, 200);
+        let heard = harness.heard.lock().clone();
+        let opens = heard.iter().rev().find_map(|change| match change {
+            Change::Key { scope, .. } => Some(*scope),
+            _ => None,
+        });
+        let organization = harness.organization_id.parse().expect("an id");
+        assert_eq!(opens, Some(KeyScope::Organization(organization)), "all of it");
+
+        let of_it = format!("/v1/organizations/{}/api-keys", harness.organization_id);
+        let path = format!("{of_it}/{}/rotate", text(&rotated.body["id"]));
+        let again = harness.send(&harness.operator, "POST", &path, body).await;
+        assert_eq!((again.status, harness.get(&fresh, keys).await.status), (201, 401));
+        let test = json!({"name": "x", "type": "test"});
+        let refused = harness.send(&harness.operator, "POST", &of_it, test).await;
+        assert_eq!((refused.status, named(&refused.body)), (400, vec!["type".to_owned()]));
+        // A key of one account is not one of another.
+        let path = format!("/v1/sub-accounts/{account}/api-keys/{}", text(&again.body["id"]));
+        let hidden = harness.send(&harness.operator, "DELETE", &path, Value::Null).await;
+        assert_eq!((hidden.status, &hidden.body["reason"]), (404, &json!("unknown_key")));
     }
 }

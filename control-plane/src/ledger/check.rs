@@ -11,7 +11,7 @@ pub struct Discrepancy {
     pub rows: i64,
 }
 
-const CHECKS: [(&str, &str); 5] = [
+const CHECKS: [(&str, &str); 8] = [
     (
         "transactions that do not sum to zero",
         "SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT transaction_id FROM ledger_entries \
@@ -28,6 +28,26 @@ const CHECKS: [(&str, &str); 5] = [
          (SELECT ledger_account_id, SUM(amount) AS amount, COUNT(*) AS entries, MAX(sequence) AS last \
          FROM ledger_entries GROUP BY ledger_account_id) AS e ON e.ledger_account_id = a.id \
          WHERE a.balance <> COALESCE(e.amount, 0) OR a.entries <> COALESCE(e.entries, 0) OR a.entries <> COALESCE(e.last, 0)",
+    ),
+    (
+        "entries after which the balance is not the one before and their amount",
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT balance_after - amount - LAG(balance_after, 1, 0) OVER \
+         (PARTITION BY ledger_account_id ORDER BY sequence) AS difference FROM ledger_entries) AS steps \
+         WHERE difference <> 0",
+    ),
+    (
+        "transactions that are missing, or entries of none",
+        "SELECT (SELECT value FROM counters WHERE name = 'ledger_transaction') \
+         - (SELECT CAST(COUNT(*) AS BIGINT) FROM ledger_transactions) \
+         + (SELECT CAST(COUNT(*) AS BIGINT) FROM ledger_entries \
+         WHERE transaction_id NOT IN (SELECT id FROM ledger_transactions))",
+    ),
+    (
+        "wallets that say they have spent what no call has cost",
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM wallets w WHERE w.posted <> (SELECT COALESCE(-SUM(e.amount), 0) \
+         FROM ledger_accounts a JOIN ledger_entries e ON e.ledger_account_id = a.id \
+         JOIN ledger_transactions t ON t.id = e.transaction_id \
+         WHERE a.owner_id = w.account_id AND a.kind = 'wallet' AND t.cause IN ('call', 'adjustment'))",
     ),
     (
         "wallets that do not say what the ledger says",

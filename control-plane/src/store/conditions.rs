@@ -84,10 +84,15 @@ impl Conditions {
 
 /// A text in which `LIKE … ESCAPE '!'` finds no wildcard.
 pub(crate) fn literal(text: &str) -> String {
+    literal_after(text, '!')
+}
+
+/// The same with another escape; a backslash is PostgreSQL's own.
+pub(crate) fn literal_after(text: &str, escape: char) -> String {
     let mut literal = String::with_capacity(text.len());
     for character in text.chars() {
-        if matches!(character, '%' | '_' | '!') {
-            literal.push('!');
+        if matches!(character, '%' | '_') || character == escape {
+            literal.push(escape);
         }
         literal.push(character);
     }
@@ -107,5 +112,6 @@ mod tests {
         assert_eq!(conditions.sql, "WHERE (a = $1) AND (b IS NULL) AND (c = $2 OR d = $3)");
         assert_eq!(conditions.values.len(), 3);
         assert_eq!(literal("50%_!"), "50!%!_!!");
+        assert_eq!(literal_after(r"50%_!\", '\\'), r"50\%\_!\\");
     }
 }

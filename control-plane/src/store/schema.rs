@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AnyPool, Row as _, SqlSafeStr};
 use super::backend::Backend;
 use crate::settings::OpenError;
 
-const STEPS: [(i64, &str, &str); 19] = [
+const STEPS: [(i64, &str, &str); 21] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "shared_hub", include_str!("../../migrations/0002_shared_hub.sql")),
     (3, "publications", include_str!("../../migrations/0003_publications.sql")),
@@ -26,6 +26,8 @@ const STEPS: [(i64, &str, &str); 19] = [
     (15, "floors", include_str!("../../migrations/0015_floors.sql")),
     (16, "folded_names", include_str!("../../migrations/0016_folded_names.sql")),
     (17, "retention", include_str!("../../migrations/0017_retention.sql")),
+    (18, "denials_age", include_str!("../../migrations/0018_denials_age.sql")),
+    (19, "ledger_chain", include_str!("../../migrations/0019_ledger_chain.sql")),
     (22, "rate_decks", include_str!("../../migrations/0022_rate_decks.sql")),
     (23, "at_zero", include_str!("../../migrations/0023_at_zero.sql")),
 ];
@@ -34,7 +36,7 @@ const STEPS: [(i64, &str, &str); 19] = [
 pub(crate) const LATEST: i64 = STEPS[STEPS.len() - 1].0;
 
 /// All tables, each after those that it refers to.
-pub(crate) const TABLES: [&str; 36] = [
+pub(crate) const TABLES: [&str; 37] = [
     "installation",
     "counters",
     "organizations",
@@ -56,6 +58,7 @@ pub(crate) const TABLES: [&str; 36] = [
     "ledger_accounts",
     "ledger_transactions",
     "ledger_entries",
+    "ledger_seals",
     "calls",
     "watermarks",
     "idempotency",
@@ -144,6 +147,41 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[tokio::test]
+    async fn accounts_that_were_deleted_before_are_numbered_and_nothing_of_theirs_is_purged_yet() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = crate::testing::settings(&directory).database_url;
+        let writer = crate::store::writer(&url).await.expect("connected");
+        migrate(&writer, 15).await.expect("as it was");
+        let organization = "INSERT INTO organizations (id, concurrency_total, currency, recharge_policy, \
+             members_may_allocate, version) VALUES ('org_1', 9, 'INR', 'external', 1, 1)";
+        sqlx::query(organization).execute(&writer).await.expect("written");
+        for (id, status) in [("sa_1", "deleted"), ("sa_2", "active"), ("sa_3", "deleted")] {
+            sqlx::query(
+                "INSERT INTO accounts (id, organization_id, name, status, floor, billing_mode, version, \
+                 created_us, updated_us) VALUES ($1, 'org_1', 'Ana', $2, 0, 'consolidated', 1, 1, 1)",
+            )
+            .bind(id)
+            .bind(status)
+            .execute(&writer)
+            .await
+            .expect("written");
+        }
+        migrate(&writer, LATEST).await.expect("migrated");
+        let rows = sqlx::query("SELECT closing, erased FROM accounts ORDER BY id")
+            .fetch_all(&writer)
+            .await
+            .expect("readable");
+        let shown = |row: &sqlx::any::AnyRow| -> (Option<i64>, i64) {
+            (row.try_get(0).expect("a number"), row.try_get(1).expect("a number"))
+        };
+        let numbered: Vec<_> = rows.iter().map(shown).collect();
+        assert_eq!(numbered, [(Some(1), 0), (None, 0), (Some(2), 0)]);
+        let mut connection = writer.acquire().await.expect("a connection");
+        let next = crate::counters::next(&mut connection, "closing", 1).await.expect("a number");
+        assert_eq!(next, 3);
+    }
 
     #[tokio::test]
     async fn every_table_of_the_schema_is_named_and_has_columns_that_can_be_copied() {

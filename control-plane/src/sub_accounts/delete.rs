@@ -238,6 +238,7 @@ async fn finish(app: &App, id: AccountId) -> Result<(), Problem> {
     .execute(connection)
     .await?;
     writing.commit().await?;
+    app.erasures_pending.store(true, std::sync::atomic::Ordering::Release);
     Ok(())
 }
 

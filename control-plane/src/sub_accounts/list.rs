@@ -104,7 +104,7 @@ mod tests {
     async fn a_search_finds_what_stands_anywhere_in_a_name_and_nothing_is_a_wildcard() {
         let harness = Harness::new().await;
         let mut made = Vec::new();
-        for name in ["Acme Sales", "acme support", "50% off", "a_b", "Große Straße"] {
+        for name in ["Acme Sales", "acme support", "50% off", "a_b", "Große Straße", r"c:\d!"] {
             let body = json!({"name": name, "concurrency_limit": 1});
             let created =
                 harness.send(&harness.organization, "POST", "/v1/sub-accounts", body).await;
@@ -120,6 +120,8 @@ mod tests {
         assert_eq!(found("sup").await, ["acme support"]);
         assert_eq!(found("%25").await, ["50% off"]);
         assert_eq!(found("_").await, ["a_b"]);
+        assert_eq!(found("%5C").await, [r"c:\d!"]);
+        assert_eq!(found("!").await, [r"c:\d!"]);
         assert_eq!(found("STRASSE").await, ["Große Straße"]);
         let renamed = json!({"name": "ÇELİK"});
         let path = format!("/v1/sub-accounts/{}", made[4]);

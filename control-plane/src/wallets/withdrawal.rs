@@ -32,10 +32,8 @@ impl Withdrawal {
             let text = |amount: Amount| amount.in_currency(from.currency).to_string();
             let required = from.escrow.saturating_sub(reduced.escrow);
             let (available, required) = (text(available.max(Amount::ZERO)), text(required));
-            let detail = format!(
-                "the organization's wallet has {available} {} available, not {required}",
-                from.currency
-            );
+            let detail =
+                format!("the wallet has {available} {} available, not {required}", from.currency);
             Problem::new(Kind::InsufficientBalance, detail)
                 .with("available", available)
                 .with("required", required)

@@ -395,6 +395,21 @@ fn a_suspended_account_a_lowered_limit_and_a_deleted_account_start_nothing_new()
     world.publish(Change::AccountGone { id: sub_account(0), organization: organization() });
     let view = done(world.engine.look_up(&account, "e")).expect("remembered");
     assert!(matches!(view, CallView::Ended(record) if record.cause == Cause::Deleted));
+    // Its organization can still release what it had; nobody can begin anything.
+    let (own, stranger) = (organization(), AccountId::new(AccountKind::Organization, ulid(2)));
+    let named = Some(sub_account(0));
+    assert!(world.engine.account(KeyScope::Organization(own), named).is_err());
+    let departed = |scope| world.engine.departed(scope, named).is_some();
+    assert!(departed(KeyScope::Organization(own)) && departed(KeyScope::Operator));
+    assert!(!departed(KeyScope::Organization(stranger)));
+    assert!(!departed(KeyScope::Account(sub_account(0))));
+    assert!(!departed(KeyScope::Organization(own.shadow())), "a test key has its shadow's calls");
+    let receipt = world.engine.departed(KeyScope::Operator, named).expect("remembered");
+    let call = Release { call_id: "e", token: None, outcome: None, billable_s: None, costs: None };
+    let released = world.engine.release(&receipt, &call, clock::now_us());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let view = runtime.block_on(released).expect("its receipt");
+    assert!(matches!(view, CallView::Ended(record) if record.cause == Cause::Deleted));
 }
 
 #[test]

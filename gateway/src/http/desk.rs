@@ -22,11 +22,12 @@ pub(super) struct Desk<'w> {
     in_batch: bool,
     /// The account of the last line, so that a batch looks it up once.
     last: Option<(Option<AccountId>, Arc<Account>)>,
+    departed: Option<Arc<Account>>,
 }
 
 impl<'w> Desk<'w> {
     pub(super) fn new(worker: &'w Worker, scope: KeyScope, in_batch: bool) -> Self {
-        Self { worker, scope, in_batch, last: None }
+        Self { worker, scope, in_batch, last: None, departed: None }
     }
 
     /// Writes the answer, or says why there is none; then nothing may have been written.
@@ -54,12 +55,12 @@ impl<'w> Desk<'w> {
             }
             Operation::Renew => {
                 let (named, call) = operation::renew(parameters, in_batch)?;
-                let grant = engine.renew(self.account(named)?, &call, now_us).await?;
+                let grant = engine.renew(self.account_of_call(named)?, &call, now_us).await?;
                 answer::grant(writer, call.call_id, &grant, &engine.token(&grant));
             }
             Operation::Release => {
                 let (named, call) = operation::release(parameters, in_batch)?;
-                let view = engine.release(self.account(named)?, &call, now_us).await?;
+                let view = engine.release(self.account_of_call(named)?, &call, now_us).await?;
                 answer::call_view(writer, &view);
             }
             // Boxed, so that what is seldom asked makes no room for itself in every request.
@@ -80,7 +81,7 @@ impl<'w> Desk<'w> {
         match operation {
             Operation::LookUp => {
                 let (named, call_id) = operation::one_call(parameters, false)?;
-                let view = engine.look_up(self.account(named)?, call_id).await?;
+                let view = engine.look_up(self.account_of_call(named)?, call_id).await?;
                 answer::call_view(writer, &view);
             }
             Operation::ListLive => {
@@ -113,6 +114,22 @@ impl<'w> Desk<'w> {
         let found = match self.last.take() {
             Some(last) if last.0 == named => last,
             _ => (named, self.worker.engine.account(self.scope, named)?),
+        };
+        Ok(&self.last.insert(found).1)
+    }
+
+    /// The same for what is about a call that is there: also of an account that was deleted meanwhile.
+    fn account_of_call(&mut self, named: Option<AccountId>) -> Result<&Arc<Account>, Denial> {
+        let engine = &*self.worker.engine;
+        let found = match self.last.take() {
+            Some(last) if last.0 == named => last,
+            _ => match engine.account(self.scope, named) {
+                Ok(account) => (named, account),
+                Err(denial) => {
+                    let departed = engine.departed(self.scope, named).ok_or(denial)?;
+                    return Ok(self.departed.insert(departed));
+                }
+            },
         };
         Ok(&self.last.insert(found).1)
     }

@@ -55,10 +55,10 @@ async fn call_ids(harness: &Harness, account: &str) -> Vec<String> {
 }
 
 /// All that usage says, on both surfaces, by several windows and zones.
-async fn usage(harness: &Harness, accounts: &[&str]) -> Vec<Value> {
-    let from = timestamp::text(now_us() - 100 * DAY_US);
-    let odd = timestamp::text(now_us() - 41 * DAY_US - 17 * SECOND_US);
-    let to = timestamp::text(now_us() + 3_600 * SECOND_US);
+async fn usage(harness: &Harness, accounts: &[&str], now_us: i64) -> Vec<Value> {
+    let from = timestamp::text(now_us - 100 * DAY_US);
+    let odd = timestamp::text(now_us - 41 * DAY_US - 17 * SECOND_US);
+    let to = timestamp::text(now_us + 3_600 * SECOND_US);
     let mut paths = Vec::new();
     for window in [format!("from={from}&to={to}"), format!("from={odd}&to={to}")] {
         for query in ["", "&interval=day", "&interval=month&time_zone=Asia/Kathmandu"] {
@@ -70,7 +70,7 @@ async fn usage(harness: &Harness, accounts: &[&str]) -> Vec<Value> {
         }
     }
     for (from, to) in [(100, 69), (45, 15)] {
-        let at = |days: i64| timestamp::text(now_us() - days * DAY_US);
+        let at = |days: i64| timestamp::text(now_us - days * DAY_US);
         let window = format!("from={}&to={}", at(from), at(to));
         paths.extend(accounts.iter().map(|id| format!("{}/usage?{window}", uuid_path(id))));
     }
@@ -101,7 +101,8 @@ async fn usage_is_the_same_before_and_after_a_purge_and_the_history_says_what_is
         ended(&other, "f", (20, 0), 60),
     ];
     posted(&harness, &records).await;
-    let before = usage(&harness, &[&one, &other]).await;
+    let asked_us = now_us();
+    let before = usage(&harness, &[&one, &other], asked_us).await;
     assert_eq!(purged(&harness).await, 0, "nobody asked for it");
 
     let path = format!("/v1/sub-accounts/{one}");
@@ -111,7 +112,7 @@ async fn usage_is_the_same_before_and_after_a_purge_and_the_history_says_what_is
     assert!(purged(&harness).await > 2, "five calls in batches of two");
     assert_eq!(call_ids(&harness, &one).await, ["kept"]);
     assert_eq!(call_ids(&harness, &other).await, ["f", "e"]);
-    assert_eq!(usage(&harness, &[&one, &other]).await, before);
+    assert_eq!(usage(&harness, &[&one, &other], asked_us).await, before);
     harness.assert_ledger_balances().await;
 
     let listed = harness.get(&harness.organization, &format!("{path}/calls")).await;
@@ -136,7 +137,7 @@ async fn usage_is_the_same_before_and_after_a_purge_and_the_history_says_what_is
     purged(&harness).await;
     assert_eq!(call_ids(&harness, &one).await, ["kept"]);
     assert!(call_ids(&harness, &other).await.is_empty());
-    assert_eq!(usage(&harness, &[&one, &other]).await, before);
+    assert_eq!(usage(&harness, &[&one, &other], asked_us).await, before);
     assert_eq!(purged(&harness).await, 0);
     let mut connection = harness.plane.app.store.read().await.expect("a connection");
     let left = "SELECT call_id FROM calls WHERE caller <> '' OR callee <> '' OR agent_id <> '' OR source <> '' \

@@ -84,7 +84,9 @@ async fn nothing_about_people_is_left_of_a_deleted_account_and_the_books_are_as_
     }
     harness.plane.post_records(std::future::ready(())).await;
     while seal::some(&harness.plane.app.store).await.expect("sealed") > 0 {}
-    let usage = harness.get(&harness.organization, "/v1/usage?interval=day").await.body;
+    let at = |hours: i64| crate::timestamp::text(now_us() + hours * 3_600 * SECOND_US);
+    let window = format!("/v1/usage?interval=day&from={}&to={}", at(-48), at(1));
+    let usage = harness.get(&harness.organization, &window).await.body;
 
     let path = format!("{path}?balance=refund");
     assert_eq!(harness.send(&harness.organization, "DELETE", &path, Value::Null).await.status, 204);
@@ -105,7 +107,7 @@ async fn nothing_about_people_is_left_of_a_deleted_account_and_the_books_are_as_
     harness.sign_in("both@example.com").await;
 
     harness.assert_ledger_balances().await;
-    let after = harness.get(&harness.organization, "/v1/usage?interval=day").await.body;
+    let after = harness.get(&harness.organization, &window).await.body;
     assert_eq!(after, usage);
     let by_account = harness.get(&harness.organization, "/v1/usage?group_by=account").await;
     let rows = by_account.body["data"].as_array().expect("rows");
