@@ -38,23 +38,25 @@ fn rate_by_deck(criterion: &mut Criterion) {
     let mut random = StdRng::seed_from_u64(1);
     let mut digits = |length: u32| {
         let text: String = (0..length).map(|_| random.random_range('0'..='9')).collect();
-        text.parse::<Prefix>().map_or(Prefix::EMPTY, |prefix| prefix)
+        text.parse::<Prefix>().expect("digits")
     };
-    let prefixes: BTreeSet<Prefix> = (0..ROWS + ROWS / 4)
-        .map(|row| digits(4 + u32::try_from(row % 7).unwrap_or(0)))
-        .take(ROWS + ROWS / 4)
-        .collect();
+    let mut prefixes = BTreeSet::new();
+    // As many of each length from four to ten digits as there can be.
+    for length in (4..=10).cycle() {
+        if prefixes.len() == ROWS {
+            break;
+        }
+        prefixes.insert(digits(length));
+    }
     let rows: Vec<Row> = prefixes
         .iter()
         .zip(0..)
-        .take(ROWS)
         .map(|(prefix, row)| Row {
             direction: Direction::Outbound,
             prefix: *prefix,
             tariff: Tariff::Rate(rate_of(row % 5_000)),
         })
         .collect();
-    assert_eq!(rows.len(), ROWS, "as many as are said");
     let mut numbers: Vec<String> = rows.iter().map(|row| format!("+{}0042", row.prefix)).collect();
     numbers.shuffle(&mut random);
     let parts: Vec<Arc<[u8]>> = part::write(&rows).into_iter().map(Into::into).collect();

@@ -14,6 +14,7 @@ use schema::Schema;
 pub(crate) mod document;
 mod refusals;
 pub(crate) mod schema;
+mod tags;
 #[cfg(test)]
 mod tests;
 

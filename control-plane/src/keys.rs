@@ -12,6 +12,7 @@ use sqlx::{AnyConnection, Row as _};
 
 use crate::description::schema::{self, Schema};
 use crate::id::new_id;
+use crate::precondition::Tag;
 use crate::problem::{Kind, Problem};
 use crate::timestamp;
 use crate::uses::{Used, Uses};
@@ -226,6 +227,11 @@ impl Shown {
 
     pub(crate) fn schema() -> Schema {
         Self::members().named("ApiKey")
+    }
+
+    /// The tag of what a key is: its use does not change it.
+    pub(crate) fn tag(&self) -> Result<Tag, Problem> {
+        Tag::of(&(&self.id, &self.name, &self.key_type, &self.expires_at))
     }
 
     /// From [`COLUMNS`].

@@ -9,6 +9,7 @@ use sqlx::{AnyConnection, Row as _};
 use crate::account::word;
 use crate::description::schema::{self, Schema};
 use crate::permission::Role;
+use crate::precondition::Tag;
 use crate::problem::{Kind, Problem};
 use crate::timestamp;
 
@@ -48,6 +49,10 @@ pub(crate) struct Named {
 
 impl Member {
     fn schema() -> Schema {
+        Self::members().named("Member")
+    }
+
+    fn members() -> Schema {
         schema::answered([
             ("user_id", schema::id("user")),
             ("email", schema::text().example("ana@example.com")),
@@ -55,7 +60,11 @@ impl Member {
             ("role", schema::word(Role::WORDS)),
             ("created_at", schema::time().about("since when")),
         ])
-        .named("Member")
+    }
+
+    /// The tag of what it is in the account.
+    fn tag(&self) -> Result<Tag, Problem> {
+        Tag::of(&(&self.user_id, &self.role, &self.created_at))
     }
 
     /// From the columns `user_id, email, name, role, created_us`.

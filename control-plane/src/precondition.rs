@@ -28,6 +28,11 @@ impl Tag {
         Ok(Self(format!("\"{digits}\"")))
     }
 
+    /// As a header has it, with its quotes.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
     pub(crate) fn header(&self) -> Result<HeaderValue, Problem> {
         HeaderValue::from_str(&self.0).map_err(Problem::internal)
     }
@@ -156,6 +161,37 @@ mod tests {
 
     fn tag(answered: &Answered) -> String {
         answered.headers["etag"].to_str().expect("text").to_owned()
+    }
+
+    #[tokio::test]
+    async fn members_and_keys_are_changed_as_they_were_seen_in_their_list() {
+        let harness = Harness::new().await;
+        let (id, _) = harness.isolated(1).await;
+        let account = format!("/v1/sub-accounts/{id}");
+        let user = harness.user("ana@example.com", &id, crate::permission::Role::Viewer).await;
+        for (list, own, change) in [
+            ("members", "user_id", ("PATCH", "", json!({"role": "admin"}))),
+            ("api-keys", "id", ("POST", "/rotate", json!({"old_key_ends": "in_24_hours"}))),
+        ] {
+            let list = format!("{account}/{list}");
+            let listed =
+                async || harness.get(&harness.organization, &list).await.body["data"][0].clone();
+            let first = listed().await;
+            let (path, seen) = (format!("{list}/{}", text(&first[own])), text(&first["etag"]));
+            let (method, rest, body) = change;
+            let at = format!("{path}{rest}");
+            let stale = with(&harness, ("if-match", "\"stale\""), method, &at, body.clone()).await;
+            assert_eq!((stale.status, tag(&stale)), (412, seen.clone()), "{}", stale.body);
+            let done = with(&harness, ("if-match", &seen), method, &at, body).await;
+            assert!(done.status < 300, "{}", done.body);
+            let gone = with(&harness, ("if-match", &seen), "DELETE", &path, Value::Null).await;
+            assert_eq!(gone.status, 412, "it has changed: {}", gone.body);
+            let now = text(&listed().await["etag"]);
+            assert_ne!(now, seen);
+            let gone = with(&harness, ("if-match", &now), "DELETE", &path, Value::Null).await;
+            assert_eq!(gone.status, 204, "{}", gone.body);
+        }
+        assert!(user.starts_with("user_"));
     }
 
     #[tokio::test]

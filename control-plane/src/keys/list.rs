@@ -3,6 +3,7 @@
 use axum::extract::State;
 use http::StatusCode;
 use hub::clock::now_us;
+use serde::Serialize;
 use sqlx::AssertSqlSafe;
 
 use super::{COLUMNS, Shown};
@@ -13,13 +14,25 @@ use crate::page::{self, Page};
 use crate::problem::Problem;
 use crate::request::Request;
 
+/// A key in a list, with the tag that changes of it may name.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    key: Shown,
+    etag: String,
+}
+
 pub(crate) fn describe() -> Operation {
+    let etag =
+        schema::text().about("its tag, for `If-Match`").example("\"0a1b2c3d4e5f60718293a4b5\"");
+    let listed = Shown::members().with([("etag", etag)]).named("ListedApiKey");
+
     Operation::new(
         "List API keys",
         "Those that open something, oldest first, without their secrets.",
     )
     .query(schema::window())
-    .answers(StatusCode::OK, "A page.", schema::page(Shown::schema()))
+    .answers(StatusCode::OK, "A page.", schema::page(listed))
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
@@ -38,6 +51,10 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     .bind(now_us())
     .fetch_all(&mut *connection)
     .await?;
-    let keys = rows.iter().map(Shown::of_row).collect::<Result<Vec<_>, _>>()?;
-    Answer::ok(&Page::of(keys, &window, |key| key.id.clone()))
+    let listed = |row| {
+        let key = Shown::of_row(row)?;
+        Ok(Listed { etag: key.tag()?.text().to_owned(), key })
+    };
+    let keys = rows.iter().map(listed).collect::<Result<Vec<_>, Problem>>()?;
+    Answer::ok(&Page::of(keys, &window, |listed| listed.key.id.clone()))
 }

@@ -18,6 +18,7 @@ pub(crate) fn describe() -> Operation {
     Operation::new("Revoke an API key", "It opens nothing from now on, for good.")
         .body(schema::nothing(), json!({}))
         .answers_nothing("It is revoked.")
+        .tagged()
 }
 
 pub(crate) async fn handle(
@@ -46,6 +47,8 @@ pub(crate) async fn handle(
     let organization = Some(request.access.organization()?);
     change.publish(Change::KeyGone { hash, organization });
     let shown = Shown::of_row(&row)?;
+    // What is refused here is not committed.
+    request.preconditions.check(&shown.tag()?)?;
     change
         .audit(
             Some(request.access.organization()?),

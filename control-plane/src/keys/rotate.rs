@@ -68,6 +68,7 @@ pub(crate) fn describe() -> Operation {
     Operation::new("Rotate an API key", "Makes another key of the same type in its place.")
         .body(body, json!({"old_key_ends": "in_24_hours"}))
         .answers(StatusCode::CREATED, "The new key with its secret.", shown.named("RotatedApiKey"))
+        .tagged()
 }
 
 pub(crate) async fn handle(
@@ -98,6 +99,7 @@ pub(crate) async fn handle(
     .await?
     .ok_or_else(|| Problem::new(Kind::UnknownKey, "the account has no such API key"))?;
     let before = Shown::of_row(&row)?;
+    request.preconditions.check(&before.tag()?)?;
     super::check_room(change.connection(), account).await?;
     let type_word = before.key_type.as_str();
     let known = KeyType::WORDS.iter().find(|(word, _)| *word == type_word);
@@ -122,7 +124,9 @@ pub(crate) async fn handle(
         .await?;
     let told = json!({"key": shown, "replaces": replaces});
     change.tell(EventKind::KeyRotated, account, organization, &told)?;
-    change.commit(Answer::created(&Rotated { key: shown, secret, replaces })?).await
+    let tag = shown.tag()?;
+    let answer = Answer::created(&Rotated { key: shown, secret, replaces })?.tagged(&tag)?;
+    change.commit(answer).await
 }
 
 /// Ends the old key, never later than it would have ended; as it is shown then.

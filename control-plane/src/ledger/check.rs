@@ -19,8 +19,8 @@ const CHECKS: [(&str, &str); 8] = [
     ),
     (
         "transactions without entries",
-        "SELECT CAST(COUNT(*) AS BIGINT) FROM ledger_transactions \
-         WHERE id NOT IN (SELECT transaction_id FROM ledger_entries)",
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM ledger_transactions t \
+         WHERE NOT EXISTS (SELECT 1 FROM ledger_entries e WHERE e.transaction_id = t.id)",
     ),
     (
         "balances that are not the sum of their entries, or entries with a gap",
@@ -39,8 +39,8 @@ const CHECKS: [(&str, &str); 8] = [
         "transactions that are missing, or entries of none",
         "SELECT (SELECT value FROM counters WHERE name = 'ledger_transaction') \
          - (SELECT CAST(COUNT(*) AS BIGINT) FROM ledger_transactions) \
-         + (SELECT CAST(COUNT(*) AS BIGINT) FROM ledger_entries \
-         WHERE transaction_id NOT IN (SELECT id FROM ledger_transactions))",
+         + (SELECT CAST(COUNT(*) AS BIGINT) FROM ledger_entries e \
+         WHERE NOT EXISTS (SELECT 1 FROM ledger_transactions t WHERE t.id = e.transaction_id))",
     ),
     (
         "wallets that say they have spent what no call has cost",

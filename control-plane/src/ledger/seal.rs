@@ -15,8 +15,8 @@ use crate::App;
 use crate::problem::Problem;
 use crate::store::Store;
 
-/// How soon a transaction is sealed.
-const EVERY: Duration = Duration::from_secs(1);
+/// How soon a transaction is sealed; each run is a row that stays.
+const EVERY: Duration = Duration::from_secs(5);
 /// Transactions under one seal.
 const RUN_MAX: i64 = if cfg!(test) { 4 } else { 1_000 };
 /// Runs of a stop; what is left is sealed after the next start.

@@ -18,6 +18,8 @@ use crate::timestamp;
 
 /// The migration that brought the chain.
 const SCHEMA_VERSION: i64 = 19;
+/// Seals in memory at once.
+const PAGE: i64 = if cfg!(test) { 1 } else { 1_000 };
 /// Ledger accounts that are named because they have not come to zero.
 const OPEN_NAMED_MAX: i64 = 100;
 
@@ -104,36 +106,66 @@ async fn follow(
     connection: &mut AnyConnection,
     earlier: &[Head],
 ) -> Result<(Option<Head>, Option<String>), sqlx::Error> {
-    let rows = sqlx::query("SELECT through, seal FROM ledger_seals ORDER BY through")
-        .fetch_all(&mut *connection)
+    let last = sqlx::query("SELECT through, seal FROM ledger_seals ORDER BY through DESC LIMIT 1")
+        .fetch_optional(&mut *connection)
         .await?;
-    let seals = rows.iter().map(Sealed::of_row).collect::<Result<Vec<_>, _>>()?;
-    let head = seals.last().map(|last| Head { through: last.through, seal: last.seal.clone() });
+    let last = last.as_ref().map(Sealed::of_row).transpose()?;
+    let head = last.map(|last| Head { through: last.through, seal: last.seal });
     for kept in earlier {
-        let then = seals.iter().find(|sealed| sealed.through == kept.through);
-        let fault = match then {
+        let then = sqlx::query("SELECT through, seal FROM ledger_seals WHERE through = $1")
+            .bind(kept.through)
+            .fetch_optional(&mut *connection)
+            .await?;
+        let fault = match then.as_ref().map(Sealed::of_row).transpose()? {
             Some(sealed) if sealed.seal == kept.seal => continue,
             Some(_) => "has another seal than it had",
             None => "was the end of a seal, and is not any more",
         };
         return Ok((head, Some(format!("transaction {} {fault}", kept.through))));
     }
+    let through = head.as_ref().map_or(0, |head| head.through);
     let mut former = Sealed::none();
-    for sealed in seals {
-        let first = former.through.saturating_add(1);
-        let (found, count) = chain::seal(connection, &former, sealed.through).await?;
-        let run = sealed.through.saturating_sub(former.through);
-        let fault = if i64::try_from(count).unwrap_or(i64::MAX) != run {
-            format!("{run} were sealed, and {count} are there")
-        } else if found != sealed {
-            "they are not what was sealed".to_owned()
-        } else {
+    while former.through < through {
+        let page = sqlx::query(
+            "SELECT through, seal FROM ledger_seals WHERE through > $1 AND through <= $2 \
+             ORDER BY through LIMIT $3",
+        )
+        .bind(former.through)
+        .bind(through)
+        .bind(PAGE)
+        .fetch_all(&mut *connection)
+        .await?;
+        for row in &page {
+            let sealed = Sealed::of_row(row)?;
+            if let Some(fault) = unlike(connection, &former, &sealed).await? {
+                return Ok((head, Some(fault)));
+            }
             former = sealed;
-            continue;
-        };
-        return Ok((head, Some(format!("transactions {first} to {}: {fault}", sealed.through))));
+        }
+        if page.is_empty() {
+            break;
+        }
     }
     Ok((head, None))
+}
+
+/// What of a run is not what was sealed, if anything.
+async fn unlike(
+    connection: &mut AnyConnection,
+    former: &Sealed,
+    sealed: &Sealed,
+) -> Result<Option<String>, sqlx::Error> {
+    let first = former.through.saturating_add(1);
+    let (found, count) = chain::seal(connection, former, sealed.through).await?;
+    let run = sealed.through.saturating_sub(former.through);
+    let fault = if i64::try_from(count).unwrap_or(i64::MAX) != run {
+        format!("{run} were sealed, and {count} are there")
+    } else if found != *sealed {
+        "they are not what was sealed".to_owned()
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(format!("transactions {first} to {}: {fault}", sealed.through)))
 }
 
 /// What calls have cost that nobody could pay, and what calls of closed accounts were found to cost: money

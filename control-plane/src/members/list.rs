@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use http::StatusCode;
+use serde::Serialize;
 
 use super::Member;
 use crate::Shared;
@@ -11,13 +12,25 @@ use crate::page::{self, Page};
 use crate::problem::Problem;
 use crate::request::Request;
 
+/// A member in a list, with the tag that changes of it may name.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    member: Member,
+    etag: String,
+}
+
 pub(crate) fn describe() -> Operation {
+    let etag =
+        schema::text().about("its tag, for `If-Match`").example("\"0a1b2c3d4e5f60718293a4b5\"");
+    let listed = Member::members().with([("etag", etag)]).named("ListedMember");
+
     Operation::new(
         "List members",
         "Members of an organization and of its sub-accounts are separate.",
     )
     .query(schema::window())
-    .answers(StatusCode::OK, "A page.", schema::page(Member::schema()))
+    .answers(StatusCode::OK, "A page.", schema::page(listed))
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
@@ -35,6 +48,10 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     .bind(window.rows())
     .fetch_all(&mut *connection)
     .await?;
-    let members = rows.iter().map(Member::of_row).collect::<Result<Vec<_>, _>>()?;
-    Answer::ok(&Page::of(members, &window, |member| member.user_id.clone()))
+    let listed = |row| {
+        let member = Member::of_row(row)?;
+        Ok(Listed { etag: member.tag()?.text().to_owned(), member })
+    };
+    let members = rows.iter().map(listed).collect::<Result<Vec<_>, Problem>>()?;
+    Answer::ok(&Page::of(members, &window, |listed| listed.member.user_id.clone()))
 }

@@ -24,6 +24,7 @@ pub(crate) fn describe() -> Operation {
         )
         .answers(StatusCode::OK, "The member as it is now.", Member::schema())
         .refuses([Kind::OwnerRequired])
+        .tagged()
 }
 
 pub(crate) async fn handle(
@@ -42,6 +43,7 @@ pub(crate) async fn handle(
         Begun::Repeated(answer) => return Ok(answer),
     };
     let before = Member::load(change.connection(), account, &user_id).await?;
+    request.preconditions.check(&before.tag()?)?;
     before.refuse_owner()?;
     sqlx::query("UPDATE memberships SET role = $1 WHERE account_id = $2 AND user_id = $3")
         .bind(role)
@@ -53,7 +55,7 @@ pub(crate) async fn handle(
     change
         .audit(Some(organization), "member.updated", &user_id, Some(&before), Some(&after))
         .await?;
-    change.commit(Answer::ok(&after)?).await
+    change.commit(Answer::ok(&after)?.tagged(&after.tag()?)?).await
 }
 
 #[cfg(test)]

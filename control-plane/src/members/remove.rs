@@ -17,6 +17,7 @@ pub(crate) fn describe() -> Operation {
         .body(schema::nothing(), json!({}))
         .answers_nothing("It is a member no more.")
         .refuses([Kind::OwnerRequired])
+        .tagged()
 }
 
 pub(crate) async fn handle(
@@ -31,6 +32,7 @@ pub(crate) async fn handle(
         Begun::Repeated(answer) => return Ok(answer),
     };
     let before = Member::load(change.connection(), account, &user_id).await?;
+    request.preconditions.check(&before.tag()?)?;
     before.refuse_owner()?;
     sqlx::query("DELETE FROM memberships WHERE account_id = $1 AND user_id = $2")
         .bind(account.to_string())

@@ -35,6 +35,8 @@ pub(crate) async fn some(connection: &mut AnyConnection, id: AccountId) -> Resul
     if !audit::erase::some(connection, id).await? {
         return Ok(false);
     }
+    // Of accounts that an earlier version deleted this is the first time.
+    at_once(connection, id).await?;
     sqlx::query("UPDATE accounts SET erased = 1 WHERE id = $1")
         .bind(id.to_string())
         .execute(connection)

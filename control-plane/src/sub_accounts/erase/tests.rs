@@ -129,3 +129,29 @@ async fn nothing_about_people_is_left_of_a_deleted_account_and_the_books_are_as_
         assert_ne!(of_money, is_erased, "{entry}");
     }
 }
+
+#[tokio::test]
+async fn an_account_that_an_earlier_version_deleted_is_erased_by_and_by() {
+    let harness = Harness::new().await;
+    let (id, _) = harness.isolated(1).await;
+    let made = call(id.parse().expect("an id"), "1", None);
+    harness.finished(&made, "0", "0");
+    harness.plane.post_records(std::future::ready(())).await;
+    let path = format!("/v1/sub-accounts/{id}");
+    let deleted = harness.send(&harness.organization, "DELETE", &path, Value::Null).await;
+    assert_eq!(deleted.status, 204);
+    // As it left them: names, and entries of the audit that have no salt.
+    for statement in [
+        "UPDATE accounts SET name = 'Zelda Clinic', name_folded = 'zelda clinic', labels = '{\"a\":\"Zelda\"}' \
+         WHERE status = 'deleted'",
+        "UPDATE keys SET name = 'Zelda', last4 = 'elda' WHERE revoked_us IS NOT NULL",
+        "UPDATE audit SET salt = NULL",
+    ] {
+        harness.execute(statement).await;
+    }
+    let mut round = Round::default();
+    while round.some(&harness.plane.app, now_us()).await.expect("purged") {}
+    let left = traces(&harness, &["elda", "+9111", "+9122"]).await;
+    assert_eq!(left, [""; 0], "{left:#?}");
+    assert!(!traces(&harness, &["Acme Corp"]).await.is_empty(), "what is in its seal stays");
+}
