@@ -27,10 +27,11 @@ use crate::store::rows::{self, Value};
 
 mod announce;
 mod pace;
-mod post;
+pub(crate) mod post;
 mod progress;
 
 use pace::{Batch, Pace};
+pub(crate) use post::POSTING;
 pub(crate) use progress::Progress;
 
 /// How soon a lone record is noticed when nobody waits for it.

@@ -31,6 +31,10 @@ const TAGS: &[(&str, &str, &str)] = &[
     ("organizations", "Organizations", "What organizations bought, and their settings."),
     ("organization", "Organizations", ""),
     ("wallet", "Wallets", "Prepaid money. Every movement is an entry of the double-entry ledger."),
+    ("invoices", "Invoices", "What calls were charged, as documents: invoices and credit notes."),
+    ("credit-notes", "Invoices", ""),
+    ("invoicing", "Invoices", ""),
+    ("billing-details", "Invoices", ""),
     ("api-keys", "API keys", "Keys of sub-accounts. A secret is shown once, and stored as a hash."),
     (
         "agents",
@@ -315,6 +319,8 @@ fn path_parameter(route: &Route, name: &str) -> Schema {
         ("token_id", _) => schema::id("token").about("the API token"),
         ("webhook_id", _) => schema::id("webhook").about("the webhook"),
         ("delivery_id", _) => schema::id("msg").about("the delivery"),
+        ("invoice_id", _) => schema::id("inv").about("the invoice"),
+        ("credit_note_id", _) => schema::id("crn").about("the credit note"),
         ("resource_id", _) => resources::id_parameter(route.path),
         (_, _) => schema::text(),
     }

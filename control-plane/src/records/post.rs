@@ -7,13 +7,14 @@ use hub::money::Amount;
 use sqlx::{AnyConnection, Row as _};
 
 use crate::account::{BILLING, word};
+use crate::counters;
 use crate::ledger::{self, Cause, Moved, Transaction};
 use crate::problem::Problem;
 use crate::store::rows::{self, Value};
 
 /// How a batch is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Care {
+pub(crate) enum Care {
     /// First records are new: they are inserted many at a time; a repeated one fails the batch.
     Quick,
     /// Each record is looked up first, and a repeated one passed over.
@@ -21,11 +22,25 @@ pub(super) enum Care {
 }
 
 const INSERT: &str = "INSERT INTO calls (account_id, admitted_us, call_id, answered_us, ended_us, direction, caller, callee, \
-     agent_id, source, outcome, cause, billable_s, cost, debt, currency, billing_mode, revision, costs, organization_id)";
+     agent_id, source, outcome, cause, billable_s, cost, debt, currency, billing_mode, revision, costs, organization_id, \
+     posted_us)";
+/// The counter that orders batches as they are committed; invoices say up to where they go by it.
+pub(crate) const POSTING: &str = "posting";
+
+const CORRECT: &str = "INSERT INTO call_corrections (account_id, admitted_us, call_id, revision, organization_id, \
+     billing_mode, currency, call_posted_us, posted_us, billable_s, cost)";
+
+/// When a batch is written.
+#[derive(Clone, Copy)]
+struct At {
+    now_us: i64,
+    /// In the order of the batches.
+    posted_us: i64,
+}
 
 /// What writing came to.
 #[derive(Default)]
-pub(super) struct Written<'r> {
+pub(crate) struct Written<'r> {
     /// The records that were new or corrected one, each with the organization of its account.
     pub(super) records: Vec<(AccountId, &'r Record)>,
     /// Wallets, in the order of their movements.
@@ -33,13 +48,18 @@ pub(super) struct Written<'r> {
 }
 
 /// Writes records in order, each with the organization of its account.
-pub(super) async fn write<'r>(
+pub(crate) async fn write<'r>(
     connection: &mut AnyConnection,
     records: &[(AccountId, &'r Record)],
     care: Care,
     now_us: i64,
 ) -> Result<Written<'r>, Problem> {
     let mut written = Written::default();
+    if records.is_empty() {
+        return Ok(written);
+    }
+    let posted_us = counters::advance(connection, POSTING, now_us).await?;
+    let at = At { now_us, posted_us };
     let mut rest = records;
     while !rest.is_empty() {
         let firsts = match care {
@@ -47,11 +67,11 @@ pub(super) async fn write<'r>(
             Care::Each => 0,
         };
         let (quick, slow) = rest.split_at(firsts);
-        written.moved.extend(insert(connection, quick, now_us).await?);
+        written.moved.extend(insert(connection, quick, at).await?);
         written.records.extend_from_slice(quick);
         rest = slow;
         if let [(organization, record), later @ ..] = slow {
-            if let Some(moved) = replace(connection, *organization, record, now_us).await? {
+            if let Some(moved) = replace(connection, *organization, record, at).await? {
                 written.moved.extend(moved);
                 written.records.push((*organization, record));
             }
@@ -65,10 +85,11 @@ pub(super) async fn write<'r>(
 async fn insert(
     connection: &mut AnyConnection,
     records: &[(AccountId, &Record)],
-    now_us: i64,
+    at: At,
 ) -> Result<Vec<Moved>, Problem> {
-    let rows: Vec<Vec<Value<'_>>> =
-        records.iter().map(|(organization, record)| row(*organization, record)).collect();
+    let posted_us = at.posted_us;
+    let rows = records.iter().map(|(organization, record)| row(*organization, record, posted_us));
+    let rows: Vec<Vec<Value<'_>>> = rows.collect();
     rows::write(connection, INSERT, &rows, "").await?;
     let charges: Vec<Transaction> = records
         .iter()
@@ -76,7 +97,7 @@ async fn insert(
             charge(*organization, record, Cause::Call, Amount::ZERO, Amount::ZERO)
         })
         .collect();
-    Ok(ledger::post(connection, &charges, now_us).await?)
+    Ok(ledger::post(connection, &charges, at.now_us).await?)
 }
 
 /// Writes one record over an earlier one of the same call, and posts the difference. `None`: it was
@@ -85,13 +106,13 @@ async fn replace(
     connection: &mut AnyConnection,
     organization: AccountId,
     record: &Record,
-    now_us: i64,
+    at: At,
 ) -> Result<Option<Vec<Moved>>, Problem> {
     let key = "account_id = $1 AND admitted_us = $2 AND call_id = $3";
     let account = record.call.account().to_string();
     let facts = record.call.facts();
     let found = sqlx::query(sqlx::AssertSqlSafe(format!(
-        "SELECT revision, cost, debt FROM calls WHERE {key}"
+        "SELECT revision, cost, debt, billable_s, posted_us FROM calls WHERE {key}"
     )))
     .bind(account.as_str())
     .bind(facts.admitted_us)
@@ -99,7 +120,7 @@ async fn replace(
     .fetch_optional(&mut *connection)
     .await?;
     let Some(found) = found else {
-        return insert(connection, &[(organization, record)], now_us).await.map(Some);
+        return insert(connection, &[(organization, record)], at).await.map(Some);
     };
     let (revision, cost, debt): (i64, i64, i64) =
         (found.try_get(0)?, found.try_get(1)?, found.try_get(2)?);
@@ -122,11 +143,52 @@ async fn replace(
         .bind(record.call.texts().call_id)
         .execute(&mut *connection)
         .await?;
-    rows::write(connection, INSERT, &[row(organization, record)], "").await?;
-    let (cost, debt) = (Amount::from_micros(cost), Amount::from_micros(debt));
+    let first_us: i64 = found.try_get("posted_us")?;
+    rows::write(connection, INSERT, &[row(organization, record, first_us)], "").await?;
+    let billable_s = i64::from(record.billable_s) - found.try_get::<i64, _>("billable_s")?;
+    let cost = Amount::from_micros(cost);
+    let changed = Changed { first_us, billable_s, cost: record.cost.saturating_sub(cost) };
+    correct(connection, organization, record, &changed, at.posted_us).await?;
+    let debt = Amount::from_micros(debt);
     let difference: Vec<Transaction> =
         charge(organization, record, Cause::Adjustment, cost, debt).into_iter().collect();
-    Ok(Some(ledger::post(connection, &difference, now_us).await?))
+    Ok(Some(ledger::post(connection, &difference, at.now_us).await?))
+}
+
+/// What a later record changes of a call.
+struct Changed {
+    /// When its first record was posted.
+    first_us: i64,
+    billable_s: i64,
+    cost: Amount,
+}
+
+/// Notes what a later record changes, so that invoices can say it. Calls that are not billed are on none.
+async fn correct(
+    connection: &mut AnyConnection,
+    organization: AccountId,
+    record: &Record,
+    changed: &Changed,
+    posted_us: i64,
+) -> Result<(), sqlx::Error> {
+    let Some(pins) = record.call.facts().pins.as_ref() else { return Ok(()) };
+    if changed.billable_s == 0 && changed.cost == Amount::ZERO {
+        return Ok(());
+    }
+    let row = vec![
+        Value::OwnedText(record.call.account().to_string()),
+        Value::Int(record.call.facts().admitted_us),
+        Value::Text(record.call.texts().call_id),
+        Value::Int(i64::from(record.revision)),
+        Value::OwnedText(organization.to_string()),
+        Value::Text(word(BILLING, &pins.billing)),
+        Value::Text(pins.currency.code()),
+        Value::Int(changed.first_us),
+        Value::Int(posted_us),
+        Value::Int(changed.billable_s),
+        Value::Int(changed.cost.micros()),
+    ];
+    rows::write(connection, CORRECT, &[row], "").await
 }
 
 /// What remains to be charged when `cost`, of it `debt`, has been charged before.
@@ -151,7 +213,7 @@ fn charge(
     Some(Transaction::charge(cause, reference, pins.currency, wallet, paid, owed))
 }
 
-fn row(organization: AccountId, record: &Record) -> Vec<Value<'_>> {
+fn row(organization: AccountId, record: &Record, posted_us: i64) -> Vec<Value<'_>> {
     let (facts, texts) = (record.call.facts(), record.call.texts());
     let pins = facts.pins.as_ref();
     vec![
@@ -175,5 +237,6 @@ fn row(organization: AccountId, record: &Record) -> Vec<Value<'_>> {
         Value::Int(i64::from(record.revision)),
         Value::OptionalText(record.costs.as_deref()),
         Value::OwnedText(organization.to_string()),
+        Value::Int(posted_us),
     ]
 }

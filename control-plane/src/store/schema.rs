@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AnyPool, Row as _, SqlSafeStr};
 use super::backend::Backend;
 use crate::settings::OpenError;
 
-const STEPS: [(i64, &str, &str); 15] = [
+const STEPS: [(i64, &str, &str); 16] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "shared_hub", include_str!("../../migrations/0002_shared_hub.sql")),
     (3, "publications", include_str!("../../migrations/0003_publications.sql")),
@@ -24,13 +24,14 @@ const STEPS: [(i64, &str, &str); 15] = [
     (13, "call_history", include_str!("../../migrations/0013_call_history.sql")),
     (14, "resources", include_str!("../../migrations/0014_resources.sql")),
     (15, "floors", include_str!("../../migrations/0015_floors.sql")),
+    (20, "invoices", include_str!("../../migrations/0020_invoices.sql")),
 ];
 
 /// The version that this program works with.
 pub(crate) const LATEST: i64 = STEPS[STEPS.len() - 1].0;
 
 /// All tables, each after those that it refers to.
-pub(crate) const TABLES: [&str; 33] = [
+pub(crate) const TABLES: [&str; 39] = [
     "installation",
     "counters",
     "organizations",
@@ -50,6 +51,12 @@ pub(crate) const TABLES: [&str; 33] = [
     "ledger_transactions",
     "ledger_entries",
     "calls",
+    "call_corrections",
+    "invoicing",
+    "billing_details",
+    "invoices",
+    "invoice_lines",
+    "credit_notes",
     "watermarks",
     "idempotency",
     "audit",
