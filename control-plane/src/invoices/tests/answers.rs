@@ -153,6 +153,10 @@ async fn what_was_issued_stays_and_credit_notes_take_off_no_more_than_it_was() {
     let details = format!("/v1/sub-accounts/{id}/billing-details");
     let recipient = json!({"recipient": {"legal_name": "Client GmbH", "tax_id": "DE1"}});
     assert_eq!(harness.send(&harness.organization, "PATCH", &details, recipient).await.status, 200);
+    let webhook =
+        json!({"url": "https://example.com/", "events": ["invoice.issued", "credit_note.issued"]});
+    let made = harness.send(&harness.organization, "POST", "/v1/user-webhooks", webhook).await;
+    assert_eq!(made.status, 201, "{}", made.body);
     let issued = harness.invoice(Some(&id), MARCH[0], MARCH[1]).await;
     // 9 % of 100.50 is 9.045: half a paisa up.
     for (member, value) in
@@ -200,6 +204,8 @@ async fn what_was_issued_stays_and_credit_notes_take_off_no_more_than_it_was() {
     let listed = format!("/v1/credit-notes?invoice_id={}", text(&issued.body["invoice_id"]));
     let listed = harness.get(&harness.organization, &listed).await;
     assert_eq!(listed.body["data"], json!([rest.body, part.body]));
+    let told = "SELECT CAST(COUNT(*) AS BIGINT) FROM webhook_deliveries WHERE event IN ('invoice.issued', 'credit_note.issued')";
+    assert_eq!(harness.number(told).await, 3, "webhooks are told of each document");
     assert_eq!(harness.audit("invoice").await.len(), 1);
     assert_eq!(harness.audit("credit_note").await.len(), 2);
     harness.assert_invoices_agree().await;
