@@ -1,6 +1,6 @@
 # Short targets that people and continuous integration call alike.
 .DEFAULT_GOAL := help
-.PHONY: help run test check openapi schemathesis bench bench-shared bench-administration bench-startup interleavings models simulate chaos clean tools
+.PHONY: help run test check openapi schemathesis bench bench-shared bench-administration bench-invoices bench-startup interleavings models simulate chaos clean tools
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -38,6 +38,10 @@ bench-shared: ## Three gateways over one Redis server against what sharing a hub
 bench-administration: ## 100,000 sub-accounts on PostgreSQL: creation, lists, searches, usage: some minutes
 	cargo build --release --locked --package ringfence --package ringfence-benches --bin ringfence --bin administer
 	$${CARGO_TARGET_DIR:-target}/release/administer
+
+bench-invoices: ## A month of 1,000,000 calls on SQLite and PostgreSQL: usage and invoices: some minutes
+	cargo build --release --locked --package ringfence --package ringfence-benches --bin ringfence --bin invoices
+	$${CARGO_TARGET_DIR:-target}/release/invoices
 
 bench-startup: ## How long a start takes with 100,000 live calls and 1,000,000 tombstones
 	cargo test --release --locked --test system -- --exact start_up::a_large_directory_opens_in_time --nocapture

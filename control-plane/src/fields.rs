@@ -184,6 +184,29 @@ impl Fields {
         value.map_or(Given::Absent, Given::Value)
     }
 
+    /// A list of at most `most` objects, which may be left out; their fields are named `taxes.0.name`.
+    pub(crate) fn optional_objects<T>(
+        &mut self,
+        name: &str,
+        most: usize,
+        mut read: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let raw = self.take(name)?;
+        let objects: Option<Vec<Object>> = serde_json::from_str(raw.text()).ok();
+        let Some(objects) = objects.filter(|objects| objects.len() <= most) else {
+            self.error(name, Some(&raw), format!("expected a list of at most {most} objects"));
+            return None;
+        };
+        let mut values = Vec::new();
+        for (index, object) in objects.into_iter().enumerate() {
+            let mut inner = Self::new(format!("{}{name}.{index}.", self.prefix), object.0);
+            values.push(read(&mut inner));
+            inner.refuse_unread();
+            self.errors.append(&mut inner.errors);
+        }
+        values.into_iter().collect()
+    }
+
     /// Every field that nobody has asked for; `read` is told its name.
     pub(crate) fn rest<T>(
         &mut self,

@@ -33,6 +33,7 @@ mod hub;
 mod id;
 mod idempotency;
 mod invitations;
+mod invoices;
 mod keys;
 mod ledger;
 mod mail;
@@ -222,6 +223,11 @@ impl ControlPlane {
     /// outlived its use is swept. To be run once, always.
     pub async fn keep_up(&self, shutdown: impl Future) {
         upkeep::run(&self.app, shutdown).await;
+    }
+
+    /// Issues the invoices of months that are over until `shutdown`. To be run once, always.
+    pub async fn issue_invoices(&self, shutdown: impl Future) {
+        invoices::monthly::run(&self.app, shutdown).await;
     }
 
     /// Sends mail until `shutdown`; what is left waits for the next start. To be run once, always.

@@ -27,11 +27,12 @@ use crate::store::rows::{self, Value};
 
 mod announce;
 mod pace;
-mod post;
+pub(crate) mod post;
 mod progress;
 pub(crate) mod rate;
 
 use pace::{Batch, Pace};
+pub(crate) use post::POSTING;
 pub(crate) use progress::Progress;
 
 /// How soon a lone record is noticed when nobody waits for it.

@@ -25,8 +25,9 @@ use crate::principal::{self, Principal};
 use crate::problem::{Kind, Problem};
 use crate::request::{Request, read_body};
 use crate::{
-    Shared, audit, compatibility, decks, delegations, invitations, keys, members, organizations,
-    resets, resources, sessions, sub_accounts, tokens, usage, users, viewer, wallets, webhooks,
+    Shared, audit, compatibility, decks, delegations, invitations, invoices, keys, members,
+    organizations, resets, resources, sessions, sub_accounts, tokens, usage, users, viewer,
+    wallets, webhooks,
 };
 
 /// The longest that a request takes, its body's arrival included.
@@ -155,6 +156,18 @@ pub(crate) fn routes() -> Vec<Route> {
         route(GET,    "/v1/calls",                                              Subject::Own,          Read,              usage::calls::handle,                  usage::calls::describe_organization),
         route(GET,    "/v1/usage",                                              Subject::Own,          Read,              usage::totals::handle,                 usage::totals::describe_organization),
         route(GET,    "/v1/usage/refused-demand",                               Subject::Own,          Read,              usage::refused_demand::handle,         usage::refused_demand::describe_organization),
+        route(GET,    "/v1/organizations/{id}/invoicing",                       Subject::Organization, Operator,          invoices::configure::handle,           invoices::configure::describe),
+        route(PATCH,  "/v1/organizations/{id}/invoicing",                       Subject::Organization, Operator,          invoices::configure::patch,            invoices::configure::describe_patch),
+        route(GET,    "/v1/organization/invoicing",                             Subject::Own,          Oversee,           invoices::configure::handle,           invoices::configure::describe),
+        route(PATCH,  "/v1/organization/invoicing",                             Subject::Own,          Administer,        invoices::configure::patch,            invoices::configure::describe_patch),
+        route(GET,    "/v1/sub-accounts/{id}/billing-details",                  Subject::SubAccount,   Read,              invoices::details::handle,             invoices::details::describe),
+        route(PATCH,  "/v1/sub-accounts/{id}/billing-details",                  Subject::SubAccount,   AdministerAccount, invoices::details::patch,              invoices::details::describe_patch),
+        route(POST,   "/v1/invoices",                                           Subject::Own,          Administer,        invoices::create::handle,              invoices::create::describe),
+        route(GET,    "/v1/invoices",                                           Subject::Own,          Read,              invoices::list::handle,                invoices::list::describe),
+        route(GET,    "/v1/invoices/{invoice_id}",                              Subject::Own,          Read,              invoices::read::handle,                invoices::read::describe),
+        route(POST,   "/v1/invoices/{invoice_id}/credit-notes",                 Subject::Own,          Administer,        invoices::credit_notes::create::handle, invoices::credit_notes::create::describe),
+        route(GET,    "/v1/credit-notes",                                       Subject::Own,          Read,              invoices::credit_notes::list::handle,  invoices::credit_notes::list::describe),
+        route(GET,    "/v1/credit-notes/{credit_note_id}",                      Subject::Own,          Read,              invoices::credit_notes::read::handle,  invoices::credit_notes::read::describe),
         route(POST,   "/v1/user-webhooks",                                      Subject::Own,          Configure,         webhooks::create::handle,              webhooks::create::describe),
         route(GET,    "/v1/user-webhooks",                                      Subject::Own,          Configure,         webhooks::list::handle,                webhooks::list::describe),
         route(GET,    "/v1/user-webhooks/{webhook_id}",                         Subject::Own,          Configure,         webhooks::list::one,                   webhooks::list::describe_one),

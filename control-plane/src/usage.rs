@@ -10,10 +10,10 @@ use crate::timestamp;
 
 pub(crate) mod calls;
 pub(crate) mod costs;
-mod csv;
+pub(crate) mod csv;
 mod demand;
 mod denials;
-mod interval;
+pub(crate) mod interval;
 pub(crate) mod refused_demand;
 mod series;
 pub(crate) mod sums;
@@ -55,7 +55,7 @@ fn window_in(query: &mut Fields, zone: &TimeZone, from_default_us: i64) -> Windo
     Window { from_us, to_us }
 }
 
-fn moment(raw: &Raw, zone: &TimeZone, end_of_day: bool) -> Result<i64, String> {
+pub(crate) fn moment(raw: &Raw, zone: &TimeZone, end_of_day: bool) -> Result<i64, String> {
     let text = values::text(raw)?;
     let date: Option<Date> = text.parse().ok().filter(|_| text.len() == "2025-06-25".len());
     let us = match date {

@@ -50,6 +50,10 @@ impl Metrics {
             "Call records that came again with another charge and were not posted."
         );
         describe_counter!(
+            "ringfence_invoices_issued_total",
+            "Invoices issued by this process, by itself or when asked."
+        );
+        describe_counter!(
             "ringfence_webhook_attempts_total",
             "Attempts to deliver an event to a webhook, by result."
         );

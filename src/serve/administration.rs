@@ -1,5 +1,6 @@
 //! The control plane's half of a process: opened over either form of hub, served, and kept at its
-//! tasks: posting call records, sealing audit and ledger, sending webhooks and mail, upkeep, taking reports, looking after a shared hub.
+//! tasks: posting call records, sealing audit and ledger, sending webhooks and mail, issuing invoices, upkeep,
+//! taking reports, looking after a shared hub.
 
 use std::net::{SocketAddr, TcpListener};
 use std::num::NonZeroU32;
@@ -63,6 +64,7 @@ impl Administration {
             send_webhooks(tasks, self.plane.clone(), stop.clone());
             keep_up(tasks, self.plane.clone(), stop.clone());
             send_mail(tasks, self.plane.clone(), stop.clone());
+            issue_invoices(tasks, self.plane.clone(), stop.clone());
             take_reports(tasks, self.plane.clone(), stop.clone());
             tend_hub(tasks, self.plane.clone(), stop);
         });
@@ -121,6 +123,13 @@ fn keep_up(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receiver<boo
 fn send_mail(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receiver<bool>) {
     tasks.spawn("sending of mail", async move {
         plane.send_mail(listener::told(&mut stop)).await;
+        Ok(())
+    });
+}
+
+fn issue_invoices(tasks: &mut Tasks, plane: ControlPlane, mut stop: watch::Receiver<bool>) {
+    tasks.spawn("issuing of invoices", async move {
+        plane.issue_invoices(listener::told(&mut stop)).await;
         Ok(())
     });
 }

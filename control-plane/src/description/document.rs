@@ -275,6 +275,8 @@ fn path_parameter(route: &Route, name: &str) -> Schema {
         ("delivery_id", _) => schema::id("msg").about("the delivery"),
         ("deck_id", _) => schema::id("deck").about("the rate deck"),
         ("version", _) => schema::count().about("the number of the version"),
+        ("invoice_id", _) => schema::id("inv").about("the invoice"),
+        ("credit_note_id", _) => schema::id("crn").about("the credit note"),
         ("resource_id", _) => resources::id_parameter(route.path),
         (_, _) => schema::text(),
     }

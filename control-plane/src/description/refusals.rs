@@ -63,6 +63,8 @@ fn kinds(route: &Route, added: &[Kind]) -> Kinds {
         ("{token_id}", Kind::UnknownToken),
         ("{webhook_id}", Kind::UnknownWebhook),
         ("{delivery_id}", Kind::UnknownDelivery),
+        ("{invoice_id}", Kind::UnknownInvoice),
+        ("{credit_note_id}", Kind::UnknownCreditNote),
     ] {
         kinds.push((route.path.contains(parameter), kind));
     }

@@ -15,6 +15,10 @@ const TAGS: &[(&str, &str, &str)] = &[
     ("organizations", "Organizations", "What organizations bought, and their settings."),
     ("organization", "Organizations", ""),
     ("wallet", "Wallets", "Prepaid money. Every movement is an entry of the double-entry ledger."),
+    ("invoices", "Invoices", "What calls were charged, as documents: invoices and credit notes."),
+    ("credit-notes", "Invoices", ""),
+    ("invoicing", "Invoices", ""),
+    ("billing-details", "Invoices", ""),
     ("rate-decks", "Rate decks", "What calls cost by direction and destination."),
     ("price", "Rate decks", ""),
     (

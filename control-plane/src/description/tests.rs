@@ -118,6 +118,7 @@ async fn every_operation_is_carried_out_as_the_document_says() {
     let workspace = workspaces(&harness).await;
     delegations(&harness, &account).await;
     webhooks(&harness).await;
+    invoices(&harness, &account).await;
     resources(&harness).await;
     decks::carry_out_all(&harness).await;
     people(&harness, "/v1").await;
@@ -257,6 +258,65 @@ async fn accounts(harness: &Harness) -> String {
     let path = format!("/v1/sub-accounts/{gone}?force=true&balance=refund");
     all(harness, key, &[("DELETE", &path, Value::Null)]).await;
     id
+}
+
+async fn invoices(harness: &Harness, account: &str) {
+    let key = &harness.organization;
+    let operators = format!("/v1/organizations/{}/invoicing", harness.organization_id);
+    let all_by = json!({"issuer": {"legal_name": "Acme", "address": ["1 Road"], "tax_id": null, "email": "a@example.com"},
+        "recipient": null, "taxes": [{"name": "GST", "rate_bp": 1_800}], "starts_at": "2020-01-01", "note": "Thanks"});
+    all(
+        harness,
+        &harness.operator,
+        &[("PATCH", &operators, all_by), ("GET", &operators, Value::Null)],
+    )
+    .await;
+    let earlier = format!(
+        "INSERT INTO calls (account_id, admitted_us, call_id, ended_us, direction, caller, callee, agent_id, source, \
+         outcome, cause, billable_s, cost, debt, currency, billing_mode, revision, organization_id, posted_us) \
+         VALUES ('{account}', 1583020800000000, 'c', 1583020900000000, 'outbound', '', '', '', '', 'completed', 'release', \
+         60, 1000000, 0, 'INR', 'isolated', 0, '{}', 0)",
+        harness.organization_id
+    );
+    harness.execute(&earlier).await;
+    let details = format!("/v1/sub-accounts/{account}/billing-details");
+    let asked = json!({"account": account, "from": "2020-03-01", "to": "2020-03-31T12:00:00Z"});
+    let issued = all(
+        harness,
+        key,
+        &[
+            ("PATCH", "/v1/organization/invoicing", json!({"automatic": false})),
+            ("GET", "/v1/organization/invoicing", Value::Null),
+            ("PATCH", &details, json!({"recipient": {"legal_name": "Client"}})),
+            ("GET", &details, Value::Null),
+            ("GET", "/v1/credit-notes", Value::Null),
+            ("POST", "/v1/invoices", asked),
+        ],
+    )
+    .await;
+    let invoice = format!("/v1/invoices/{}", text(&issued["invoice_id"]));
+    let notes = format!("{invoice}/credit-notes");
+    let body = json!({"reason": "Outage", "net": "0.5"});
+    let credited = all(harness, key, &[("POST", &notes, body)]).await;
+    let note = format!("/v1/credit-notes/{}", text(&credited["credit_note_id"]));
+    all(
+        harness,
+        key,
+        &[
+            ("GET", "/v1/invoices?limit=1", Value::Null),
+            ("GET", &invoice, Value::Null),
+            ("GET", "/v1/credit-notes", Value::Null),
+            ("GET", &note, Value::Null),
+        ],
+    )
+    .await;
+    for path in [&invoice, &note] {
+        for accept in ["text/csv", "application/pdf"] {
+            let accept = [("accept", accept)];
+            let read = harness.send_with(key, "GET", path, &accept, Vec::new()).await;
+            assert_eq!(read.status, 200, "{path}");
+        }
+    }
 }
 
 async fn delegations(harness: &Harness, account: &str) {

@@ -8,6 +8,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use std::collections::HashSet;
 
 use crate::account::{BILLING, word};
+use crate::counters;
 use crate::ledger::{self, Cause, Moved, Transaction};
 use crate::problem::Problem;
 use crate::records::rate;
@@ -16,7 +17,7 @@ use crate::store::rows::{self, Value};
 
 /// How a batch is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Care {
+pub(crate) enum Care {
     /// First records are new: they are inserted many at a time; a repeated one fails the batch. But those
     /// of calls that may have to be purged at once are looked up.
     Quick,
@@ -25,11 +26,25 @@ pub(super) enum Care {
 }
 
 const INSERT: &str = "INSERT INTO calls (account_id, admitted_us, call_id, answered_us, ended_us, direction, caller, callee, \
-     agent_id, source, outcome, cause, billable_s, cost, debt, currency, billing_mode, revision, costs, organization_id, rate)";
+     agent_id, source, outcome, cause, billable_s, cost, debt, currency, billing_mode, revision, costs, organization_id, \
+     rate, posted_us)";
+/// The counter that orders batches as they are committed; invoices say up to where they go by it.
+pub(crate) const POSTING: &str = "posting";
+
+const CORRECT: &str = "INSERT INTO call_corrections (account_id, admitted_us, call_id, revision, organization_id, \
+     billing_mode, currency, call_posted_us, posted_us, billable_s, cost)";
+
+/// When a batch is written.
+#[derive(Clone, Copy)]
+struct At {
+    now_us: i64,
+    /// In the order of the batches.
+    posted_us: i64,
+}
 
 /// What writing came to.
 #[derive(Default)]
-pub(super) struct Written<'r> {
+pub(crate) struct Written<'r> {
     /// The records that were new or corrected one, each with the organization of its account.
     pub(super) records: Vec<(AccountId, &'r Record)>,
     /// Wallets, in the order of their movements.
@@ -38,7 +53,7 @@ pub(super) struct Written<'r> {
 
 /// Writes records in order, each with the organization of its account. `closed`: the accounts that are
 /// deleted, money and all.
-pub(super) async fn write<'r>(
+pub(crate) async fn write<'r>(
     connection: &mut AnyConnection,
     records: &[(AccountId, &'r Record)],
     closed: &HashSet<AccountId>,
@@ -50,6 +65,11 @@ pub(super) async fn write<'r>(
         record.revision == 0 && is_whole && !closed.contains(&record.call.account())
     };
     let mut written = Written::default();
+    if records.is_empty() {
+        return Ok(written);
+    }
+    let posted_us = counters::advance(connection, POSTING, now_us).await?;
+    let at = At { now_us, posted_us };
     let mut rest = records;
     while !rest.is_empty() {
         let firsts = match care {
@@ -57,13 +77,13 @@ pub(super) async fn write<'r>(
             Care::Each => 0,
         };
         let (quick, slow) = rest.split_at(firsts);
-        written.moved.extend(insert(connection, quick, now_us).await?);
+        written.moved.extend(insert(connection, quick, at).await?);
         written.records.extend_from_slice(quick);
         rest = slow;
         if let [(organization, record), later @ ..] = slow {
             let is_closed = closed.contains(&record.call.account());
             let late = (*organization, *record, is_closed);
-            if let Some(moved) = look_up(connection, late, now_us).await? {
+            if let Some(moved) = look_up(connection, late, at).await? {
                 written.moved.extend(moved);
                 written.records.push((*organization, record));
             }
@@ -77,10 +97,11 @@ pub(super) async fn write<'r>(
 async fn insert(
     connection: &mut AnyConnection,
     records: &[(AccountId, &Record)],
-    now_us: i64,
+    at: At,
 ) -> Result<Vec<Moved>, Problem> {
-    let rows: Vec<Vec<Value<'_>>> =
-        records.iter().map(|(organization, record)| row(*organization, record)).collect();
+    let posted_us = at.posted_us;
+    let rows = records.iter().map(|(organization, record)| row(*organization, record, posted_us));
+    let rows: Vec<Vec<Value<'_>>> = rows.collect();
     rows::write(connection, INSERT, &rows, "").await?;
     let charges: Vec<Transaction> = records
         .iter()
@@ -88,7 +109,7 @@ async fn insert(
             charge((*organization, record, false), Cause::Call, Amount::ZERO, Amount::ZERO)
         })
         .collect();
-    Ok(ledger::post(connection, &charges, now_us).await?)
+    Ok(ledger::post(connection, &charges, at.now_us).await?)
 }
 
 /// A record that is looked up first, with the organization of its account, and whether that is closed.
@@ -99,7 +120,7 @@ type Late<'r> = (AccountId, &'r Record, bool);
 async fn look_up(
     connection: &mut AnyConnection,
     late: Late<'_>,
-    now_us: i64,
+    at: At,
 ) -> Result<Option<Vec<Moved>>, Problem> {
     let (organization, record, is_closed) = late;
     let key = "account_id = $1 AND admitted_us = $2 AND call_id = $3";
@@ -107,7 +128,7 @@ async fn look_up(
     let admitted_us = record.call.facts().admitted_us;
     let call_id = record.call.texts().call_id;
     let found = sqlx::query(AssertSqlSafe(format!(
-        "SELECT revision, cost, debt, purged_us FROM calls WHERE {key}"
+        "SELECT revision, cost, debt, billable_s, posted_us, purged_us FROM calls WHERE {key}"
     )))
     .bind(account.as_str())
     .bind(admitted_us)
@@ -115,6 +136,7 @@ async fn look_up(
     .fetch_optional(&mut *connection)
     .await?;
     let (mut cause, mut cost, mut debt, mut is_purged) = (Cause::Call, 0_i64, 0_i64, is_closed);
+    let mut first_us = at.posted_us;
     if let Some(found) = found {
         let revision: i64 = found.try_get("revision")?;
         (cause, cost, debt) = (Cause::Adjustment, found.try_get("cost")?, found.try_get("debt")?);
@@ -138,11 +160,16 @@ async fn look_up(
             .bind(call_id)
             .execute(&mut *connection)
             .await?;
+        first_us = found.try_get("posted_us")?;
+        let billable_s = i64::from(record.billable_s) - found.try_get::<i64, _>("billable_s")?;
+        let cost = record.cost.saturating_sub(Amount::from_micros(cost));
+        let changed = Changed { first_us, billable_s, cost };
+        correct(connection, organization, record, &changed, at.posted_us).await?;
     }
-    rows::write(connection, INSERT, &[row(organization, record)], "").await?;
+    rows::write(connection, INSERT, &[row(organization, record, first_us)], "").await?;
     if is_purged {
         let call = (admitted_us, call_id, record.costs.as_deref());
-        purge::one(connection, record.call.account(), call, now_us).await?;
+        purge::one(connection, record.call.account(), call, at.now_us).await?;
     } else {
         purge::look_again(connection, record.call.account(), admitted_us).await?;
     }
@@ -154,7 +181,43 @@ async fn look_up(
     {
         ledger::open_closed(connection, organization, pins.currency).await?;
     }
-    Ok(Some(ledger::post(connection, &difference, now_us).await?))
+    Ok(Some(ledger::post(connection, &difference, at.now_us).await?))
+}
+
+/// What a later record changes of a call.
+struct Changed {
+    /// When its first record was posted.
+    first_us: i64,
+    billable_s: i64,
+    cost: Amount,
+}
+
+/// Notes what a later record changes, so that invoices can say it. Calls that are not billed are on none.
+async fn correct(
+    connection: &mut AnyConnection,
+    organization: AccountId,
+    record: &Record,
+    changed: &Changed,
+    posted_us: i64,
+) -> Result<(), sqlx::Error> {
+    let Some(pins) = record.call.facts().pins.as_ref() else { return Ok(()) };
+    if changed.billable_s == 0 && changed.cost == Amount::ZERO {
+        return Ok(());
+    }
+    let row = vec![
+        Value::OwnedText(record.call.account().to_string()),
+        Value::Int(record.call.facts().admitted_us),
+        Value::Text(record.call.texts().call_id),
+        Value::Int(i64::from(record.revision)),
+        Value::OwnedText(organization.to_string()),
+        Value::Text(word(BILLING, &pins.billing)),
+        Value::Text(pins.currency.code()),
+        Value::Int(changed.first_us),
+        Value::Int(posted_us),
+        Value::Int(changed.billable_s),
+        Value::Int(changed.cost.micros()),
+    ];
+    rows::write(connection, CORRECT, &[row], "").await
 }
 
 /// What remains to be charged when `cost`, of it `debt`, has been charged before.
@@ -184,7 +247,7 @@ fn charge(
     Some(Transaction::charge(cause, reference, pins.currency, wallet, paid, owed))
 }
 
-fn row(organization: AccountId, record: &Record) -> Vec<Value<'_>> {
+fn row(organization: AccountId, record: &Record, posted_us: i64) -> Vec<Value<'_>> {
     let (facts, texts) = (record.call.facts(), record.call.texts());
     let pins = facts.pins.as_ref();
     vec![
@@ -209,5 +272,6 @@ fn row(organization: AccountId, record: &Record) -> Vec<Value<'_>> {
         Value::OptionalText(record.costs.as_deref()),
         Value::OwnedText(organization.to_string()),
         pins.map_or(Value::OptionalText(None), |pins| Value::OwnedText(rate::text(pins))),
+        Value::Int(posted_us),
     ]
 }

@@ -221,6 +221,8 @@ fn filled(path: &str, id: &str) -> String {
         "webhook_id",
         "delivery_id",
         "resource_id",
+        "invoice_id",
+        "credit_note_id",
     ]
     .iter()
     .fold(path, |path, name| path.replace(&format!("{{{name}}}"), "unknown"))

@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AnyPool, Row as _, SqlSafeStr};
 use super::backend::Backend;
 use crate::settings::OpenError;
 
-const STEPS: [(i64, &str, &str); 21] = [
+const STEPS: [(i64, &str, &str); 22] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "shared_hub", include_str!("../../migrations/0002_shared_hub.sql")),
     (3, "publications", include_str!("../../migrations/0003_publications.sql")),
@@ -28,15 +28,16 @@ const STEPS: [(i64, &str, &str); 21] = [
     (17, "retention", include_str!("../../migrations/0017_retention.sql")),
     (18, "denials_age", include_str!("../../migrations/0018_denials_age.sql")),
     (19, "ledger_chain", include_str!("../../migrations/0019_ledger_chain.sql")),
-    (22, "rate_decks", include_str!("../../migrations/0022_rate_decks.sql")),
-    (23, "at_zero", include_str!("../../migrations/0023_at_zero.sql")),
+    (20, "invoices", include_str!("../../migrations/0020_invoices.sql")),
+    (21, "rate_decks", include_str!("../../migrations/0021_rate_decks.sql")),
+    (22, "at_zero", include_str!("../../migrations/0022_at_zero.sql")),
 ];
 
 /// The version that this program works with.
 pub(crate) const LATEST: i64 = STEPS[STEPS.len() - 1].0;
 
 /// All tables, each after those that it refers to.
-pub(crate) const TABLES: [&str; 37] = [
+pub(crate) const TABLES: [&str; 43] = [
     "installation",
     "counters",
     "organizations",
@@ -60,6 +61,12 @@ pub(crate) const TABLES: [&str; 37] = [
     "ledger_entries",
     "ledger_seals",
     "calls",
+    "call_corrections",
+    "invoicing",
+    "billing_details",
+    "invoices",
+    "invoice_lines",
+    "credit_notes",
     "watermarks",
     "idempotency",
     "audit",

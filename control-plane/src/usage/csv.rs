@@ -3,15 +3,15 @@
 use axum::response::{IntoResponse as _, Response};
 use http::header;
 
-pub(super) const MEDIA_TYPE: &str = "text/csv";
-pub(super) const CONTENT_TYPE: &str = "text/csv; charset=utf-8; header=present";
+pub(crate) const MEDIA_TYPE: &str = "text/csv";
+pub(crate) const CONTENT_TYPE: &str = "text/csv; charset=utf-8; header=present";
 
 /// A table that is being written.
-pub(super) struct Table(String);
+pub(crate) struct Table(String);
 
 impl Table {
     /// Without a header it goes on where another one ended.
-    pub(super) fn new(header: &[&str]) -> Self {
+    pub(crate) fn new(header: &[&str]) -> Self {
         let mut table = Self(String::new());
         if !header.is_empty() {
             table.row(header.iter().copied());
@@ -19,7 +19,7 @@ impl Table {
         table
     }
 
-    pub(super) fn row<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) {
+    pub(crate) fn row<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) {
         for (index, cell) in cells.into_iter().enumerate() {
             if index > 0 {
                 self.0.push(',');
@@ -30,9 +30,9 @@ impl Table {
     }
 
     fn cell(&mut self, text: &str) {
-        // A spreadsheet would take such a text for a formula, and carry it out. Numbers of ours do
-        // not begin like that: none is negative.
-        let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']);
+        // A spreadsheet would take such a text for a formula, and carry it out; but not a number.
+        let is_number = text.strip_prefix('-').is_some_and(is_plain);
+        let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) && !is_number;
         if !formula && !text.contains(['"', ',', '\r', '\n']) {
             self.0.push_str(text);
             return;
@@ -43,14 +43,20 @@ impl Table {
         self.0.push('"');
     }
 
-    pub(super) fn into_bytes(self) -> Vec<u8> {
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0.into_bytes()
     }
 
-    pub(super) fn into_response(self) -> Response {
+    pub(crate) fn into_response(self) -> Response {
         let headers = [(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
         (headers, self.0).into_response()
     }
+}
+
+/// Digits with at most one point among them.
+fn is_plain(text: &str) -> bool {
+    let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    text.split_once('.').map_or_else(|| digits(text), |(whole, part)| digits(whole) && digits(part))
 }
 
 #[cfg(test)]
@@ -64,10 +70,11 @@ mod tests {
         table.row(["Acme, \"Corp\"", "two\nlines"]);
         table.row(["=HYPERLINK(\"http://x\")", "-1+1"]);
         table.row(["@SUM(1)", "+1"]);
+        table.row(["-12.50", "-1-1"]);
         assert_eq!(
             table.0,
             "a,b\r\nplain,1.50\r\n\"Acme, \"\"Corp\"\"\",\"two\nlines\"\r\n\
-             \"'=HYPERLINK(\"\"http://x\"\")\",\"'-1+1\"\r\n\"'@SUM(1)\",\"'+1\"\r\n"
+             \"'=HYPERLINK(\"\"http://x\"\")\",\"'-1+1\"\r\n\"'@SUM(1)\",\"'+1\"\r\n-12.50,\"'-1-1\"\r\n"
         );
     }
 }

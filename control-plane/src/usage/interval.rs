@@ -14,22 +14,22 @@ use crate::fields::{Raw, values};
 use crate::timestamp;
 
 /// The most intervals of one answer.
-pub(super) const INTERVALS_MAX: usize = 1_000;
+pub(crate) const INTERVALS_MAX: usize = 1_000;
 const HOUR_S: i64 = 3_600;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Interval {
+pub(crate) enum Interval {
     Hour,
     Day,
     Month,
 }
 
 impl Interval {
-    pub(super) const WORDS: &'static [(&'static str, Self)] =
+    pub(crate) const WORDS: &'static [(&'static str, Self)] =
         &[("hour", Self::Hour), ("day", Self::Day), ("month", Self::Month)];
 
     /// The first instant after `at` at which another interval begins.
-    fn after(self, at: &Zoned) -> Result<Timestamp, Error> {
+    pub(crate) fn after(self, at: &Zoned) -> Result<Timestamp, Error> {
         let next = match self {
             // By what the clock on the wall shows: zones are off by half hours too, and change by them.
             Self::Hour => {
@@ -47,7 +47,7 @@ impl Interval {
 
 /// The instants at which the intervals of a window begin, and its end. `None`: more than
 /// [`INTERVALS_MAX`], or too far from now to be counted.
-pub(super) fn cuts(
+pub(crate) fn cuts(
     window: Window,
     interval: Option<Interval>,
     zone: &TimeZone,
@@ -77,24 +77,24 @@ pub(super) fn cuts(
 }
 
 /// `Asia/Kolkata`
-pub(super) fn zone(raw: &Raw) -> Result<TimeZone, String> {
+pub(crate) fn zone(raw: &Raw) -> Result<TimeZone, String> {
     let expected = "expected the name of a time zone (Asia/Kolkata, UTC)";
     TimeZone::get(&values::text(raw)?).map_err(|_| expected.to_owned())
 }
 
 /// When a day of a zone begins.
-pub(super) fn start_us(date: Date, zone: &TimeZone) -> Option<i64> {
+pub(crate) fn start_us(date: Date, zone: &TimeZone) -> Option<i64> {
     Some(date.to_zoned(zone.clone()).ok()?.start_of_day().ok()?.timestamp().as_microsecond())
 }
 
 /// The first day of the month in which `now_us` lies.
-pub(super) fn month_start_us(now_us: i64, zone: &TimeZone) -> i64 {
+pub(crate) fn month_start_us(now_us: i64, zone: &TimeZone) -> i64 {
     let now = Timestamp::from_microsecond(now_us).unwrap_or(Timestamp::UNIX_EPOCH);
     start_us(now.to_zoned(zone.clone()).date().first_of_month(), zone).unwrap_or_default()
 }
 
 /// With the offset that is in force then: `2025-06-25T00:00:00+05:30`; `…Z` in UTC.
-pub(super) fn text(us: i64, zone: &TimeZone) -> String {
+pub(crate) fn text(us: i64, zone: &TimeZone) -> String {
     if *zone == TimeZone::UTC {
         return timestamp::text(us);
     }

@@ -28,12 +28,14 @@ pub(crate) enum EventKind {
     BalanceLow,
     BalanceEmpty,
     LimitReached,
+    InvoiceIssued,
+    CreditNoteIssued,
     Test,
 }
 
 impl EventKind {
     /// All that can be subscribed to. A test is sent to whom it tests.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::CallCompleted,
         Self::CallCorrected,
         Self::CallMustEnd,
@@ -48,6 +50,8 @@ impl EventKind {
         Self::BalanceLow,
         Self::BalanceEmpty,
         Self::LimitReached,
+        Self::InvoiceIssued,
+        Self::CreditNoteIssued,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -66,6 +70,8 @@ impl EventKind {
             Self::BalanceLow => "balance.low",
             Self::BalanceEmpty => "balance.empty",
             Self::LimitReached => "limit.reached",
+            Self::InvoiceIssued => "invoice.issued",
+            Self::CreditNoteIssued => "credit_note.issued",
             Self::Test => "webhook.test",
         }
     }
