@@ -32,6 +32,12 @@ pub(crate) struct Shown {
     /// An event `balance.low` goes out when the balance sinks to it; left out: none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     low_balance: Option<String>,
+    /// How far below zero calls may bring the balance; left out: not at all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credit_limit: Option<String>,
+    /// What of the balance no call may use; left out: nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reserve: Option<String>,
 }
 
 impl Shown {
@@ -52,7 +58,7 @@ impl Shown {
                 "available",
                 schema::money()
                     .or_null()
-                    .about("what remains of the balance; null while the hub does not say"),
+                    .about("what new calls may use: what remains of the balance, with the credit limit and without the reserve; null while the hub does not say"),
             ),
             ("currency", schema::currency()),
             (
@@ -60,6 +66,18 @@ impl Shown {
                 schema::money()
                     .may_be_missing()
                     .about("an event balance.low goes out when the balance sinks to it"),
+            ),
+            (
+                "credit_limit",
+                schema::money()
+                    .may_be_missing()
+                    .about("how far below zero calls may bring the balance; left out: not at all"),
+            ),
+            (
+                "reserve",
+                schema::money()
+                    .may_be_missing()
+                    .about("what of the balance no call may use; left out: nothing"),
             ),
         ])
     }
@@ -74,14 +92,17 @@ impl Shown {
             // Charges that the ledger has yet to post are neither held nor there any more.
             let unposted = calls.spent.saturating_sub(wallet.posted).max(Amount::ZERO);
             let left = wallet.balance().saturating_sub(calls.held).saturating_sub(unposted);
-            left.max(Amount::ZERO)
+            left.saturating_add(wallet.lent_beyond()).max(Amount::ZERO)
         };
+        let some = |amount: Amount| Some(amount).filter(|amount| *amount > Amount::ZERO);
         Self {
             balance: text(wallet.balance()),
             held: calls.map(|calls| text(calls.held)),
             available: calls.map(|calls| text(available(calls))),
             currency: wallet.currency.to_string(),
             low_balance: wallet.low_balance.map(text),
+            credit_limit: some(wallet.credit_limit).map(text),
+            reserve: some(wallet.reserve).map(text),
         }
     }
 

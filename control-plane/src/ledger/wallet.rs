@@ -26,6 +26,10 @@ pub(crate) struct Wallet {
     pub(crate) sequence: i64,
     /// Where the balance is low.
     pub(crate) low_balance: Option<Amount>,
+    /// How far below zero calls may bring the balance.
+    pub(crate) credit_limit: Amount,
+    /// What of the balance no call may use.
+    pub(crate) reserve: Amount,
 }
 
 impl Wallet {
@@ -35,7 +39,7 @@ impl Wallet {
         owner: AccountId,
     ) -> Result<Option<Self>, Problem> {
         let row = sqlx::query(
-            "SELECT account_id, organization_id, currency, escrow, posted, sequence, low_balance FROM wallets WHERE account_id = $1",
+            "SELECT account_id, organization_id, currency, escrow, posted, sequence, low_balance, credit_limit, reserve FROM wallets WHERE account_id = $1",
         )
         .bind(owner.to_string())
         .fetch_optional(connection)
@@ -60,7 +64,7 @@ impl Wallet {
         last: AccountId,
     ) -> Result<Vec<Self>, Problem> {
         let rows = sqlx::query(
-            "SELECT account_id, organization_id, currency, escrow, posted, sequence, low_balance FROM wallets \
+            "SELECT account_id, organization_id, currency, escrow, posted, sequence, low_balance, credit_limit, reserve FROM wallets \
              WHERE account_id >= $1 AND account_id <= $2 AND organization_id = $3",
         )
         .bind(first.to_string())
@@ -83,7 +87,8 @@ impl Wallet {
             Some(_) => " AND w.organization_id IN (SELECT id FROM organizations WHERE shard = $3)",
         };
         let sql = format!(
-            "SELECT w.account_id, w.organization_id, w.currency, w.escrow, w.posted, w.sequence, w.low_balance FROM wallets w \
+            "SELECT w.account_id, w.organization_id, w.currency, w.escrow, w.posted, w.sequence, w.low_balance, \
+             w.credit_limit, w.reserve FROM wallets w \
              JOIN accounts a ON a.id = w.account_id \
              WHERE w.account_id > $1 AND a.status IN ('active', 'suspended'){of_shard} \
              ORDER BY w.account_id LIMIT $2"
@@ -108,12 +113,26 @@ impl Wallet {
             posted: Amount::from_micros(row.try_get("posted")?),
             sequence: row.try_get("sequence")?,
             low_balance: row.try_get::<Option<i64>, _>("low_balance")?.map(Amount::from_micros),
+            credit_limit: Amount::from_micros(row.try_get("credit_limit")?),
+            reserve: Amount::from_micros(row.try_get("reserve")?),
         })
     }
 
     /// The wallet's money by the ledger: holds included, posted charges taken off.
     pub(crate) const fn balance(&self) -> Amount {
         self.escrow.saturating_sub(self.posted)
+    }
+
+    /// What the hub may lend in all, as far as it can count.
+    const fn lent(&self) -> Amount {
+        let lent = self.escrow.saturating_add(self.lent_beyond());
+        if lent.micros() > Amount::MAX.micros() { Amount::MAX } else { lent }
+    }
+
+    /// What calls may use beyond the balance, or less than it: credit and reserve are the hub's to lend
+    /// or not, and nothing to the ledger.
+    pub(crate) const fn lent_beyond(&self) -> Amount {
+        self.credit_limit.saturating_sub(self.reserve)
     }
 
     /// As the hub is told of a change. Says nothing of charges: the hub counts them itself, and a
@@ -128,7 +147,7 @@ impl Wallet {
             owner: self.owner,
             organization: self.organization,
             currency: self.currency,
-            escrow: self.escrow,
+            escrow: self.lent(),
             sequence: self.sequence.unsigned_abs(),
             posted: self.posted,
         }

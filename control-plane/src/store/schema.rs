@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AnyPool, Row as _, SqlSafeStr};
 use super::backend::Backend;
 use crate::settings::OpenError;
 
-const STEPS: [(i64, &str, &str); 22] = [
+const STEPS: [(i64, &str, &str); 23] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "shared_hub", include_str!("../../migrations/0002_shared_hub.sql")),
     (3, "publications", include_str!("../../migrations/0003_publications.sql")),
@@ -31,6 +31,7 @@ const STEPS: [(i64, &str, &str); 22] = [
     (20, "invoices", include_str!("../../migrations/0020_invoices.sql")),
     (21, "rate_decks", include_str!("../../migrations/0021_rate_decks.sql")),
     (22, "at_zero", include_str!("../../migrations/0022_at_zero.sql")),
+    (23, "credit", include_str!("../../migrations/0023_credit.sql")),
 ];
 
 /// The version that this program works with.

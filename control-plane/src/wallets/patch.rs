@@ -1,53 +1,108 @@
-//! `PATCH …/wallet`: from where on its balance is low.
+//! `PATCH …/wallet`: from where on its balance is low, how far below zero calls may bring it, and what of it
+//! none may use.
 
 use axum::extract::State;
 use http::StatusCode;
+use hub::directory::Change as Published;
+use hub::id::AccountId;
 use hub::money::Amount;
 use serde_json::json;
 
 use super::Shown;
 use crate::Shared;
-use crate::account::Account;
+use crate::access::Access;
+use crate::account::{Account, Organization, RechargePolicy};
 use crate::answer::Answer;
 use crate::change::Begun;
+use crate::counters::version_after;
 use crate::description::{Operation, schema};
-use crate::fields::values;
+use crate::fields::{Given, values};
 use crate::ledger::Wallet;
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
 
 pub(crate) fn describe() -> Operation {
-    let low_balance = schema::amount(Amount::MAX)
-        .or_null()
-        .about("webhooks are told when the balance sinks to it; null: not at all");
-    Operation::new("Change a wallet", "Says from where on its balance is low.")
-        .body(schema::asked([("low_balance", low_balance)]), json!({"low_balance": "100"}))
-        .answers(StatusCode::OK, "The wallet.", Shown::schema())
-        .refuses([Kind::ConsolidatedBilling])
+    let amount = || schema::amount(Amount::MAX).or_null();
+    let members = [
+        ("low_balance", amount().about("webhooks are told when the balance sinks to it; null: not at all")),
+        ("credit_limit", amount().about("how far below zero calls may bring the balance; null: not at all. Of its own wallet the operator's to set, of a sub-account's the organization's where its recharge_policy is external. A lower one counts for what gateways have not been given yet")),
+        ("reserve", amount().about("what of the balance no call may use; null: nothing. Not an account's own to set")),
+    ];
+    Operation::new(
+        "Change a wallet",
+        "Says from where on its balance is low, and how much of it, or beyond it, calls may use.",
+    )
+    .body(schema::asked(members), json!({"low_balance": "100"}))
+    .answers(StatusCode::OK, "The wallet.", Shown::schema())
+    .refuses([Kind::ConsolidatedBilling])
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
     let mut fields = request.body()?;
     let low_balance = fields.given("low_balance", values::amount_above_zero);
+    let credit_limit = fields.given("credit_limit", values::amount);
+    let reserve = fields.given("reserve", values::amount);
     fields.finish()?;
     let (id, organization) = (request.access.account()?, request.access.organization()?);
     let mut change = match app.begin(&request).await? {
         Begun::New(change) => change,
         Begun::Repeated(answer) => return Ok(answer),
     };
+    let now_us = change.now_us;
     let account = Account::load(change.connection(), id).await?;
+    let of = Organization::load(change.connection(), organization).await?;
+    refuse_not_own(&request.access, &of, id, (&credit_limit, &reserve))?;
     let before = super::own(change.connection(), &account).await?;
-    let after = Wallet { low_balance: low_balance.merged(before.low_balance), ..before };
-    sqlx::query("UPDATE wallets SET low_balance = $1 WHERE account_id = $2")
-        .bind(after.low_balance.map(Amount::micros))
-        .bind(id.to_string())
-        .execute(change.connection())
-        .await?;
+    let merged = |given: Given<Amount>, present| given.merged(Some(present)).unwrap_or_default();
+    let mut after = Wallet {
+        low_balance: low_balance.merged(before.low_balance),
+        credit_limit: merged(credit_limit, before.credit_limit),
+        reserve: merged(reserve, before.reserve),
+        ..before
+    };
+    let is_lent_otherwise = after.lent_beyond() != before.lent_beyond();
+    if is_lent_otherwise {
+        after.sequence = version_after(before.sequence, now_us);
+    }
+    sqlx::query(
+        "UPDATE wallets SET low_balance = $1, credit_limit = $2, reserve = $3, sequence = $4 WHERE account_id = $5",
+    )
+    .bind(after.low_balance.map(Amount::micros))
+    .bind(after.credit_limit.micros())
+    .bind(after.reserve.micros())
+    .bind(after.sequence)
+    .bind(id.to_string())
+    .execute(change.connection())
+    .await?;
+    if is_lent_otherwise {
+        change.publish(Published::Wallet(after.config()));
+    }
     let (was, shown) = (Shown::now(&app, &before).await, Shown::now(&app, &after).await);
     change
         .audit(Some(organization), "wallet.updated", &id.to_string(), Some(&was), Some(&shown))
         .await?;
     change.commit(Answer::ok(&shown)?).await
+}
+
+/// Credit is money: only who may add money gives it. What is reserved is who gives the money's to say.
+fn refuse_not_own(
+    access: &Access,
+    organization: &Organization,
+    id: AccountId,
+    (credit_limit, reserve): (&Given<Amount>, &Given<Amount>),
+) -> Result<(), Problem> {
+    let refused = |detail: &str| Err(Problem::new(Kind::Forbidden, detail));
+    if access.is_operator() || credit_limit.is_absent() && reserve.is_absent() {
+        return Ok(());
+    }
+    if access.is_within_account() && id != organization.id {
+        return refused("credit_limit and reserve are the organization's to set");
+    }
+    let gives = id != organization.id && organization.recharge_policy == RechargePolicy::External;
+    if credit_limit.is_absent() || gives {
+        return Ok(());
+    }
+    refused("credit_limit: only the operator may give credit here, as only it may add money")
 }
 
 #[cfg(test)]
@@ -74,5 +129,65 @@ mod tests {
         let body = json!({"low_balance": "-1"});
         let refused = harness.send(&harness.organization, "PATCH", &path, body).await;
         assert_eq!((refused.status, named(&refused.body)), (400, vec!["low_balance".into()]));
+    }
+
+    #[tokio::test]
+    async fn credit_and_reserve_change_what_calls_may_use_and_nothing_of_the_ledger() {
+        let harness = Harness::new().await;
+        let key = harness.organization.clone();
+        let (id, _) = harness.isolated(1).await;
+        harness.recharge(&id, "10").await;
+        let path = format!("/v1/sub-accounts/{id}/wallet");
+        let told = || {
+            harness.heard.lock().iter().rev().find_map(|change| match change {
+                hub::directory::Change::Wallet(wallet) if wallet.owner.to_string() == id => {
+                    Some((wallet.escrow.micros(), wallet.sequence))
+                }
+                _ => None,
+            })
+        };
+        let (_, mut sequence) = told().expect("told");
+        for (body, escrow, available) in [
+            (json!({"credit_limit": "5"}), 15, "15.00"),
+            (json!({"reserve": "2"}), 13, "13.00"),
+            (json!({"low_balance": "1"}), 13, "13.00"),
+            (json!({"credit_limit": null, "reserve": 12}), -2, "0.00"),
+            (json!({"reserve": null}), 10, "10.00"),
+        ] {
+            let lends = body.get("low_balance").is_none();
+            let patched = harness.send(&key, "PATCH", &path, body).await;
+            assert_eq!((patched.status, &patched.body["available"]), (200, &json!(available)));
+            assert_eq!(patched.body["balance"], "10.00", "the ledger knows nothing of it");
+            let (told_escrow, told_sequence) = told().expect("told");
+            assert_eq!(told_escrow, escrow * 1_000_000);
+            assert_eq!(told_sequence > sequence, lends, "an old word is never taken for a new one");
+            sequence = told_sequence;
+        }
+        harness.assert_ledger_balances().await;
+    }
+
+    #[tokio::test]
+    async fn credit_is_given_by_who_may_add_money() {
+        let harness = Harness::new().await;
+        let (id, _) = harness.isolated(1).await;
+        let own = "/v1/organization/wallet";
+        let of_account = format!("/v1/sub-accounts/{id}/wallet");
+        let by_operator = format!("/v1/organizations/{}/wallet", harness.organization_id);
+        harness.user("boss@acme.example", &id, crate::permission::Role::Admin).await;
+        let boss = harness.sign_in("boss@acme.example").await;
+        let credit = json!({"credit_limit": "5"});
+        let refused = harness.send_by(&boss, "PATCH", &of_account, credit.clone()).await;
+        assert_eq!(refused.status, 403, "not the account's own");
+        let reserve = json!({"reserve": "5"});
+        assert_eq!(harness.send_by(&boss, "PATCH", &of_account, reserve.clone()).await.status, 403);
+        let key = harness.organization.clone();
+        assert_eq!(harness.send(&key, "PATCH", own, credit.clone()).await.status, 403);
+        assert_eq!(harness.send(&key, "PATCH", own, reserve).await.status, 200);
+        let given = harness.send(&harness.operator, "PATCH", &by_operator, credit.clone()).await;
+        assert_eq!((given.status, &given.body["credit_limit"]), (200, &json!("5.00")));
+        let policy = json!({"recharge_policy": "transfer"});
+        assert_eq!(harness.send(&key, "PATCH", &of_account, credit.clone()).await.status, 200);
+        harness.send(&key, "PATCH", "/v1/organization", policy).await;
+        assert_eq!(harness.send(&key, "PATCH", &of_account, credit).await.status, 403);
     }
 }

@@ -9,7 +9,8 @@ use super::{Row, Tariff};
 use crate::call::Direction;
 use crate::codec::{Malformed, Reader, Writer};
 use crate::directory::DIGITS_MAX;
-use crate::money::{Amount, Rate, Rounding, RoundingMode};
+use crate::directory::codec::{read_rate, write_rate};
+use crate::money::{Rounding, RoundingMode};
 
 const FORM: u8 = 1;
 /// Rows of one part, at most.
@@ -105,6 +106,8 @@ fn write_tariff(writer: &mut Writer<'_>, tariff: &Tariff) {
         Tariff::Rate(rate) => {
             writer.byte(RATE);
             write_rate(writer, *rate);
+            writer.byte(rate.rounding().decimals());
+            writer.byte(rate.rounding().mode() as u8);
         }
     }
 }
@@ -112,32 +115,9 @@ fn write_tariff(writer: &mut Writer<'_>, tariff: &Tariff) {
 fn read_tariff(reader: &mut Reader<'_>) -> Result<Tariff, Malformed> {
     match reader.byte()? {
         BLOCKED => Ok(Tariff::Blocked),
-        RATE => read_rate(reader).map(Tariff::Rate),
+        RATE => Ok(Tariff::Rate(read_rate(reader)?.rounded(read_rounding(reader)?))),
         _ => Err(Malformed("a tariff")),
     }
-}
-
-fn write_rate(writer: &mut Writer<'_>, rate: Rate) {
-    writer.signed(rate.per_minute().micros());
-    writer.unsigned(rate.initial_s().into());
-    writer.unsigned(rate.increment_s().into());
-    writer.signed(rate.connect_fee().micros());
-    writer.signed(rate.minimum().micros());
-    write_rounding(writer, rate.rounding());
-}
-
-fn read_rate(reader: &mut Reader<'_>) -> Result<Rate, Malformed> {
-    let amount = |reader: &mut Reader<'_>| reader.signed().map(Amount::from_micros);
-    let per_minute = amount(reader)?;
-    let (initial_s, increment_s) = (reader.small()?, reader.small()?);
-    let (connect_fee, minimum) = (amount(reader)?, amount(reader)?);
-    let rate = Rate::new(per_minute, initial_s, increment_s, connect_fee, minimum);
-    Ok(rate.map_err(|_| Malformed("a rate"))?.rounded(read_rounding(reader)?))
-}
-
-pub(crate) fn write_rounding(writer: &mut Writer<'_>, rounding: Rounding) {
-    writer.byte(rounding.decimals());
-    writer.byte(rounding.mode() as u8);
 }
 
 pub(crate) fn read_rounding(reader: &mut Reader<'_>) -> Result<Rounding, Malformed> {

@@ -374,7 +374,8 @@ fn read_status(reader: &mut Reader<'_>) -> Result<Status, Malformed> {
     })
 }
 
-fn write_rate(writer: &mut Writer<'_>, rate: Rate) {
+/// Without its rounding.
+pub(crate) fn write_rate(writer: &mut Writer<'_>, rate: Rate) {
     writer.signed(rate.per_minute().micros());
     writer.unsigned(rate.initial_s().into());
     writer.unsigned(rate.increment_s().into());
@@ -382,7 +383,7 @@ fn write_rate(writer: &mut Writer<'_>, rate: Rate) {
     writer.signed(rate.minimum().micros());
 }
 
-fn read_rate(reader: &mut Reader<'_>) -> Result<Rate, Malformed> {
+pub(crate) fn read_rate(reader: &mut Reader<'_>) -> Result<Rate, Malformed> {
     let amount = |reader: &mut Reader<'_>| reader.signed().map(Amount::from_micros);
     let per_minute = amount(reader)?;
     let (initial_s, increment_s) = (reader.small()?, reader.small()?);

@@ -209,6 +209,8 @@ impl History {
                 Deed::Configure(vec![Request::CounterGone { id: account(of) }])
             }
             Operation::Recharge { own, escrow } => {
+                // More is reserved than there is: whatever was used is beyond that.
+                self.is_bounded &= escrow >= 0;
                 Deed::Configure(vec![wallet(u8::from(own), version / 2, escrow.into())])
             }
             Operation::RecallMoney { own } => {

@@ -96,7 +96,8 @@ pub(super) enum Operation {
     },
     Recharge {
         own: bool,
-        escrow: u16,
+        /// Below zero where more is reserved than there is.
+        escrow: i16,
     },
     RecallMoney {
         own: bool,
@@ -186,7 +187,7 @@ fn other() -> impl Strategy<Value = Operation> {
         1 => (0u8..5).prop_map(|of| Operation::Remove { of }),
         1 => (0u8..3, prop::option::of(0u8..4), prop::bool::weighted(0.3))
             .prop_map(|(which, most, is_gone)| Operation::Recap { which, most, is_gone }),
-        2 => (any::<bool>(), 0u16..400).prop_map(|(own, escrow)| Operation::Recharge { own, escrow }),
+        2 => (any::<bool>(), -50i16..400).prop_map(|(own, escrow)| Operation::Recharge { own, escrow }),
         1 => any::<bool>().prop_map(|own| Operation::RecallMoney { own }),
         3 => (0u8..5, prop::bool::weighted(0.1))
             .prop_map(|(records, is_late)| Operation::Acknowledge { records, is_late }),
