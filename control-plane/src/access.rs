@@ -101,6 +101,18 @@ impl Access {
         }
     }
 
+    /// Whether the principal sees what belongs to this organization as a whole: its own people and keys
+    /// do, those of its accounts too, and the operator.
+    pub(crate) fn sees(&self, organization: AccountId) -> bool {
+        self.is_operator() || self.organization == Some(organization)
+    }
+
+    /// The same of what belongs to one account there: of an account's own principal, to that one.
+    pub(crate) fn sees_account(&self, organization: AccountId, account: AccountId) -> bool {
+        let is_own = self.account.is_none_or(|own| own == account);
+        self.is_operator() || self.organization == Some(organization) && is_own
+    }
+
     /// The organization that the request is about.
     pub(crate) fn organization(&self) -> Result<AccountId, Problem> {
         self.organization.ok_or_else(|| {

@@ -89,10 +89,7 @@ impl Deck {
             Ok(id) => Self::find(connection, id).await?,
             Err(_) => None,
         };
-        let is_seen = |deck: &Self| {
-            access.is_operator() || access.organization().is_ok_and(|own| own == deck.organization)
-        };
-        found.filter(is_seen).ok_or_else(unknown)
+        found.filter(|deck| access.sees(deck.organization)).ok_or_else(unknown)
     }
 
     async fn find(connection: &mut AnyConnection, id: DeckId) -> Result<Option<Self>, Problem> {

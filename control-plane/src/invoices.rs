@@ -91,7 +91,7 @@ impl Invoice {
             .await?;
         let found = row.as_ref().map(Self::of_row).transpose()?;
         let unknown = || Problem::new(Kind::UnknownInvoice, "there is no such invoice");
-        let is_seen = |invoice: &Self| is_seen(access, invoice.organization, invoice.account);
+        let is_seen = |invoice: &Self| access.sees_account(invoice.organization, invoice.account);
         found.filter(is_seen).ok_or_else(unknown)
     }
 
@@ -118,13 +118,6 @@ impl Invoice {
             credited: money("credited")?,
         })
     }
-}
-
-/// The organization sees all of its documents, an account its own.
-fn is_seen(access: &Access, organization: AccountId, account: AccountId) -> bool {
-    let is_of_organization = access.organization().is_ok_and(|own| own == organization);
-    let is_of_account = access.sub_account().is_none_or(|own| own == account);
-    access.is_operator() || is_of_organization && is_of_account
 }
 
 fn account(row: &AnyRow, column: &str) -> Result<AccountId, Problem> {

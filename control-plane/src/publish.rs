@@ -3,7 +3,8 @@
 //! Repeating what the hub knows is harmless.
 
 use hub::directory::{Change, Status};
-use sqlx::{AnyConnection, Row as _};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
 use crate::App;
 use crate::account::{Account, Organization};
@@ -134,6 +135,30 @@ impl Reading {
     }
 }
 
+/// A page of rows in the order of their ids, of a table whose rows have an organization and are kept for some
+/// time when they are deleted. A shard's directory is told anew as a whole, where what is not named is
+/// gone; who remembers more is also told what is.
+pub(crate) async fn told_after(
+    connection: &mut AnyConnection,
+    select: &str,
+    shard: Option<u8>,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<AnyRow>, sqlx::Error> {
+    let of_shard = match shard {
+        None => "",
+        Some(_) => {
+            " AND deleted_us IS NULL AND organization_id IN (SELECT id FROM organizations WHERE shard = $3)"
+        }
+    };
+    let sql = format!("{select} WHERE id > $1{of_shard} ORDER BY id LIMIT $2");
+    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(limit);
+    if let Some(shard) = shard {
+        query = query.bind(i64::from(shard));
+    }
+    query.fetch_all(connection).await
+}
+
 fn account_change(account: &Account) -> Change {
     match account.status {
         Status::Deleting => {
@@ -165,7 +190,7 @@ async fn keys_after(
          FROM keys k LEFT JOIN accounts a ON a.id = k.account_id \
          WHERE k.id > $1{of_shard} ORDER BY k.id LIMIT $2"
     );
-    let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(after).bind(PAGE);
+    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(PAGE);
     if let Some(shard) = shard {
         query = query.bind(i64::from(shard));
     }

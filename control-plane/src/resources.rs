@@ -15,6 +15,7 @@ use crate::account::{Account, word};
 use crate::counters::version_after;
 use crate::precondition::Tag;
 use crate::problem::{Kind, Problem};
+use crate::publish;
 use crate::request::Request;
 
 mod asked;
@@ -176,12 +177,10 @@ impl Resource {
 
     /// An account sees its own and what is shared, the organization all of its own.
     fn is_seen_by(&self, access: &Access) -> bool {
-        let is_of_organization =
-            access.organization().is_ok_and(|organization| organization == self.organization);
-        let is_of_account = access
-            .sub_account()
-            .is_none_or(|own| self.account.is_none_or(|account| account == own));
-        access.is_operator() || is_of_organization && is_of_account
+        match self.account {
+            None => access.sees(self.organization),
+            Some(account) => access.sees_account(self.organization, account),
+        }
     }
 
     /// The account that the audit of a change names: the organization where it is shared.
@@ -237,26 +236,14 @@ async fn bury(
     rows.iter().map(gone).collect()
 }
 
-/// A page of what the hub is told, and the id of the last. A shard's directory is told anew as a whole,
-/// where what is not named is gone; who remembers more is also told what is.
+/// A page of what the hub is told, and the id of the last.
 pub(crate) async fn after(
     connection: &mut AnyConnection,
     shard: Option<u8>,
     after: &str,
     limit: i64,
 ) -> Result<(Option<String>, Vec<Published>), Problem> {
-    let of_shard = match shard {
-        None => "",
-        Some(_) => {
-            " AND deleted_us IS NULL AND organization_id IN (SELECT id FROM organizations WHERE shard = $3)"
-        }
-    };
-    let sql = format!("{COLUMNS} WHERE id > $1{of_shard} ORDER BY id LIMIT $2");
-    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(limit);
-    if let Some(shard) = shard {
-        query = query.bind(i64::from(shard));
-    }
-    let rows = query.fetch_all(connection).await?;
+    let rows = publish::told_after(connection, COLUMNS, shard, after, limit).await?;
     let change = |row: &AnyRow| match row.try_get::<Option<i64>, _>("deleted_us")? {
         None => Ok(Published::Resource(Resource::of_row(row)?.config()?)),
         Some(_) => gone(row),

@@ -28,6 +28,7 @@ use crate::fields::{Raw, values};
 use crate::problem::{FieldError, Kind, Problem};
 use crate::request::Request;
 use crate::store::rows::{self, Value};
+use crate::usage::csv;
 
 /// The longest sheet, in bytes.
 const SHEET_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -125,7 +126,7 @@ pub(crate) fn describe() -> Operation {
     )
     .query(query)
     .body_as(
-        "text/csv",
+        csv::MEDIA_TYPE,
         SHEET_BYTES_MAX,
         schema::text(),
         json!("prefix,per_minute,initial_s,increment_s\n91,1.20,60,1\n9199,1.50,60,1\n"),

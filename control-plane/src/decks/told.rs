@@ -11,6 +11,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use super::{DECK_COLUMNS, Deck, Version, in_force, part_of_row, versions_of};
 use crate::account::Organization;
 use crate::problem::Problem;
+use crate::publish;
 
 /// Parts of rows that are read and told at a time.
 const PARTS_PER_PAGE: i64 = 64;
@@ -18,7 +19,7 @@ const PARTS_PER_PAGE: i64 = 64;
 const BETWEEN: char = '/';
 
 /// Settles which versions of a deck are told from now on, and says what gateways are to hear: the
-/// deck, and the end of what is not told any more. `is_new`: rows of that version follow by themselves.
+/// deck, and the end of what is not told any more. The rows of a new version are told before.
 pub(super) async fn retell(
     connection: &mut AnyConnection,
     deck: &Deck,
@@ -68,26 +69,14 @@ fn config(deck: &Deck, currency: Currency, told: &[Version]) -> Result<DeckConfi
     })
 }
 
-/// A page of decks as they are told, and the id of the last. Who remembers more than a shard's directory
-/// is also told which are gone.
+/// A page of decks as they are told, and the id of the last.
 pub(crate) async fn decks_after(
     connection: &mut AnyConnection,
     shard: Option<u8>,
     after: &str,
     limit: i64,
 ) -> Result<(Option<String>, Vec<Published>), Problem> {
-    let of_shard = match shard {
-        None => "",
-        Some(_) => {
-            " AND deleted_us IS NULL AND organization_id IN (SELECT id FROM organizations WHERE shard = $3)"
-        }
-    };
-    let sql = format!("{DECK_COLUMNS} WHERE id > $1{of_shard} ORDER BY id LIMIT $2");
-    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(limit);
-    if let Some(shard) = shard {
-        query = query.bind(i64::from(shard));
-    }
-    let rows = query.fetch_all(&mut *connection).await?;
+    let rows = publish::told_after(&mut *connection, DECK_COLUMNS, shard, after, limit).await?;
     let mut changes = Vec::with_capacity(rows.len());
     for row in &rows {
         let deck = Deck::of_row(row)?;

@@ -18,8 +18,7 @@ use crate::description::{Operation, schema};
 use crate::page::{self, Page};
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
-
-const CONTENT_TYPE: &str = "text/csv; charset=utf-8; header=present";
+use crate::usage::csv;
 
 pub(crate) fn describe_list() -> Operation {
     Operation::new("List the versions of a rate deck", "Those that come into force last are first.")
@@ -80,7 +79,7 @@ pub(crate) fn describe_rows() -> Operation {
         "Read the rows of a version of a rate deck",
         "All of them, as a sheet that can be imported again.",
     )
-    .answers_as(StatusCode::OK, "The sheet.", [("text/csv", schema::text())])
+    .answers_as(StatusCode::OK, "The sheet.", [(csv::MEDIA_TYPE, schema::text())])
     .refuses([Kind::UnknownRateDeck])
 }
 
@@ -99,7 +98,7 @@ pub(crate) async fn rows(
     for row in rows_of(&mut connection, deck.id, number).await? {
         text.push_str(&sheet::line(&row, currency));
     }
-    let headers = [(header::CONTENT_TYPE, CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
+    let headers = [(header::CONTENT_TYPE, csv::CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, text).into_response())
 }
 

@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use super::draft::Taxed;
 use super::party::Party;
 use super::shown::Tax;
-use super::{Document, account, is_seen};
+use super::{Document, account};
 use crate::access::Access;
 use crate::description::schema::{self, Schema};
 use crate::problem::{Kind, Problem};
@@ -57,7 +57,8 @@ impl CreditNote {
             .await?;
         let found = row.as_ref().map(Self::of_row).transpose()?;
         let unknown = || Problem::new(Kind::UnknownCreditNote, "there is no such credit note");
-        found.filter(|note| is_seen(access, note.organization, note.account)).ok_or_else(unknown)
+        let is_seen = |note: &Self| access.sees_account(note.organization, note.account);
+        found.filter(is_seen).ok_or_else(unknown)
     }
 
     fn of_row(row: &AnyRow) -> Result<Self, Problem> {

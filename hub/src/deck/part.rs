@@ -22,14 +22,18 @@ const RATE: u8 = 1;
 
 /// Rows by direction and then by prefix, each once, in parts.
 pub fn write(rows: &[Row]) -> Vec<Vec<u8>> {
-    let of_direction = rows.chunk_by(|a, b| a.direction == b.direction);
-    of_direction.flat_map(|rows| rows.chunks(ROWS_PER_PART)).map(write_part).collect()
+    divided(rows).map(write_part).collect()
 }
 
 /// The first row of each part that [`write`] makes.
 pub fn firsts(rows: &[Row]) -> impl Iterator<Item = &Row> {
+    divided(rows).filter_map(<[Row]>::first)
+}
+
+/// The rows of each part.
+fn divided(rows: &[Row]) -> impl Iterator<Item = &[Row]> {
     let of_direction = rows.chunk_by(|a, b| a.direction == b.direction);
-    of_direction.flat_map(|rows| rows.chunks(ROWS_PER_PART)).filter_map(<[Row]>::first)
+    of_direction.flat_map(|rows| rows.chunks(ROWS_PER_PART))
 }
 
 fn write_part(rows: &[Row]) -> Vec<u8> {
