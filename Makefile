@@ -24,8 +24,8 @@ openapi: ## Write control-plane/openapi.json anew, after routes or their descrip
 	RINGFENCE_RENEW=1 cargo test --locked --quiet --workspace --lib \
 		description::tests::the_committed_document_is_what_the_routes_say
 
-schemathesis: ## Made-up requests to a control plane, held against its document: minutes
-	cargo build --workspace --locked --bin ringfence
+schemathesis: tools ## Made-up requests to a control plane, over both databases, held against its document: an hour
+	cargo build --workspace --locked --bin ringfence --bin with-postgres
 	./tests/schemathesis/run
 
 bench: ## Benchmarks and load, as ratios to a bare hyper server
