@@ -3,10 +3,11 @@
 use hub::deck::Pricing;
 use hub::directory::{AccountConfig, AtZero, Billing, OnHubLoss, OrganizationConfig, Status};
 use hub::id::AccountId;
-use hub::money::Currency;
+use hub::money::{Amount, Currency};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
+use crate::budget::Budget;
 use crate::counters::version_after;
 use crate::problem::Problem;
 
@@ -37,6 +38,8 @@ pub(crate) struct Account {
     pub(crate) duration_max_s: Option<u32>,
     pub(crate) on_hub_loss: OnHubLoss,
     pub(crate) at_zero: AtZero,
+    /// `None`: its calls may cost as much as they like.
+    pub(crate) budget: Option<Budget>,
     /// For how many days its call records say who called whom; `None`: as its organization's.
     pub(crate) call_retention_days: Option<u32>,
     pub(crate) presentation: Presentation,
@@ -100,7 +103,9 @@ pub(crate) fn word<T: PartialEq>(words: &[(&'static str, T)], value: &T) -> &'st
 
 const COLUMNS: &str = "SELECT id, organization_id, name, status, floor, cap, cps_limit, region, billing_mode, rate, \
      lease_s, duration_max_s, on_hub_loss, live_calls, labels, display_name, logo_url, outbound_cap, \
-     call_retention_days, at_zero, version, created_us, updated_us FROM accounts";
+     call_retention_days, at_zero, monthly_budget, is_over_budget, version, created_us, updated_us, \
+     (SELECT s.spent FROM budget_spending s WHERE s.account_id = accounts.id) AS budget_spent, \
+     (SELECT s.month_us FROM budget_spending s WHERE s.account_id = accounts.id) AS budget_month_us FROM accounts";
 
 impl Account {
     /// The account, unless it is unknown or being deleted.
@@ -155,6 +160,7 @@ impl Account {
             duration_max_s: optional_number(row, "duration_max_s")?,
             on_hub_loss: worded(row, "on_hub_loss", ON_HUB_LOSS)?,
             at_zero: worded(row, "at_zero", AT_ZERO)?,
+            budget: budget(row)?,
             call_retention_days: optional_number(row, "call_retention_days")?,
             presentation: Presentation::of_row(row)?,
             version: row.try_get("version")?,
@@ -168,8 +174,8 @@ impl Account {
         sqlx::query(
             "INSERT INTO accounts (id, organization_id, name, status, floor, cap, cps_limit, region, billing_mode, rate, \
              lease_s, duration_max_s, on_hub_loss, version, created_us, updated_us, labels, display_name, logo_url, outbound_cap, \
-             name_folded, call_retention_days, at_zero) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
-             $14, $15, $16, $17, $18, $19, $20, $21, $22, $23)",
+             name_folded, call_retention_days, at_zero, monthly_budget, is_over_budget) VALUES ($1, $2, $3, $4, $5, $6, \
+             $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25)",
         )
         .bind(self.id.to_string())
         .bind(self.organization.to_string())
@@ -194,6 +200,8 @@ impl Account {
         .bind(folded::of(&self.name))
         .bind(self.call_retention_days.map(i64::from))
         .bind(word(AT_ZERO, &self.at_zero))
+        .bind(self.budget.map(|budget| budget.monthly.micros()))
+        .bind(i64::from(self.is_over_budget()))
         .execute(connection)
         .await?;
         Ok(())
@@ -212,7 +220,7 @@ impl Account {
             "UPDATE accounts SET name = $1, status = $2, floor = $3, cap = $4, cps_limit = $5, region = $6, \
              billing_mode = $7, rate = $8, on_hub_loss = $9, version = $10, updated_us = $11, labels = $12, \
              display_name = $13, logo_url = $14, live_calls = $15, outbound_cap = $16, name_folded = $17, \
-             call_retention_days = $18, at_zero = $19 WHERE id = $20",
+             call_retention_days = $18, at_zero = $19, monthly_budget = $20, is_over_budget = $21 WHERE id = $22",
         )
         .bind(self.name.as_str())
         .bind(word(STATUS, &self.status))
@@ -233,6 +241,8 @@ impl Account {
         .bind(folded::of(&self.name))
         .bind(self.call_retention_days.map(i64::from))
         .bind(word(AT_ZERO, &self.at_zero))
+        .bind(self.budget.map(|budget| budget.monthly.micros()))
+        .bind(i64::from(self.is_over_budget()))
         .bind(self.id.to_string())
         .execute(connection)
         .await?;
@@ -242,6 +252,10 @@ impl Account {
     /// What becomes of its live calls; `None` while it is not suspended.
     pub(crate) fn live_calls(&self) -> Option<&'static str> {
         Some(word(LIVE_CALLS, &self.status)).filter(|word| !word.is_empty())
+    }
+
+    fn is_over_budget(&self) -> bool {
+        self.budget.is_some_and(|budget| budget.is_over)
     }
 
     /// As the hub is told.
@@ -262,6 +276,7 @@ impl Account {
             duration_max_s: self.duration_max_s,
             on_hub_loss: self.on_hub_loss,
             at_zero: self.at_zero,
+            is_over_budget: self.is_over_budget(),
         }
     }
 }
@@ -393,6 +408,17 @@ fn identifier(row: &AnyRow, column: &str) -> Result<AccountId, Problem> {
 
 fn number(value: i64) -> Result<u32, Problem> {
     u32::try_from(value).map_err(Problem::internal)
+}
+
+fn budget(row: &AnyRow) -> Result<Option<Budget>, Problem> {
+    let Some(monthly) = row.try_get::<Option<i64>, _>("monthly_budget")? else { return Ok(None) };
+    let counted = |column| row.try_get::<Option<i64>, _>(column).map(Option::unwrap_or_default);
+    Ok(Some(Budget {
+        monthly: Amount::from_micros(monthly),
+        is_over: row.try_get::<i64, _>("is_over_budget")? != 0,
+        spent: Amount::from_micros(counted("budget_spent")?),
+        month_us: counted("budget_month_us")?,
+    }))
 }
 
 fn optional_number(row: &AnyRow, column: &str) -> Result<Option<u32>, Problem> {

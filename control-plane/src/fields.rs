@@ -24,7 +24,7 @@ pub(crate) enum Raw {
 }
 
 /// A field that may be left out or be `null`, which are not the same.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Given<T> {
     #[default]
     Absent,

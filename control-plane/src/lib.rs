@@ -20,6 +20,7 @@ mod allowance;
 mod answer;
 mod audit;
 mod bootstrap;
+mod budget;
 mod change;
 mod compatibility;
 mod counters;
@@ -108,6 +109,8 @@ struct App {
     deletions_pending: AtomicBool,
     /// An account was closed: what is known of people there is to be erased.
     erasures_pending: AtomicBool,
+    /// A budget was spent, of which gateways are yet to be told.
+    budgets_pending: AtomicBool,
     /// Withdrawals that were not carried out, and that the hub has not heard of.
     withdrawn: Mutex<Vec<WalletConfig>>,
     call_lease_s: u32,
@@ -162,6 +165,7 @@ impl ControlPlane {
             unpublished: AtomicBool::new(false),
             deletions_pending: AtomicBool::new(true),
             erasures_pending: AtomicBool::new(true),
+            budgets_pending: AtomicBool::new(true),
             withdrawn: Mutex::default(),
             call_lease_s: settings.call_lease_s,
             serves_tls: settings.serves_tls,

@@ -22,6 +22,7 @@ use sqlx::{AnyConnection, Row as _};
 
 use crate::App;
 use crate::account::owners;
+use crate::budget;
 use crate::problem::{Kind, Problem};
 use crate::store::rows::{self, Value};
 
@@ -269,11 +270,15 @@ impl<'a> Consumer<'a> {
         let written =
             post::write(connection, &known, &self.closed.accounts, care, now_us()).await?;
         announce::write(connection, &written, now_us()).await?;
+        let spends_budget = budget::spending::add(connection, &written.spent).await?;
         if let Some(stream) = self.app.hub.stream() {
             write_watermarks(connection, &stream, pieces).await?;
         }
         let statements_us = boot_us() - began_us;
         writing.commit().await?;
+        if spends_budget {
+            self.app.budgets_pending.store(true, Ordering::Release);
+        }
         Ok(statements_us)
     }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::App;
 use crate::account::presentation::{self, Presentation};
 use crate::account::{AT_ZERO, Account, BILLING, LIVE_CALLS, ON_HUB_LOSS, STATUS, rate, word};
+use crate::budget;
 use crate::change::Change;
 use crate::description::schema::{self, Schema};
 use crate::fields::{Fields, values};
@@ -56,6 +57,7 @@ pub(crate) struct Settings {
     rate_deck: Option<String>,
     on_hub_loss: &'static str,
     at_zero: &'static str,
+    monthly_budget: Option<String>,
     call_retention_days: Option<u32>,
     #[serde(flatten)]
     presentation: Presentation,
@@ -67,6 +69,8 @@ pub(crate) struct Settings {
 pub(crate) struct Shown {
     #[serde(flatten)]
     settings: Settings,
+    /// Of this month's budget; null where there is none.
+    budget_spent: Option<String>,
     /// Live calls; null while the hub does not say.
     in_use: Option<u32>,
     wallet: Option<wallets::Shown>,
@@ -162,6 +166,9 @@ impl Settings {
             rate_deck,
             on_hub_loss: word(ON_HUB_LOSS, &account.on_hub_loss),
             at_zero: word(AT_ZERO, &account.at_zero),
+            monthly_budget: account
+                .budget
+                .map(|budget| budget.monthly.in_currency(currency).to_string()),
             call_retention_days: account.call_retention_days,
             presentation: account.presentation.clone(),
             created_at: timestamp::text(account.created_us),
@@ -210,9 +217,11 @@ impl Shown {
             ("rate_deck", rate::deck().or_null()),
             ("on_hub_loss", schema::word(ON_HUB_LOSS)),
             ("at_zero", schema::word(AT_ZERO)),
+            ("monthly_budget", schema::money().or_null()),
             retention::shown("as the organization's"),
             ("created_at", schema::time()),
             ("updated_at", schema::time()),
+            budget::spent_shown(),
             ("in_use", slots().or_null().about("live calls; null while the hub does not say")),
             (
                 "wallet",
@@ -243,6 +252,9 @@ impl Shown {
         let wallet = wallet.filter(|_| account.billing == Billing::Isolated);
         Self {
             settings: Settings::of(account, currency),
+            budget_spent: account.budget.map(|budget| {
+                budget.spent_at(hub::clock::now_us()).in_currency(currency).to_string()
+            }),
             in_use: calls.account.map(|account| account.live),
             wallet: wallet.map(|wallet| wallets::Shown::of(wallet, calls.wallet)),
             api_key: None,

@@ -10,6 +10,7 @@ use hub::clock::{SECOND_US, boot_us, now_us};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::App;
+use crate::budget;
 use crate::problem::Problem;
 use crate::retention::purge::Round;
 
@@ -22,6 +23,9 @@ const SWEEP_EVERY_US: i64 = 600 * SECOND_US;
 
 /// How often it is looked whether anything is to be purged.
 const PURGE_EVERY_US: i64 = 60 * SECOND_US;
+/// How often it is looked whether another control plane has found a budget spent, and died.
+const BUDGETS_EVERY_US: i64 = 60 * SECOND_US;
+
 /// Batches that are purged between two ticks, while there is more.
 const PURGES_PER_TICK: usize = 4;
 
@@ -31,6 +35,7 @@ pub(crate) async fn run(app: &App, shutdown: impl Future) {
     let mut tick = interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut uses_us, mut swept_us) = (boot_us(), None);
+    let (mut budgets_us, mut month_us) = (boot_us(), 0);
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
@@ -42,6 +47,15 @@ pub(crate) async fn run(app: &App, shutdown: impl Future) {
         if now_us - uses_us >= USES_EVERY_US {
             uses_us = now_us;
             write_uses(app).await;
+        }
+        let month_was = std::mem::replace(&mut month_us, budget::month_us(hub::clock::now_us()));
+        let is_due = month_us != month_was || now_us >= budgets_us;
+        if app.budgets_pending.swap(false, Ordering::AcqRel) || is_due {
+            budgets_us = now_us + BUDGETS_EVERY_US;
+            if let Err(problem) = budget::review(app).await {
+                tracing::warn!(?problem, "gateways could not be told of budgets; trying again");
+                app.budgets_pending.store(true, Ordering::Release);
+            }
         }
         let closed = app.erasures_pending.swap(false, Ordering::AcqRel);
         if closed || now_us >= purge_us {

@@ -10,7 +10,7 @@ use hub::deck::Pricing;
 use hub::denial::Reason;
 use hub::directory::{AtZero, Billing, OnHubLoss, Status, WalletConfig};
 use hub::id::AccountId;
-use hub::money::Currency;
+use hub::money::{Amount, Currency};
 use parking_lot::Mutex;
 
 use crate::admission::credit::Credit;
@@ -146,6 +146,8 @@ pub struct Terms {
     pub duration_max_s: Option<u32>,
     pub on_hub_loss: OnHubLoss,
     pub at_zero: AtZero,
+    /// What its calls may cost in this month is spent.
+    pub is_over_budget: bool,
 }
 
 /// What an account's calls are charged by.
@@ -162,6 +164,11 @@ pub enum Charging {
 impl Terms {
     pub const fn is_billed(&self) -> bool {
         !matches!(self.charging, Charging::Nothing)
+    }
+
+    /// Whether the month's budget has nothing left for calls of this price; what costs nothing needs none.
+    pub fn is_spent_for(&self, pins: &Pins) -> bool {
+        self.is_over_budget && pins.rate.charge(1) > Amount::ZERO
     }
 
     /// What a new call is charged by as long as it lives; `None`: it is not billed.

@@ -362,6 +362,7 @@ impl Directory {
             duration_max_s: config.duration_max_s,
             on_hub_loss: config.on_hub_loss,
             at_zero: config.at_zero,
+            is_over_budget: config.is_over_budget,
         }
     }
 

@@ -161,6 +161,8 @@ pub enum Denial {
     RateLimited { limit: u32, retry_after_s: u32 },
     /// The wallet has `available`; the first increment takes `required`.
     InsufficientBalance { available: Amount, required: Amount, currency: Currency },
+    /// What the account's calls may cost in this month is spent.
+    BudgetSpent,
     /// Every field that is wrong.
     InvalidRequest(Vec<BadField>),
 }
@@ -171,7 +173,7 @@ impl Denial {
             Self::Plain(reason) => *reason,
             Self::NoSlot { .. } | Self::Capped { .. } => Reason::NoSlot,
             Self::RateLimited { .. } => Reason::RateLimited,
-            Self::InsufficientBalance { .. } => Reason::InsufficientBalance,
+            Self::InsufficientBalance { .. } | Self::BudgetSpent => Reason::InsufficientBalance,
             Self::InvalidRequest(_) => Reason::InvalidRequest,
         }
     }

@@ -73,9 +73,11 @@ pub struct AccountConfig {
     pub duration_max_s: Option<u32>,
     pub on_hub_loss: OnHubLoss,
     pub at_zero: AtZero,
+    /// What its calls may cost in a month is spent: no billed call begins until it is not.
+    pub is_over_budget: bool,
 }
 
-/// What becomes of an account's live calls when the money is gone; new ones are refused in any case.
+/// What becomes of an account's live calls when the money, or its budget, is gone; new ones are refused in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AtZero {
     /// They end where what they hold ends.

@@ -61,6 +61,7 @@ pub fn account_change(account: u64, cap: Option<u32>, rate: Option<Rate>) -> Cha
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,
         at_zero: AtZero::End,
+        is_over_budget: false,
     })
 }
 

@@ -166,6 +166,7 @@ pub(crate) async fn insert(
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,
         at_zero: AtZero::End,
+        budget: None,
         call_retention_days: new.call_retention_days,
         presentation: Presentation::default(),
         version: now_us,

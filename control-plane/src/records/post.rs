@@ -8,6 +8,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use std::collections::HashSet;
 
 use crate::account::{BILLING, word};
+use crate::budget::spending::Spent;
 use crate::counters;
 use crate::ledger::{self, Cause, Moved, Transaction};
 use crate::problem::Problem;
@@ -49,6 +50,8 @@ pub(crate) struct Written<'r> {
     pub(super) records: Vec<(AccountId, &'r Record)>,
     /// Wallets, in the order of their movements.
     pub(super) moved: Vec<Moved>,
+    /// What accounts have spent that are billed to their organization.
+    pub(super) spent: Vec<Spent>,
 }
 
 /// Writes records in order, each with the organization of its account. `closed`: the accounts that are
@@ -79,12 +82,14 @@ pub(crate) async fn write<'r>(
         let (quick, slow) = rest.split_at(firsts);
         written.moved.extend(insert(connection, quick, at).await?);
         written.records.extend_from_slice(quick);
+        written.spent.extend(quick.iter().filter_map(|(_, record)| spent(record, Amount::ZERO)));
         rest = slow;
         if let [(organization, record), later @ ..] = slow {
             let is_closed = closed.contains(&record.call.account());
             let late = (*organization, *record, is_closed);
-            if let Some(moved) = look_up(connection, late, at).await? {
-                written.moved.extend(moved);
+            if let Some(late) = look_up(connection, late, at).await? {
+                written.moved.extend(late.moved);
+                written.spent.extend(spent(record, late.charged));
                 written.records.push((*organization, record));
             }
             rest = later;
@@ -115,13 +120,32 @@ async fn insert(
 /// A record that is looked up first, with the organization of its account, and whether that is closed.
 type Late<'r> = (AccountId, &'r Record, bool);
 
+/// What came of a record that was looked up.
+struct LookedUp {
+    moved: Vec<Moved>,
+    /// What had been charged before.
+    charged: Amount,
+}
+
+/// What a record adds to what its account has spent, where `charged` had been charged before.
+fn spent(record: &Record, charged: Amount) -> Option<Spent> {
+    let facts = record.call.facts();
+    let cost = record.cost.saturating_sub(charged);
+    let is_consolidated = facts.pins.as_ref()?.billing == Billing::Consolidated;
+    (is_consolidated && cost != Amount::ZERO).then_some(Spent {
+        account: facts.account,
+        admitted_us: facts.admitted_us,
+        cost,
+    })
+}
+
 /// Writes one record, over an earlier one of the same call if there is any, and posts the difference. A
 /// purged call stays purged, and a closed account's is at once. `None`: the record was known.
 async fn look_up(
     connection: &mut AnyConnection,
     late: Late<'_>,
     at: At,
-) -> Result<Option<Vec<Moved>>, Problem> {
+) -> Result<Option<LookedUp>, Problem> {
     let (organization, record, is_closed) = late;
     let key = "account_id = $1 AND admitted_us = $2 AND call_id = $3";
     let account = record.call.account().to_string();
@@ -181,7 +205,8 @@ async fn look_up(
     {
         ledger::open_closed(connection, organization, pins.currency).await?;
     }
-    Ok(Some(ledger::post(connection, &difference, at.now_us).await?))
+    let moved = ledger::post(connection, &difference, at.now_us).await?;
+    Ok(Some(LookedUp { moved, charged: cost }))
 }
 
 /// What a later record changes of a call.

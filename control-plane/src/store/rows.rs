@@ -1,5 +1,7 @@
 //! Many rows by few statements. Statements come in few sizes, so each is prepared once.
 
+use hub::id::AccountId;
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe};
 
 use super::backend::Backend;
@@ -47,6 +49,27 @@ pub(crate) async fn write(
         rest = later;
     }
     Ok(())
+}
+
+/// Accounts named in one statement; shorter last lists are filled up, so it is prepared once.
+const ACCOUNTS_PER_READ: usize = 64;
+
+/// The rows that a statement finds of many accounts, which it ends before naming: `SELECT … WHERE id IN`.
+pub(crate) async fn named(
+    connection: &mut AnyConnection,
+    statement: &str,
+    accounts: &[AccountId],
+) -> Result<Vec<AnyRow>, sqlx::Error> {
+    let sql = format!("{statement} ({})", list(connection, ACCOUNTS_PER_READ));
+    let mut found = Vec::with_capacity(accounts.len());
+    for chunk in accounts.chunks(ACCOUNTS_PER_READ) {
+        let mut query = sqlx::query(AssertSqlSafe(sql.clone()));
+        for account in chunk.iter().cycle().take(ACCOUNTS_PER_READ) {
+            query = query.bind(account.to_string());
+        }
+        found.append(&mut query.fetch_all(&mut *connection).await?);
+    }
+    Ok(found)
 }
 
 /// `$1,$2` for a list of two; on SQLite `?,?`.

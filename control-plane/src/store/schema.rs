@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AnyPool, Row as _, SqlSafeStr};
 use super::backend::Backend;
 use crate::settings::OpenError;
 
-const STEPS: [(i64, &str, &str); 23] = [
+const STEPS: [(i64, &str, &str); 24] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "shared_hub", include_str!("../../migrations/0002_shared_hub.sql")),
     (3, "publications", include_str!("../../migrations/0003_publications.sql")),
@@ -32,17 +32,19 @@ const STEPS: [(i64, &str, &str); 23] = [
     (21, "rate_decks", include_str!("../../migrations/0021_rate_decks.sql")),
     (22, "at_zero", include_str!("../../migrations/0022_at_zero.sql")),
     (23, "credit", include_str!("../../migrations/0023_credit.sql")),
+    (26, "budgets", include_str!("../../migrations/0026_budgets.sql")),
 ];
 
 /// The version that this program works with.
 pub(crate) const LATEST: i64 = STEPS[STEPS.len() - 1].0;
 
 /// All tables, each after those that it refers to.
-pub(crate) const TABLES: [&str; 43] = [
+pub(crate) const TABLES: [&str; 44] = [
     "installation",
     "counters",
     "organizations",
     "accounts",
+    "budget_spending",
     "resources",
     "rate_decks",
     "rate_deck_versions",

@@ -14,6 +14,7 @@ use crate::account::presentation::{self, Presentation};
 use crate::account::{AT_ZERO, Account, BILLING, ON_HUB_LOSS, Organization, rate};
 use crate::allocation;
 use crate::answer::Answer;
+use crate::budget::{self, Budget};
 use crate::change::Begun;
 use crate::decks;
 use crate::description::Operation;
@@ -72,6 +73,7 @@ fn operation(
                 .about("open: its unbilled calls go on while gateways are cut off from the hub"),
         ),
         at_zero_asked(),
+        budget::asked(),
         retention::asked("as the organization's"),
     ];
     let members = members.into_iter().chain(allocation::asked()).chain(presentation::asked());
@@ -200,6 +202,10 @@ fn read(
     let pricing = rate::Asked::read(&mut fields, "rate", "rate_deck").merged(None);
     let on_hub_loss = fields.optional("on_hub_loss", values::word(ON_HUB_LOSS));
     let at_zero = fields.optional("at_zero", values::word(AT_ZERO));
+    let monthly_budget = budget::read(&mut fields).value();
+    if monthly_budget.is_some() && billing == Some(Billing::Isolated) {
+        fields.refuse(budget::FIELD, budget::ONLY_CONSOLIDATED);
+    }
     let call_retention_days = retention::read(&mut fields).value();
     let presentation = presentation::read(&mut fields);
     fields.finish()?;
@@ -211,6 +217,7 @@ fn read(
         pricing,
         on_hub_loss: on_hub_loss.unwrap_or_default(),
         at_zero: at_zero.unwrap_or_default(),
+        budget: monthly_budget.map(Budget::new),
         call_retention_days,
         ..draft(kind, name.unwrap_or_default())
     };
@@ -239,6 +246,7 @@ pub(crate) fn draft(kind: AccountKind, name: String) -> Account {
         duration_max_s: None,
         on_hub_loss: OnHubLoss::default(),
         at_zero: AtZero::default(),
+        budget: None,
         call_retention_days: None,
         presentation: Presentation::default(),
         version: 0,

@@ -4,6 +4,7 @@
 use axum::extract::State;
 use http::StatusCode;
 use hub::directory::{AtZero, Billing, Change as Published, OnHubLoss};
+use hub::money::Amount;
 use serde_json::json;
 
 use super::{Deed, Settings, Shown, at_zero_asked, billing_mode, create, note};
@@ -11,6 +12,7 @@ use crate::Shared;
 use crate::account::{AT_ZERO, Account, BILLING, ON_HUB_LOSS, Organization, presentation, rate};
 use crate::allocation::{self, Asked};
 use crate::answer::Answer;
+use crate::budget;
 use crate::change::Begun;
 use crate::decks;
 use crate::description::Operation;
@@ -34,6 +36,7 @@ pub(crate) struct Patch {
     pub(crate) pricing: rate::Asked,
     pub(crate) on_hub_loss: Option<OnHubLoss>,
     pub(crate) at_zero: Option<AtZero>,
+    pub(crate) monthly_budget: Given<Amount>,
     pub(crate) call_retention_days: Given<u32>,
     pub(crate) presentation: presentation::Asked,
 }
@@ -56,6 +59,7 @@ fn operation(billing: impl IntoIterator<Item = (&'static str, Schema)>) -> Opera
         ("rate_deck", rate::deck().or_null()),
         ("on_hub_loss", schema::word(ON_HUB_LOSS)),
         at_zero_asked(),
+        budget::asked(),
         retention::asked("as the organization's"),
     ];
     let members = members.into_iter().chain(allocation::asked()).chain(presentation::asked());
@@ -94,8 +98,9 @@ pub(crate) async fn carry_out(
     let before = Settings::of(&account, organization.currency);
     request.preconditions.check(&Tag::of(&before)?)?;
     let (allocates, moves) = (!patch.allocation.is_absent(), !patch.region.is_absent());
-    let reprices = !patch.pricing.is_absent();
+    let (reprices, monthly_budget) = (!patch.pricing.is_absent(), patch.monthly_budget);
     patch.merge_into(&mut account);
+    budget::set(change.connection(), &mut account, monthly_budget, now_us).await?;
     if reprices {
         decks::refuse_unfit(change.connection(), organization.id, account.pricing, "rate_deck")
             .await?;
@@ -140,6 +145,7 @@ fn read(app: &Shared, request: &Request) -> Result<Patch, Problem> {
         pricing: rate::Asked::read(&mut fields, "rate", "rate_deck"),
         on_hub_loss: fields.optional("on_hub_loss", values::word(ON_HUB_LOSS)),
         at_zero: fields.optional("at_zero", values::word(AT_ZERO)),
+        monthly_budget: budget::read(&mut fields),
         call_retention_days: retention::read(&mut fields),
         presentation: presentation::read(&mut fields),
     };

@@ -27,6 +27,7 @@ pub(crate) enum EventKind {
     KeyRevoked,
     BalanceLow,
     BalanceEmpty,
+    BudgetReached,
     LimitReached,
     InvoiceIssued,
     CreditNoteIssued,
@@ -35,7 +36,7 @@ pub(crate) enum EventKind {
 
 impl EventKind {
     /// All that can be subscribed to. A test is sent to whom it tests.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::CallCompleted,
         Self::CallCorrected,
         Self::CallMustEnd,
@@ -49,6 +50,7 @@ impl EventKind {
         Self::KeyRevoked,
         Self::BalanceLow,
         Self::BalanceEmpty,
+        Self::BudgetReached,
         Self::LimitReached,
         Self::InvoiceIssued,
         Self::CreditNoteIssued,
@@ -69,6 +71,7 @@ impl EventKind {
             Self::KeyRevoked => "api_key.revoked",
             Self::BalanceLow => "balance.low",
             Self::BalanceEmpty => "balance.empty",
+            Self::BudgetReached => "budget.reached",
             Self::LimitReached => "limit.reached",
             Self::InvoiceIssued => "invoice.issued",
             Self::CreditNoteIssued => "credit_note.issued",

@@ -53,6 +53,9 @@ impl Engine {
             renewed_us: now_us,
         };
         if let (Some(pins), Some(wallet)) = (pins, &terms.wallet) {
+            if terms.is_spent_for(pins) {
+                return Err(Denial::BudgetSpent.into());
+            }
             let wanted_s = bounds.first_grant_s();
             let share = lease_s.is_none().then(|| self.share(account, pins, 0));
             let held = wallet.funds.hold_first(&pins.rate, wanted_s, share);

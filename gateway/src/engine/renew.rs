@@ -144,9 +144,13 @@ impl Engine {
             let mut is_final = false;
             if wanted_s > lease.granted_s() {
                 let share = asked_s.is_none().then(|| self.share(&live.account, pins, elapsed_s));
-                let held = wallet.funds.hold(&pins.rate, live.lease.hold, wanted_s, share);
+                let is_over = terms.is_spent_for(pins) && terms.at_zero == AtZero::End;
+                let held = (!is_over)
+                    .then(|| wallet.funds.hold(&pins.rate, live.lease.hold, wanted_s, share))
+                    .flatten();
                 let most_s = held.map_or(0, |held| held.most_s);
-                if most_s < wanted_s && !raised && matches!(self.hub, Hub::Shared(_)) {
+                let may_be_more = !raised && !is_over && matches!(self.hub, Hub::Shared(_));
+                if most_s < wanted_s && may_be_more {
                     let now = held.map_or(live.lease.hold, |held| held.funded.hold);
                     wallet.funds.add(now.saturating_sub(live.lease.hold).max(Amount::ZERO));
                     return Err(Stop::Money(Box::new(Short {

@@ -65,6 +65,7 @@ fn account(number: u128, floor: u32, cap: Option<u32>) -> AccountConfig {
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,
         at_zero: AtZero::End,
+        is_over_budget: false,
     }
 }
 

@@ -59,6 +59,7 @@ fn account(id: AccountId, floor: u32, cap: Option<u32>) -> Change {
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,
         at_zero: AtZero::End,
+        is_over_budget: false,
     })
 }
 

@@ -138,12 +138,15 @@ fn read_body(reader: &mut Reader<'_>) -> Result<Change, Malformed> {
             let outbound_cap = reader.optional(Reader::small)?;
             let deck = reader.optional(read_deck_id)?;
             let pricing = deck.map(Pricing::Deck).or(config.pricing);
-            let at_zero = match reader.byte()? {
-                0 => AtZero::End,
-                1 => AtZero::Finish,
+            let (at_zero, is_over_budget) = match reader.byte()? {
+                0 => (AtZero::End, false),
+                1 => (AtZero::Finish, false),
+                2 => (AtZero::End, true),
+                3 => (AtZero::Finish, true),
                 _ => return Err(Malformed("what becomes of calls without money")),
             };
-            Change::Account(AccountConfig { outbound_cap, pricing, at_zero, ..config })
+            let config = AccountConfig { outbound_cap, pricing, at_zero, ..config };
+            Change::Account(AccountConfig { is_over_budget, ..config })
         }
         tag::DECK => Change::Deck(read_deck(reader)?),
         tag::DECK_PART => Change::DeckPart(DeckPart {
@@ -184,24 +187,27 @@ fn read_body(reader: &mut Reader<'_>) -> Result<Change, Malformed> {
 /// With a deck in a form of its own: one without has the form of before, which every gateway reads.
 fn write_account_change(writer: &mut Writer<'_>, config: &AccountConfig) {
     let small = |writer: &mut Writer<'_>, value: u32| writer.unsigned(value.into());
-    match (deck_of(config.pricing), config.at_zero, config.outbound_cap) {
-        (None, AtZero::End, None) => {
+    let without_money = (config.at_zero, config.is_over_budget);
+    match (deck_of(config.pricing), without_money, config.outbound_cap) {
+        (None, (AtZero::End, false), None) => {
             writer.byte(tag::ACCOUNT);
             write_account_config(writer, config);
         }
-        (None, AtZero::End, Some(most)) => {
+        (None, (AtZero::End, false), Some(most)) => {
             writer.byte(tag::ACCOUNT_WITH_OUTBOUND_CAP);
             write_account_config(writer, config);
             small(writer, most);
         }
-        (deck, at_zero, most) => {
+        (deck, without_money, most) => {
             writer.byte(tag::ACCOUNT_WITH_MORE);
             write_account_config(writer, config);
             writer.optional(most, small);
             writer.optional(deck, |writer, deck| writer.fixed(deck.to_bytes()));
-            writer.byte(match at_zero {
-                AtZero::End => 0,
-                AtZero::Finish => 1,
+            writer.byte(match without_money {
+                (AtZero::End, false) => 0,
+                (AtZero::Finish, false) => 1,
+                (AtZero::End, true) => 2,
+                (AtZero::Finish, true) => 3,
             });
         }
     }
@@ -321,6 +327,7 @@ fn read_account_config(reader: &mut Reader<'_>) -> Result<AccountConfig, Malform
             _ => return Err(Malformed("what to do without a hub")),
         },
         at_zero: AtZero::End,
+        is_over_budget: false,
     })
 }
 

@@ -162,6 +162,7 @@ pub fn account_change(number: u32, version: u64) -> Change {
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,
         at_zero: AtZero::End,
+        is_over_budget: false,
     })
 }
 

@@ -133,3 +133,31 @@ fn calls_of_an_account_that_finishes_them_go_on_without_money_and_are_debt() {
     assert_eq!((record.cost.micros(), record.debt.micros()), (100, 40));
     assert_eq!(world.free(0), Amount::ZERO);
 }
+
+/// The account's month is spent, or no longer.
+fn over_budget(world: &World, version: u64, is_over_budget: bool, at_zero: AtZero) {
+    let account = world.account(0);
+    let charging = account.terms().charging.clone();
+    let crate::accounts::Charging::Flat(pins) = charging else { panic!("one rate") };
+    let pricing = Some(Pricing::Flat(pins.rate));
+    let config = AccountConfig { version, is_over_budget, at_zero, ..self::account(0, 9, Some(9)) };
+    world.publish(Change::Account(AccountConfig { pricing, ..config }));
+}
+
+#[test]
+fn a_spent_budget_refuses_new_calls_and_ends_live_ones_as_the_account_says() {
+    let world = minutes(account(0, 9, Some(9)), 600);
+    let clock = Clock::of(&world);
+    assert_eq!(clock.admit(0, "a", None), (300, false));
+    assert_eq!(clock.admit(0, "b", None), (300, false));
+    over_budget(&world, 2, true, AtZero::End);
+    let free = world.free(0);
+    assert_eq!(denied(world.admit(0, "c")), Denial::BudgetSpent);
+    assert_eq!(clock.renew(30, "a"), Some((300, true)), "what it holds is its own");
+    assert_eq!(world.free(0), free, "nothing more is held");
+    over_budget(&world, 3, true, AtZero::Finish);
+    assert_eq!(clock.renew(30, "a"), Some((330, false)));
+    over_budget(&world, 4, false, AtZero::End);
+    assert_eq!(clock.renew(60, "b"), Some((360, false)));
+    assert_eq!(clock.admit(60, "c", None), (300, false), "a new month");
+}

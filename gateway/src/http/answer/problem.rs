@@ -98,6 +98,9 @@ impl Refused {
             Self::Denied(Denial::RateLimited { limit, .. }) => {
                 format!("{message}: {limit} per second").into()
             }
+            Self::Denied(Denial::BudgetSpent) => {
+                "the account's budget of this month is spent".into()
+            }
             Self::Denied(Denial::InvalidRequest(bad)) if !bad.is_empty() => {
                 let parts: Vec<_> =
                     bad.iter().map(|bad| format!("{} {}", bad.field, bad.problem)).collect();
@@ -195,6 +198,7 @@ fn limits(writer: &mut Writer, denial: &Denial, numbers: Numbers) {
             writer.amount(r#","required":"#, required.in_currency(*currency));
             writer.word(r#","currency":"#, currency.code());
         }
+        Denial::BudgetSpent => writer.word(r#","scope":"#, "budget"),
         Denial::Plain(_) | Denial::InvalidRequest(_) => {}
     }
 }

@@ -36,6 +36,7 @@ fn changes() -> Vec<Change> {
         duration_max_s: Some(3_600),
         on_hub_loss: OnHubLoss::Closed,
         at_zero: AtZero::End,
+        is_over_budget: false,
     };
     let plain = AccountConfig {
         status: Status::Ending,
@@ -71,6 +72,8 @@ fn changes() -> Vec<Change> {
         Change::Account(AccountConfig { outbound_cap: Some(0), pricing: deck, ..full() }),
         Change::Account(AccountConfig { pricing: deck, ..full() }),
         Change::Account(AccountConfig { at_zero: AtZero::Finish, ..full() }),
+        Change::Account(AccountConfig { is_over_budget: true, ..full() }),
+        Change::Account(AccountConfig { at_zero: AtZero::Finish, is_over_budget: true, ..full() }),
         Change::AccountGone { id, organization },
         Change::Wallet(wallet),
         Change::TokenKey(TokenKey([7; 32])),
