@@ -1,6 +1,6 @@
 # Short targets that people and continuous integration call alike.
 .DEFAULT_GOAL := help
-.PHONY: help run test check openapi schemathesis bench bench-shared bench-administration bench-invoices bench-startup interleavings models simulate chaos clean tools
+.PHONY: help run test check money openapi schemathesis bench bench-shared bench-administration bench-invoices bench-startup interleavings models simulate chaos clean tools
 
 help: ## What can be made
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -19,6 +19,9 @@ check: ## Formatting, lints and the house rules
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo test --locked --quiet --test tidy
+
+money: ## Ten thousand parallel calls on a thousand wallets, with kills and a failover, to the micro-unit: a minute or two
+	cargo test --release --locked --test system -- reckoning --nocapture --test-threads 1
 
 openapi: ## Write control-plane/openapi.json anew, after routes or their descriptions have changed
 	RINGFENCE_RENEW=1 cargo test --locked --quiet --workspace --lib \

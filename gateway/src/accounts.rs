@@ -161,6 +161,17 @@ pub enum Charging {
     Deck(Arc<Deck>),
 }
 
+impl Charging {
+    /// As it is configured.
+    pub fn pricing(&self) -> Option<Pricing> {
+        match self {
+            Self::Nothing => None,
+            Self::Flat(pins) => Some(Pricing::Flat(pins.rate)),
+            Self::Deck(deck) => Some(Pricing::Deck(deck.id)),
+        }
+    }
+}
+
 impl Terms {
     pub const fn is_billed(&self) -> bool {
         !matches!(self.charging, Charging::Nothing)

@@ -23,6 +23,8 @@ use crate::decks::Deck;
 use crate::limiter::Limiter;
 use crate::resources::Cap;
 
+#[cfg(test)]
+mod tests;
 mod unnamed;
 
 pub use unnamed::Named;
@@ -239,25 +241,30 @@ impl Directory {
         }
         organization.set_terms(terms);
         organization.freed.fetch_add(1, Ordering::AcqRel);
-        let is_priced_alike = before.default_pricing == config.default_pricing;
-        if !is_priced_alike || before.currency != config.currency {
-            self.refresh_default_pricing(&organization);
+        // What is told all at once is in no order: accounts may have come before their organization.
+        let is_currency_new = before.currency != config.currency;
+        if is_currency_new || before.default_pricing != config.default_pricing {
+            self.refresh_pricing(&organization, is_currency_new);
         }
     }
 
-    /// Accounts that have no pricing of their own follow their organization's.
-    fn refresh_default_pricing(&self, organization: &Arc<Organization>) {
+    /// Accounts that have no pricing of their own follow their organization's; in its currency all are priced.
+    fn refresh_pricing(&self, organization: &Arc<Organization>, is_currency_new: bool) {
         let mut followers = Vec::new();
         self.visit_accounts(|account| {
-            let follows = !account.terms().own_pricing && !account.id.is_shadow();
-            if follows && Arc::ptr_eq(&account.organization, organization) {
+            let follows = is_currency_new || !account.terms().own_pricing;
+            if follows
+                && !account.id.is_shadow()
+                && Arc::ptr_eq(&account.organization, organization)
+            {
                 followers.push(Arc::clone(account));
             }
         });
         for account in followers {
             let terms = account.terms_full();
+            let own = terms.charging.pricing().filter(|_| terms.own_pricing);
             let (charging, wallet) =
-                self.charging(None, terms.billing, account.id, &account.organization);
+                self.charging(own, terms.billing, account.id, &account.organization);
             account.set_terms(Terms { charging, wallet, ..terms.copied() });
         }
     }

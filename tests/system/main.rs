@@ -19,6 +19,7 @@ mod mail;
 mod money;
 mod moving;
 mod observed;
+mod reckoning;
 mod refused;
 mod seeds;
 mod several;
