@@ -38,6 +38,7 @@ fn account(number: u128, pricing: Option<Pricing>) -> Change {
         duration_max_s: None,
         on_hub_loss: OnHubLoss::Closed,
         at_zero: AtZero::End,
+        is_over_budget: false,
     })
 }
 
