@@ -11,6 +11,7 @@ use sqlx::AnyConnection;
 use crate::store::rows::{self, Value};
 
 mod accounts;
+pub(crate) mod agreement;
 mod chain;
 mod check;
 pub(crate) mod seal;

@@ -11,11 +11,14 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::App;
 use crate::budget;
+use crate::ledger::agreement;
 use crate::problem::Problem;
 use crate::retention::purge::Round;
 
 /// How often it is looked whether a key has expired.
 const EVERY: Duration = Duration::from_secs(1);
+/// Pause between two rounds that compare the hub with the ledger.
+const COMPARE_EVERY_US: i64 = 600 * SECOND_US;
 /// Pause between two writings of when keys and sessions were used last.
 const USES_EVERY_US: i64 = 5 * SECOND_US;
 /// How often what has outlived its use is swept.
@@ -36,6 +39,7 @@ pub(crate) async fn run(app: &App, shutdown: impl Future) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut uses_us, mut swept_us) = (boot_us(), None);
     let (mut budgets_us, mut month_us) = (boot_us(), 0);
+    let (mut comparison, mut compare_us) = (agreement::Round::default(), boot_us());
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
@@ -61,6 +65,16 @@ pub(crate) async fn run(app: &App, shutdown: impl Future) {
         if closed || now_us >= purge_us {
             let is_over = !purge(app, &mut round).await;
             purge_us = if is_over { now_us + PURGE_EVERY_US } else { now_us };
+        }
+        if now_us >= compare_us {
+            match comparison.some(app).await {
+                Ok(None) => {}
+                Ok(Some(_)) => compare_us = now_us + COMPARE_EVERY_US,
+                Err(problem) => {
+                    tracing::warn!(?problem, "the hub could not be compared with the ledger");
+                    compare_us = now_us + COMPARE_EVERY_US;
+                }
+            }
         }
         if swept_us.is_none_or(|swept_us| now_us - swept_us >= SWEEP_EVERY_US) {
             swept_us = Some(now_us);

@@ -45,6 +45,14 @@ impl Metrics {
             "ringfence_hub_shards",
             "Shards of a shared hub that are not in force, by what keeps them from it."
         );
+        describe_gauge!(
+            "ringfence_wallets_compared",
+            "Wallets of which hub and ledger were compared in the last round."
+        );
+        describe_gauge!(
+            "ringfence_wallets_apart",
+            "Wallets of which the hub counts fewer charges than are posted (behind), or more (ahead)."
+        );
         describe_counter!(
             "ringfence_record_conflicts_total",
             "Call records that came again with another charge and were not posted."
