@@ -37,6 +37,14 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
+    /// Price per minute, initial and further increment, connect fee, minimum.
+    pub(crate) fn cells(&self) -> [String; 5] {
+        let [initial_s, increment_s] = [self.initial_s, self.increment_s].map(|s| s.to_string());
+        let [per_minute, connect_fee, minimum] =
+            [&self.per_minute, &self.connect_fee, &self.minimum].map(Clone::clone);
+        [per_minute, initial_s, increment_s, connect_fee, minimum]
+    }
+
     pub(crate) fn schema() -> Schema {
         let seconds = || schema::whole(1..=Rate::INCREMENT_MAX_S).example(60);
         schema::answered([

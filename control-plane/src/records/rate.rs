@@ -67,6 +67,16 @@ impl Shown {
         Ok(Self { rate: Some(rate::Shown::of(&rate, currency)), rate_deck, rate_deck_version })
     }
 
+    /// As columns of a table: `rate_per_minute`, `rate_initial_s`, `rate_increment_s`, `rate_connect_fee`,
+    /// `rate_minimum`, `rate_deck`, `rate_deck_version`; empty where there is none.
+    pub(crate) fn cells(&self) -> [String; 7] {
+        let [minute, initial_s, increment_s, fee, minimum] =
+            self.rate.as_ref().map_or_else(Default::default, rate::Shown::cells);
+        let deck = self.rate_deck.clone().unwrap_or_default();
+        let version = self.rate_deck_version.map_or_else(String::new, |number| number.to_string());
+        [minute, initial_s, increment_s, fee, minimum, deck, version]
+    }
+
     pub(crate) fn members() -> [(&'static str, Schema); 3] {
         [
             (

@@ -446,7 +446,8 @@ mod tests {
         for (number, (account, _)) in ["a", "b", "c"].iter().zip(&accounts) {
             for part in ["1", "2"] {
                 let call_id = format!("{number}{part}");
-                let made = call(account.parse().expect("an id"), &call_id, None);
+                let billing = Some(hub::directory::Billing::Isolated);
+                let made = call(account.parse().expect("an id"), &call_id, billing);
                 harness.finished(&made, "0", "0");
             }
         }
@@ -489,6 +490,14 @@ mod tests {
             let one = harness.send_with(key, "GET", &path, &headers, Vec::new()).await;
             let body = String::from_utf8(one.bytes).expect("UTF-8");
             assert_eq!(body.lines().count(), rows - 5, "{body}");
+            if media_type == "text/csv" {
+                let mut table = csv::Reader::from_reader(body.as_bytes());
+                let names = table.headers().expect("a header").clone();
+                let row = table.records().next().expect("a row").expect("as long");
+                let cell = |name| &row[names.iter().position(|known| known == name).expect(name)];
+                assert_eq!((cell("rate_per_minute"), cell("rate_increment_s")), ("1.20", "60"));
+                assert_eq!((cell("rate_deck"), cell("costs")), ("", r#"{"llm":"0.1"}"#));
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use http::header;
+use serde_json::value::RawValue;
 
 use super::super::csv::Table;
 use super::{Filter, Position, Record};
@@ -15,7 +16,7 @@ use crate::problem::Problem;
 /// Records read at once.
 const PAGE: i64 = if cfg!(test) { 2 } else { 1_000 };
 
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 25] = [
     "call_id",
     "account",
     "admitted_at",
@@ -33,6 +34,14 @@ const COLUMNS: [&str; 17] = [
     "cost",
     "debt",
     "currency",
+    "rate_per_minute",
+    "rate_initial_s",
+    "rate_increment_s",
+    "rate_connect_fee",
+    "rate_minimum",
+    "rate_deck",
+    "rate_deck_version",
+    "costs",
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +135,7 @@ fn table(records: &[Record], with_header: bool) -> Vec<u8> {
     let mut table = Table::new(if with_header { &COLUMNS } else { &[] });
     for record in records {
         let optional = |text: &Option<String>| text.clone().unwrap_or_default();
+        let [minute, initial_s, increment_s, fee, minimum, deck, version] = record.priced.cells();
         let cells: [&str; COLUMNS.len()] = [
             &record.call_id,
             &record.account,
@@ -144,6 +154,14 @@ fn table(records: &[Record], with_header: bool) -> Vec<u8> {
             &record.cost,
             &record.debt,
             &optional(&record.currency),
+            &minute,
+            &initial_s,
+            &increment_s,
+            &fee,
+            &minimum,
+            &deck,
+            &version,
+            record.costs.as_deref().map_or("", RawValue::get),
         ];
         table.row(cells);
     }
