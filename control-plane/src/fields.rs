@@ -301,6 +301,11 @@ impl Raw {
         }
     }
 
+    /// The values of a list as they stand; `None`: it is no list.
+    pub(crate) fn listed(&self) -> Option<Vec<Box<RawValue>>> {
+        serde_json::from_str(self.text()).ok()
+    }
+
     fn is_null(&self) -> bool {
         matches!(self, Self::Json(raw) if raw.get() == "null")
     }

@@ -18,6 +18,7 @@ pub(crate) mod entries;
 pub(crate) mod patch;
 pub(crate) mod read;
 pub(crate) mod recharge;
+pub(crate) mod watch;
 pub(crate) mod withdrawal;
 pub(crate) mod withdrawing;
 
@@ -29,9 +30,9 @@ pub(crate) struct Shown {
     held: Option<String>,
     available: Option<String>,
     currency: String,
-    /// An event `balance.low` goes out when the balance sinks to it; left out: none does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    low_balance: Option<String>,
+    /// An event `balance.low` goes out whenever the balance sinks to one of these; left out: none does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    low_balances: Vec<String>,
     /// How far below zero calls may bring the balance; left out: not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     credit_limit: Option<String>,
@@ -62,10 +63,10 @@ impl Shown {
             ),
             ("currency", schema::currency()),
             (
-                "low_balance",
-                schema::money()
+                "low_balances",
+                schema::list(schema::money())
                     .may_be_missing()
-                    .about("an event balance.low goes out when the balance sinks to it"),
+                    .about("an event balance.low goes out whenever the balance sinks to one of these, greatest first; left out: none does"),
             ),
             (
                 "credit_limit",
@@ -100,7 +101,7 @@ impl Shown {
             held: calls.map(|calls| text(calls.held)),
             available: calls.map(|calls| text(available(calls))),
             currency: wallet.currency.to_string(),
-            low_balance: wallet.low_balance.map(text),
+            low_balances: wallet.watch.low_balances.iter().copied().map(text).collect(),
             credit_limit: some(wallet.credit_limit).map(text),
             reserve: some(wallet.reserve).map(text),
         }

@@ -301,6 +301,16 @@ pub(crate) fn amount(most: Amount) -> Schema {
     .example("49.95")
 }
 
+/// The same, below zero too.
+pub(crate) fn signed_amount(most: Amount) -> Schema {
+    let units_max = most.micros() / Amount::MICROS_PER_UNIT;
+    let digits_max = units_max.to_string().len();
+    any_of([
+        Schema::of(json!({"type": "number", "minimum": -units_max, "maximum": units_max})),
+        pattern(&format!("^-?0*[0-9]{{1,{digits_max}}}(\\.[0-9]{{1,6}})?$")),
+    ])
+}
+
 pub(crate) fn currency() -> Schema {
     labels(Currency::CODES.split(' ')).about("ISO 4217").example("INR").named("Currency")
 }

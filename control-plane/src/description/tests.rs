@@ -409,14 +409,14 @@ async fn webhooks(harness: &Harness) {
             ("GET", &deliveries, Value::Null),
             ("POST", &again, Value::Null),
             ("DELETE", &own, Value::Null),
-            ("PATCH", "/v1/organization/wallet", json!({"low_balance": "10"})),
-            ("PATCH", "/v1/organization/wallet", json!({"low_balance": null})),
+            ("PATCH", "/v1/organization/wallet", json!({"low_balances": ["10", "-0"]})),
+            ("PATCH", "/v1/organization/wallet", json!({"low_balances": null})),
         ],
     )
     .await;
     let (id, _) = harness.isolated(0).await;
     let wallet = format!("/v1/sub-accounts/{id}/wallet");
-    all(harness, key, &[("PATCH", &wallet, json!({"low_balance": 5}))]).await;
+    all(harness, key, &[("PATCH", &wallet, json!({"low_balances": [5]}))]).await;
     let wallet = format!("/v1/organizations/{}/wallet", harness.organization_id);
     all(harness, &harness.operator, &[("PATCH", &wallet, json!({}))]).await;
 }

@@ -92,6 +92,17 @@ pub(crate) fn amount(raw: &Raw) -> Result<Amount, String> {
     text.parse::<Amount>().map_err(|error| error.to_string())
 }
 
+/// Money in major units, below zero too.
+pub(crate) fn signed_amount(raw: &Raw) -> Result<Amount, String> {
+    let text = if raw.text().starts_with('"') { text(raw)? } else { raw.text().to_owned() };
+    let (is_negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, &*text),
+    };
+    let amount = digits.parse::<Amount>().map_err(|error| error.to_string())?;
+    Ok(if is_negative { amount.negated() } else { amount })
+}
+
 /// Money above zero.
 pub(crate) fn amount_above_zero(raw: &Raw) -> Result<Amount, String> {
     let amount = amount(raw)?;

@@ -7,14 +7,18 @@ use hub::directory::WalletConfig;
 use hub::id::AccountId;
 use hub::money::{Amount, Currency};
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
 use super::LedgerError;
 use crate::problem::Problem;
 use crate::store::rows::{self, Value};
+use crate::wallets::watch::Watch;
+
+const COLUMNS: &str = "w.account_id, w.organization_id, w.currency, w.escrow, w.posted, w.sequence, w.credit_limit, \
+     w.reserve, w.low_balances";
 
 /// A wallet as it is stored.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wallet {
     pub(crate) owner: AccountId,
     pub(crate) organization: AccountId,
@@ -24,8 +28,8 @@ pub(crate) struct Wallet {
     /// Charges of calls that the ledger has posted.
     pub(crate) posted: Amount,
     pub(crate) sequence: i64,
-    /// Where the balance is low.
-    pub(crate) low_balance: Option<Amount>,
+    /// What is looked at when its balance moves.
+    pub(crate) watch: Watch,
     /// How far below zero calls may bring the balance.
     pub(crate) credit_limit: Amount,
     /// What of the balance no call may use.
@@ -38,9 +42,9 @@ impl Wallet {
         connection: &mut AnyConnection,
         owner: AccountId,
     ) -> Result<Option<Self>, Problem> {
-        let row = sqlx::query(
-            "SELECT account_id, organization_id, currency, escrow, posted, sequence, low_balance, credit_limit, reserve FROM wallets WHERE account_id = $1",
-        )
+        let row = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM wallets w WHERE account_id = $1"
+        )))
         .bind(owner.to_string())
         .fetch_optional(connection)
         .await?;
@@ -63,10 +67,10 @@ impl Wallet {
         first: AccountId,
         last: AccountId,
     ) -> Result<Vec<Self>, Problem> {
-        let rows = sqlx::query(
-            "SELECT account_id, organization_id, currency, escrow, posted, sequence, low_balance, credit_limit, reserve FROM wallets \
+        let rows = sqlx::query(AssertSqlSafe(format!(
+            "SELECT {COLUMNS} FROM wallets w \
              WHERE account_id >= $1 AND account_id <= $2 AND organization_id = $3",
-        )
+        )))
         .bind(first.to_string())
         .bind(last.to_string())
         .bind(organization.to_string())
@@ -87,13 +91,12 @@ impl Wallet {
             Some(_) => " AND w.organization_id IN (SELECT id FROM organizations WHERE shard = $3)",
         };
         let sql = format!(
-            "SELECT w.account_id, w.organization_id, w.currency, w.escrow, w.posted, w.sequence, w.low_balance, \
-             w.credit_limit, w.reserve FROM wallets w \
+            "SELECT {COLUMNS} FROM wallets w \
              JOIN accounts a ON a.id = w.account_id \
              WHERE w.account_id > $1 AND a.status IN ('active', 'suspended'){of_shard} \
              ORDER BY w.account_id LIMIT $2"
         );
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(after).bind(limit);
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(limit);
         if let Some(shard) = shard {
             query = query.bind(i64::from(shard));
         }
@@ -112,7 +115,7 @@ impl Wallet {
             escrow: Amount::from_micros(row.try_get("escrow")?),
             posted: Amount::from_micros(row.try_get("posted")?),
             sequence: row.try_get("sequence")?,
-            low_balance: row.try_get::<Option<i64>, _>("low_balance")?.map(Amount::from_micros),
+            watch: Watch::of_row(row)?,
             credit_limit: Amount::from_micros(row.try_get("credit_limit")?),
             reserve: Amount::from_micros(row.try_get("reserve")?),
         })

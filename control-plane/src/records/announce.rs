@@ -1,17 +1,15 @@
-//! Tells webhooks of calls that have ended, and of wallets that have become low or empty, in the
+//! Tells webhooks of calls that have ended, and of what they did to wallets that are watched, in the
 //! transaction that posts them.
 
 use std::collections::BTreeMap;
 
 use hub::id::AccountId;
-use hub::money::Amount;
-use serde_json::json;
 use sqlx::AnyConnection;
 
 use super::post::Written;
-use crate::ledger::{Moved, Wallet};
 use crate::problem::Problem;
 use crate::usage::calls;
+use crate::wallets::watch;
 use crate::webhooks::{Event, EventKind, event};
 
 pub(super) async fn write(
@@ -51,7 +49,7 @@ pub(super) async fn write(
         if let Some(organization) = organizations.get(&moved.owner)
             && listens(connection, &mut listening, *organization).await?
         {
-            sunk(connection, moved, now_us).await?;
+            watch::moved(connection, moved, now_us).await?;
         }
     }
     Ok(())
@@ -73,27 +71,4 @@ async fn listens(
             .await?;
     known.insert(organization, found.is_some());
     Ok(found.is_some())
-}
-
-/// A balance has sunk: an event when it crosses the wallet's threshold, and when it reaches zero; once
-/// per crossing.
-async fn sunk(connection: &mut AnyConnection, moved: &Moved, now_us: i64) -> Result<(), Problem> {
-    let wallet = Wallet::load(connection, moved.owner).await?;
-    let crosses = |line: Amount| moved.before > line && moved.after <= line;
-    let shown = |amount: Amount| amount.in_currency(wallet.currency).to_string();
-    let data = json!({
-        "balance": shown(moved.after),
-        "low_balance": wallet.low_balance.map(shown),
-        "currency": wallet.currency.code(),
-    });
-    let mut events = Vec::new();
-    if wallet.low_balance.is_some_and(crosses) {
-        let kind = EventKind::BalanceLow;
-        events.push(Event::new(kind, moved.owner, wallet.organization, &data)?);
-    }
-    if crosses(Amount::ZERO) {
-        let kind = EventKind::BalanceEmpty;
-        events.push(Event::new(kind, moved.owner, wallet.organization, &data)?);
-    }
-    event::store(connection, &events, now_us).await
 }

@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AnyPool, Row as _, SqlSafeStr};
 use super::backend::Backend;
 use crate::settings::OpenError;
 
-const STEPS: [(i64, &str, &str); 24] = [
+const STEPS: [(i64, &str, &str); 25] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "shared_hub", include_str!("../../migrations/0002_shared_hub.sql")),
     (3, "publications", include_str!("../../migrations/0003_publications.sql")),
@@ -32,6 +32,7 @@ const STEPS: [(i64, &str, &str); 24] = [
     (21, "rate_decks", include_str!("../../migrations/0021_rate_decks.sql")),
     (22, "at_zero", include_str!("../../migrations/0022_at_zero.sql")),
     (23, "credit", include_str!("../../migrations/0023_credit.sql")),
+    (24, "low_balances", include_str!("../../migrations/0024_low_balances.sql")),
     (26, "budgets", include_str!("../../migrations/0026_budgets.sql")),
 ];
 

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::entries::{self, Entry};
 use super::withdrawal::Withdrawal;
-use super::{Shown, own, withdrawing};
+use super::{Shown, own, watch, withdrawing};
 use crate::Shared;
 use crate::account::{Account, Organization, RechargePolicy};
 use crate::answer::Answer;
@@ -184,7 +184,8 @@ async fn carry_out(app: &Shared, request: &Request, asked: &Asked) -> Result<Ans
         request.idempotency.as_ref().map_or("", |idempotency| idempotency.key()).to_owned();
     let posting =
         Transaction::moving(asked.deed.cause(), reference, asked.currency, asked.amount, from, to);
-    ledger::post(change.connection(), &[posting], now_us).await?;
+    let moved = ledger::post(change.connection(), &[posting], now_us).await?;
+    watch::all_moved(change.connection(), &moved, now_us).await?;
     let adjusted = Wallet::load(change.connection(), id).await?;
     let mut withdrawal = None;
     if takes {

@@ -1,4 +1,4 @@
-//! `PATCH …/wallet`: from where on its balance is low, how far below zero calls may bring it, and what of it
+//! `PATCH …/wallet`: where its balance is low, how far below zero calls may bring it, and what of it
 //! none may use.
 
 use axum::extract::State;
@@ -9,6 +9,7 @@ use hub::money::Amount;
 use serde_json::json;
 
 use super::Shown;
+use super::watch::{self, LINES_MAX};
 use crate::Shared;
 use crate::access::Access;
 use crate::account::{Account, Organization, RechargePolicy};
@@ -24,22 +25,22 @@ use crate::request::Request;
 pub(crate) fn describe() -> Operation {
     let amount = || schema::amount(Amount::MAX).or_null();
     let members = [
-        ("low_balance", amount().about("webhooks are told when the balance sinks to it; null: not at all")),
+        ("low_balances", schema::list(schema::signed_amount(Amount::MAX)).items(0..=LINES_MAX).or_null().about("webhooks are told when the balance sinks to one of these, which are all different; below zero as far as there is credit; null: not at all").example(json!(["100", "20"]))),
         ("credit_limit", amount().about("how far below zero calls may bring the balance; null: not at all. Of its own wallet the operator's to set, of a sub-account's the organization's where its recharge_policy is external. A lower one counts for what gateways have not been given yet")),
         ("reserve", amount().about("what of the balance no call may use; null: nothing. Not an account's own to set")),
     ];
     Operation::new(
         "Change a wallet",
-        "Says from where on its balance is low, and how much of it, or beyond it, calls may use.",
+        "Says where its balance is low, and how much of it, or beyond it, calls may use.",
     )
-    .body(schema::asked(members), json!({"low_balance": "100"}))
+    .body(schema::asked(members), json!({"low_balances": ["100", "20"]}))
     .answers(StatusCode::OK, "The wallet.", Shown::schema())
     .refuses([Kind::ConsolidatedBilling])
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
     let mut fields = request.body()?;
-    let low_balance = fields.given("low_balance", values::amount_above_zero);
+    let low_balances = fields.given("low_balances", watch::lines);
     let credit_limit = fields.given("credit_limit", values::amount);
     let reserve = fields.given("reserve", values::amount);
     fields.finish()?;
@@ -55,19 +56,22 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     let before = super::own(change.connection(), &account).await?;
     let merged = |given: Given<Amount>, present| given.merged(Some(present)).unwrap_or_default();
     let mut after = Wallet {
-        low_balance: low_balance.merged(before.low_balance),
         credit_limit: merged(credit_limit, before.credit_limit),
         reserve: merged(reserve, before.reserve),
-        ..before
+        ..before.clone()
     };
+    if !low_balances.is_absent() {
+        after.watch.low_balances = low_balances.value().unwrap_or_default();
+        after.refuse_out_of_reach("low_balances", &after.watch.low_balances)?;
+    }
     let is_lent_otherwise = after.lent_beyond() != before.lent_beyond();
     if is_lent_otherwise {
         after.sequence = version_after(before.sequence, now_us);
     }
     sqlx::query(
-        "UPDATE wallets SET low_balance = $1, credit_limit = $2, reserve = $3, sequence = $4 WHERE account_id = $5",
+        "UPDATE wallets SET low_balances = $1, credit_limit = $2, reserve = $3, sequence = $4 WHERE account_id = $5",
     )
-    .bind(after.low_balance.map(Amount::micros))
+    .bind(after.watch.low_balances_text())
     .bind(after.credit_limit.micros())
     .bind(after.reserve.micros())
     .bind(after.sequence)
@@ -112,23 +116,29 @@ mod tests {
     use crate::testing::{Harness, named};
 
     #[tokio::test]
-    async fn the_line_of_a_low_balance_is_set_and_removed() {
+    async fn balances_that_are_low_are_set_and_removed() {
         let harness = Harness::new().await;
         let (id, _) = harness.isolated(1).await;
         let path = format!("/v1/sub-accounts/{id}/wallet");
         for (body, shown) in [
-            (json!({"low_balance": "12.5"}), json!("12.50")),
-            (json!({}), json!("12.50")),
-            (json!({"low_balance": null}), Value::Null),
+            (json!({"low_balances": ["2", "12.5"]}), json!(["12.50", "2.00"])),
+            (json!({}), json!(["12.50", "2.00"])),
+            (json!({"low_balances": ["-5"], "credit_limit": "5"}), json!(["-5.00"])),
+            (json!({"low_balances": []}), Value::Null),
+            (json!({"low_balances": [0]}), json!(["0.00"])),
+            (json!({"low_balances": null}), Value::Null),
         ] {
             let answered = harness.send(&harness.organization, "PATCH", &path, body).await;
-            assert_eq!((answered.status, &answered.body["low_balance"]), (200, &shown));
+            assert_eq!((answered.status, &answered.body["low_balances"]), (200, &shown));
             let read = harness.get(&harness.organization, &path).await;
-            assert_eq!(read.body["low_balance"], shown);
+            assert_eq!(read.body["low_balances"], shown);
         }
-        let body = json!({"low_balance": "-1"});
-        let refused = harness.send(&harness.organization, "PATCH", &path, body).await;
-        assert_eq!((refused.status, named(&refused.body)), (400, vec!["low_balance".into()]));
+        let eleven: Vec<u32> = (1..=11).collect();
+        for lines in [json!([1, "1.00"]), json!(["-5.01"]), json!(["x"]), json!(5), json!(eleven)] {
+            let body = json!({"low_balances": lines});
+            let refused = harness.send(&harness.organization, "PATCH", &path, body).await;
+            assert_eq!((refused.status, named(&refused.body)), (400, vec!["low_balances".into()]));
+        }
     }
 
     #[tokio::test]
@@ -150,11 +160,11 @@ mod tests {
         for (body, escrow, available) in [
             (json!({"credit_limit": "5"}), 15, "15.00"),
             (json!({"reserve": "2"}), 13, "13.00"),
-            (json!({"low_balance": "1"}), 13, "13.00"),
+            (json!({"low_balances": ["1"]}), 13, "13.00"),
             (json!({"credit_limit": null, "reserve": 12}), -2, "0.00"),
             (json!({"reserve": null}), 10, "10.00"),
         ] {
-            let lends = body.get("low_balance").is_none();
+            let lends = body.get("low_balances").is_none();
             let patched = harness.send(&key, "PATCH", &path, body).await;
             assert_eq!((patched.status, &patched.body["available"]), (200, &json!(available)));
             assert_eq!(patched.body["balance"], "10.00", "the ledger knows nothing of it");

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::entries::{self, Entry};
 use super::withdrawal::Withdrawal;
-use super::{Shown, own};
+use super::{Shown, own, watch};
 use crate::Shared;
 use crate::access::Access;
 use crate::account::{Account, Organization, RechargePolicy};
@@ -76,7 +76,8 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
             (id, Place::External),
             (id, Place::Wallet),
         );
-        ledger::post(change.connection(), &[posting], now_us).await?;
+        let moved = ledger::post(change.connection(), &[posting], now_us).await?;
+        watch::all_moved(change.connection(), &moved, now_us).await?;
     }
     let recharged = Wallet::load(change.connection(), id).await?;
     change.publish(Published::Wallet(recharged.config()));
@@ -170,7 +171,8 @@ async fn transfer(
         (organization, Place::Wallet),
         (to.owner, Place::Wallet),
     );
-    ledger::post(change.connection(), &[posting], now_us).await?;
+    let moved = ledger::post(change.connection(), &[posting], now_us).await?;
+    watch::all_moved(change.connection(), &moved, now_us).await?;
     let reduced = Wallet::load(change.connection(), organization).await?;
     let withdrawal = Withdrawal::take(app, &from, &reduced).await?;
     change.publish(Published::Wallet(reduced.config()));

@@ -264,7 +264,7 @@ async fn the_end_of_a_call_and_a_balance_that_sinks_are_told_once() {
     let (id, _) = world.harness.isolated(9).await;
     world.harness.recharge(&id, "10").await;
     let path = format!("/v1/sub-accounts/{id}/wallet");
-    let line = json!({"low_balance": "5"});
+    let line = json!({"low_balances": ["5"]});
     world.harness.send(&world.harness.organization, "PATCH", &path, line).await;
     let account = id.parse().expect("an id");
     for (call_id, cost) in [("one", "4"), ("two", "1"), ("three", "1"), ("four", "4")] {
@@ -285,6 +285,39 @@ async fn the_end_of_a_call_and_a_balance_that_sinks_are_told_once() {
             _ => assert_eq!(body["data"]["state"], json!("ended")),
         }
     }
+}
+
+#[tokio::test]
+async fn each_line_that_a_balance_sinks_to_is_told_once_until_it_was_above_it() {
+    let world = World::new(&["balance.low"]).await;
+    let (id, _) = world.harness.isolated(9).await;
+    let path = format!("/v1/sub-accounts/{id}/wallet");
+    let key = world.harness.organization.clone();
+    world.harness.recharge(&id, "10").await;
+    let lines = json!({"low_balances": ["-1", "2", "8", "5"], "credit_limit": "3"});
+    assert_eq!(world.harness.send(&key, "PATCH", &path, lines).await.status, 200);
+    let account = id.parse().expect("an id");
+    let mut told = Vec::new();
+    let mut sinks = async |call_id: &str, cost: &str| {
+        let billed = call(account, call_id, Some(hub::directory::Billing::Isolated));
+        world.harness.finished(&billed, cost, "0");
+        world.harness.plane.post_records(ready(())).await;
+        world.send_due().await;
+        let all = world.receiver.bodies();
+        let new: Vec<String> =
+            all.iter().skip(told.len()).map(|body| text(&body["data"]["low_balance"])).collect();
+        told.extend(new.iter().cloned());
+        new.into_iter().collect::<std::collections::BTreeSet<_>>()
+    };
+    let lines = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect();
+    assert_eq!(sinks("one", "5").await, lines(&["5.00", "8.00"]), "one call crosses two");
+    assert_eq!(sinks("two", "1").await, lines(&[]), "no line is told again below it");
+    world.harness.recharge(&id, "2").await;
+    assert_eq!(sinks("three", "1").await, lines(&["5.00"]), "armed by the recharge");
+    let debit = json!({"kind": "debit", "amount": "4", "currency": "INR", "reason": "x"});
+    let debited = world.harness.send(&key, "POST", &format!("{path}/adjust"), debit).await;
+    assert_eq!(debited.body["balance"], json!("1.00"));
+    assert_eq!(sinks("four", "2").await, lines(&["-1.00", "2.00"]), "a debit's too; on credit");
 }
 
 #[tokio::test]
