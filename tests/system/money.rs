@@ -165,3 +165,49 @@ fn a_repeated_recharge_with_the_same_idempotency_key_counts_once() {
     assert_eq!(account.wallet(&running).balance, 49_950_000);
     running.stop();
 }
+
+#[test]
+fn a_budget_that_is_spent_refuses_new_calls_and_ends_live_ones_until_there_is_more_of_it() {
+    let running = installation().start();
+    Organization::recharge(&running, "1000").success();
+    let mut organization = running.control_plane(ORGANIZATION_KEY);
+    let rate = json!({"per_minute": "1.20", "initial_s": 60, "increment_s": 60});
+    let members = json!({
+        "name": "team", "billing_mode": "consolidated", "concurrency_limit": 9, "rate": rate,
+        "monthly_budget": "2.40",
+    });
+    let account = Account::create(&mut organization, &members);
+    let mut stack = running.gateway(&account.key);
+    for call_id in ["ends", "stays"] {
+        stack.post("/v1/calls/admit", &json!({"call_id": call_id})).expect(200);
+    }
+    let release = json!({"call_id": "ends", "billable_s": 61});
+    stack.post("/v1/calls/release", &release).expect(200);
+    let mut tried = 0;
+    wait_until("the budget is spent", POSTED_WITHIN, || {
+        let call_id = json!({"call_id": format!("c{tried}")});
+        let answer = stack.post("/v1/calls/admit", &call_id);
+        if answer.status == 200 {
+            stack.post("/v1/calls/release", &call_id).expect(200);
+            tried += 1;
+            return false;
+        }
+        let refused = answer.expect(402);
+        assert_eq!(refused["reason"], "insufficient_balance");
+        assert_eq!(refused["scope"], "budget");
+        true
+    });
+    let renewed = stack.post("/v1/calls/renew", &json!({"call_id": "stays"})).expect(200);
+    assert_eq!((&renewed["final"], &renewed["granted_s"]), (&json!(true), &json!(300)));
+    let path = format!("/v1/sub-accounts/{}", account.id);
+    let shown = organization.get(&path).expect(200);
+    assert_eq!(
+        (&shown["monthly_budget"], &shown["budget_spent"]),
+        (&json!("2.40"), &json!("2.40"))
+    );
+    organization.patch(&path, &json!({"monthly_budget": "5"})).expect(200);
+    wait_until("there is more of it", POSTED_WITHIN, || {
+        stack.post("/v1/calls/admit", &json!({"call_id": "again"})).status == 200
+    });
+    running.stop();
+}
