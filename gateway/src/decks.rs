@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use hub::call::{Direction, PinnedDeck, Pins};
 use hub::codec::Malformed;
-use hub::deck::{DeckId, DeckVersion, Digits, Prefix, Row, Tariff, Tree, VersionConfig, part};
+use hub::deck::{DeckId, DeckVersion, Digits, Row, Table, Tariff, VersionConfig, part};
 use hub::denial::Reason;
 use hub::directory::{Billing, DeckConfig, DeckPart};
 use hub::id::AccountId;
@@ -135,19 +135,12 @@ impl Deck {
     }
 }
 
-/// One version: rows by direction, and what they come to.
+/// One version: of each direction its prefixes, with the places of their tariffs.
 #[derive(Debug)]
 pub struct Version {
-    sides: [Side; Direction::ALL.len()],
+    sides: [Table; Direction::ALL.len()],
     /// Each distinct tariff, as calls are pinned to it; `None`: blocked.
     tariffs: Box<[Option<Priced>]>,
-}
-
-#[derive(Debug)]
-struct Side {
-    prefixes: Tree,
-    /// Of each prefix, the place of its tariff.
-    tariffs: Box<[u32]>,
 }
 
 #[derive(Debug)]
@@ -169,18 +162,15 @@ impl Version {
         }
         let (mut places, mut tariffs) = (HashMap::new(), Vec::new());
         let mut side = |direction| {
-            let (mut prefixes, mut of_prefix) = (Vec::new(), Vec::new());
-            for Row { prefix, tariff, .. } in rows.iter().filter(|row| row.direction == direction) {
+            let rows = rows.iter().filter(|row| row.direction == direction);
+            let rows = rows.map(|Row { prefix, tariff, .. }| {
                 let place = *places.entry(*tariff).or_insert_with(|| {
                     tariffs.push(priced(currency, deck, *tariff));
-                    tariffs.len() - 1
+                    u32::try_from(tariffs.len() - 1).unwrap_or(u32::MAX)
                 });
-                prefixes.push(*prefix);
-                of_prefix.push(u32::try_from(place).map_err(|_| Malformed("many tariffs"))?);
-            }
-            let prefixes: Box<[Prefix]> = prefixes.into();
-            let prefixes = Tree::new(prefixes).map_err(|_| Malformed("prefixes out of order"))?;
-            Ok(Side { prefixes, tariffs: of_prefix.into() })
+                (*prefix, place)
+            });
+            Table::new(rows).map_err(|_| Malformed("prefixes out of order"))
         };
         let sides = [side(Direction::Outbound)?, side(Direction::Inbound)?];
         Ok(Self { sides, tariffs: tariffs.into() })
@@ -193,10 +183,8 @@ impl Version {
         direction: Direction,
         number: &str,
     ) -> Option<triomphe::Arc<Pins>> {
-        let side = &self.sides[direction as usize];
-        let row = side.prefixes.longest(Digits::of_number(number))?;
-        let place = usize::try_from(*side.tariffs.get(row)?).ok()?;
-        let priced = self.tariffs.get(place)?.as_ref()?;
+        let place = self.sides[direction as usize].longest(Digits::of_number(number))?;
+        let priced = self.tariffs.get(usize::try_from(place).ok()?)?.as_ref()?;
         Some(triomphe::Arc::clone(match billing {
             Billing::Isolated => &priced.isolated,
             Billing::Consolidated => &priced.consolidated,

@@ -5,6 +5,7 @@ mod admit;
 mod answer_call;
 pub mod expire;
 mod hold;
+mod keyless;
 mod look_up;
 mod reconcile;
 mod release;

@@ -2,11 +2,13 @@
 //! takes to go on with the call where nobody knows it any more (lease-protocol, rule 7). An
 //! HMAC-SHA-256 over account, `call_id` and the body.
 
+use std::ops::Range;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use hub::call::{Call, TEXT_MAX, Texts};
-use hub::clock::SECOND_US;
+use hub::clock::{EpochSeconds, SECOND_US};
 use hub::codec::{Fixed, Malformed, Reader, Writer};
 use hub::id::{AccountId, HolderId};
 use hub::state::record_codec::{read_call, read_lease, write_call, write_lease};
@@ -15,11 +17,14 @@ use sha2::Sha256;
 
 use crate::answer::Token;
 
-/// Layout of a proof: version 1, holder 16, admission 8, issued 8 (microseconds), hold 8, granted 4,
-/// per minute 8, currency 3; then 16 bytes of the MAC.
+/// Layout of a proof: version 1, holder 16, admission 8, issued 8 (microseconds), account 17, granted 4, and
+/// 2 of zero; then 16 bytes of the MAC. Version 1 was alike up to the account, and did not say it.
 const PROOF: usize = 56;
 const MAC: usize = 16;
-const PROOF_VERSION: u8 = 1;
+const PROOF_VERSION: u8 = 3;
+const PROOF_WITHOUT_ACCOUNT: u8 = 1;
+const PROOF_ADMISSION: Range<usize> = 17..25;
+const PROOF_ACCOUNT: Range<usize> = 33..33 + AccountId::LEN;
 /// Layout of a whole token: version 2, lease, call without its `call_id`; then the MAC.
 const WHOLE_VERSION: u8 = 2;
 /// A call's token ends so long after its deadline, and its tombstone with it.
@@ -61,17 +66,14 @@ impl Tokens {
     }
 
     fn issue_proof(&self, holder: HolderId, call: &Call, lease: &Lease) -> Token {
-        let facts = call.facts();
-        let pins = facts.pins.as_ref();
         let mut body = Fixed::<PROOF>::default();
         body.put([PROOF_VERSION]);
         body.put(holder.0.to_le_bytes());
-        body.put(facts.admission.to_le_bytes());
+        body.put(call.facts().admission.to_le_bytes());
         body.put(lease.renewed_us.to_le_bytes());
-        body.put(lease.hold.micros().to_le_bytes());
+        body.put(call.account().to_bytes());
         body.put(lease.granted_s().to_le_bytes());
-        body.put(pins.map_or(0, |pins| pins.rate.per_minute().micros()).to_le_bytes());
-        body.put(pins.map_or([0; 3], |pins| pins.currency.to_bytes()));
+        body.put([0; 2]);
         let body = body.finish();
         let mut bytes = Fixed::<{ PROOF + MAC }>::default();
         bytes.put(body);
@@ -111,7 +113,9 @@ impl Tokens {
         };
         let facts = call.facts();
         match body.first() {
-            Some(&PROOF_VERSION) => body.get(17..25) == Some(&facts.admission.to_le_bytes()),
+            Some(&(PROOF_VERSION | PROOF_WITHOUT_ACCOUNT)) => {
+                body.get(PROOF_ADMISSION) == Some(&facts.admission.to_le_bytes())
+            }
             Some(&WHOLE_VERSION) => read_whole(&body).is_ok_and(|(told, _)| {
                 let apart_us = told.facts().admitted_us.abs_diff(facts.admitted_us);
                 apart_us < u64::from(LIFE_S) * SECOND_US.unsigned_abs()
@@ -129,16 +133,33 @@ impl Tokens {
         (call.account() == account).then_some((call, lease))
     }
 
+    /// Whose call a token says it is of, where it was made with this key and has not ended.
+    pub fn account(&self, text: &str, call_id: &str, now: EpochSeconds) -> Option<AccountId> {
+        let (body, mac) = parts(text)?;
+        let account = match body.first()? {
+            &PROOF_VERSION => AccountId::from_bytes(
+                body.get(PROOF_ACCOUNT)?.first_chunk::<{ AccountId::LEN }>()?,
+            )?,
+            &WHOLE_VERSION => {
+                let (unnamed, lease) = read_whole(&body).ok()?;
+                let lives = lease.deadline.saturating_add(LIFE_S) > now;
+                lives.then(|| unnamed.account())?
+            }
+            _ => return None,
+        };
+        self.is_mine(&body, &mac, account, call_id.as_bytes()).then_some(account)
+    }
+
     /// The body of a token that was made with this key for that call.
     fn verified(&self, text: &str, account: AccountId, call_id: &[u8]) -> Option<Vec<u8>> {
-        if text.len() > TEXT_MAX {
-            return None;
-        }
-        let mut bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let mac = bytes.split_off(bytes.len().checked_sub(MAC)?);
+        let (body, mac) = parts(text)?;
+        self.is_mine(&body, &mac, account, call_id).then_some(body)
+    }
+
+    fn is_mine(&self, body: &[u8], mac: &[u8], account: AccountId, call_id: &[u8]) -> bool {
         let mut keyed = self.keyed.clone();
-        feed(&mut keyed, &bytes, account, call_id);
-        keyed.verify_truncated_left(&mac).is_ok().then_some(bytes)
+        feed(&mut keyed, body, account, call_id);
+        keyed.verify_truncated_left(mac).is_ok()
     }
 
     fn mac(&self, body: &[u8], account: AccountId, call_id: &[u8]) -> [u8; MAC] {
@@ -147,6 +168,16 @@ impl Tokens {
         let full = mac.finalize().into_bytes();
         std::array::from_fn(|index| full[index])
     }
+}
+
+/// The body of a token and its MAC, which has not been looked at.
+fn parts(text: &str) -> Option<(Vec<u8>, Vec<u8>)> {
+    if text.len() > TEXT_MAX {
+        return None;
+    }
+    let mut bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+    let mac = bytes.split_off(bytes.len().checked_sub(MAC)?);
+    Some((bytes, mac))
 }
 
 fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
@@ -232,6 +263,26 @@ mod tests {
             assert!(!tokens.proves("", &named(1, "a")));
             assert!(!tokens.proves(&token.as_str()[1..], &named(1, "a")));
         }
+    }
+
+    #[test]
+    fn a_token_of_either_form_says_whose_call_it_is_to_who_made_it() {
+        let text = |tokens: &Tokens| tokens.issue(&named(1, "a"), &lease()).as_str().to_owned();
+        for [tokens, others] in [
+            [1, 2].map(|key| Tokens::proofs(&[key; 32], HolderId(5))),
+            [1, 2].map(|key| Tokens::whole(&[key; 32])),
+        ] {
+            let token = text(&tokens);
+            assert_eq!(tokens.account(&token, "a", 9), Some(account()));
+            assert_eq!(tokens.account(&token, "b", 9), None);
+            assert_eq!(others.account(&token, "a", 9), None);
+            for cut in 0..token.len() {
+                assert_eq!(tokens.account(&token[..cut], "a", 9), None);
+                assert_eq!(tokens.account(&token[cut + 1..], "a", 9), None);
+            }
+        }
+        let whole = Tokens::whole(&[1; 32]);
+        assert_eq!(whole.account(&text(&whole), "a", 9 + LIFE_S), None, "it has ended");
     }
 
     #[test]

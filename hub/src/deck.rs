@@ -14,10 +14,10 @@ use crate::money::Rate;
 
 pub mod part;
 mod prefix;
-mod tree;
+mod table;
 
 pub use prefix::{Digits, InvalidPrefix, Prefix};
-pub use tree::{OutOfOrder, Tree};
+pub use table::{OutOfOrder, Table};
 
 /// Names a rate deck. Written `deck_` and a lower-case ULID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -12,6 +12,7 @@ mod departure;
 mod disk;
 mod documents;
 mod first_start;
+mod keyless;
 mod leases;
 mod life;
 mod limits;

@@ -84,7 +84,10 @@ impl Exchange {
         self.operation = route.operation;
         let now_us = worker.turn.now_us();
         let scope = key::scope(&head.headers, &worker.engine, &self.connection.key, now_us);
-        let scope = scope.ok_or(Reason::Unauthenticated)?;
+        let Some(scope) = scope else {
+            Box::pin(self.release_without_key(head, body, route, now_us)).await?;
+            return Ok(None);
+        };
         self.scope = Some(scope);
         match route.operation {
             Operation::Batch => return Box::pin(self.batch(head, body, scope)).await,
@@ -112,15 +115,7 @@ impl Exchange {
     ) -> Result<(), Refused> {
         let began_us = (route.operation == Operation::Admit).then(clock::boot_us);
         let mut parameters = Parameters::default();
-        if let Some(query) = head.uri.query() {
-            parameters.read_query(query);
-        }
-        if let Some(segment) = route.call_id {
-            parameters.read_segment(Field::CallId, segment);
-        }
-        if route.has_body {
-            body::parameters(&mut parameters, &head.headers, body)?;
-        }
+        read(&mut parameters, head, body, &route)?;
         self.always_200 |= parameters.always_200();
         let worker = &*self.connection.worker;
         let mut desk = Desk::new(worker, scope, false);
@@ -129,6 +124,40 @@ impl Exchange {
             worker.tally.admitted_in(clock::boot_us() - began_us);
         }
         outcome
+    }
+
+    /// Who shows no key may still release a call of a deleted account, by its token.
+    #[cold]
+    async fn release_without_key(
+        &mut self,
+        head: &Parts,
+        body: Incoming,
+        route: Route<'_>,
+        now_us: i64,
+    ) -> Result<(), Refused> {
+        let unauthenticated = || Refused::from(Reason::Unauthenticated);
+        if route.operation != Operation::Release {
+            return Err(unauthenticated());
+        }
+        let bytes = if route.has_body {
+            body::small(body, &self.connection).await.map_err(|_| unauthenticated())?
+        } else {
+            Bytes::new()
+        };
+        let mut parameters = Parameters::default();
+        read(&mut parameters, head, &bytes, &route).map_err(|_| unauthenticated())?;
+        self.always_200 |= parameters.always_200();
+        let engine = &self.connection.worker.engine;
+        let proved = operation::call_and_token(&parameters);
+        let of_token = |(id, token)| engine.departed_by_token(id, token, now_us);
+        let account = proved.and_then(of_token).ok_or_else(unauthenticated)?;
+        let (named, call) = operation::release(&parameters, false)?;
+        if named.is_some_and(|named| named != account) {
+            return Err(unauthenticated());
+        }
+        let released = engine.release_by_token(account, &call, now_us).await;
+        answer::call_view(&mut self.writer, &released.ok_or_else(unauthenticated)??);
+        Ok(())
     }
 
     async fn reconcile(
@@ -204,6 +233,26 @@ impl Exchange {
         *response.headers_mut() = headers;
         response
     }
+}
+
+/// What the query, the path and the body say together.
+#[inline]
+fn read<'p>(
+    parameters: &mut Parameters<'p>,
+    head: &'p Parts,
+    body: &'p [u8],
+    route: &Route<'p>,
+) -> Result<(), Refused> {
+    if let Some(query) = head.uri.query() {
+        parameters.read_query(query);
+    }
+    if let Some(segment) = route.call_id {
+        parameters.read_segment(Field::CallId, segment);
+    }
+    if route.has_body {
+        body::parameters(parameters, &head.headers, body)?;
+    }
+    Ok(())
 }
 
 /// The headers that belong to a refusal.

@@ -117,6 +117,13 @@ pub fn release<'p>(parameters: &'p Parameters<'_>, in_batch: bool) -> Asked<Rele
     Ok((account, call))
 }
 
+/// The call and the token that a release names, whatever else is wrong with it.
+pub fn call_and_token<'p>(parameters: &'p Parameters<'_>) -> Option<(&'p str, &'p str)> {
+    let mut check = Check::new(parameters, RELEASE);
+    let call_id = check.call_id();
+    check.token().map(|token| (call_id, token))
+}
+
 pub fn reconcile<'p>(parameters: &'p Parameters<'_>) -> Asked<Reconcile<'p>> {
     let mut check = Check::new(parameters, RECONCILE);
     let account = check.account();

@@ -72,6 +72,12 @@ impl Digits {
         (nibble as u8).checked_sub(1)
     }
 
+    /// The number that `count` digits from a place on make; those that are not there are zeros.
+    pub fn value(self, from: u32, count: u32) -> usize {
+        let digit = |place| usize::from(self.at(place).unwrap_or(0));
+        (from..from + count).fold(0, |value, place| 10 * value + digit(place))
+    }
+
     /// The first so many.
     #[must_use]
     pub const fn first(self, count: u32) -> Self {

@@ -1,5 +1,7 @@
 //! Prefixes, trees and parts of decks against plain looks at every prefix.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -52,7 +54,7 @@ fn prefixes_are_digits_or_a_star() {
 #[test]
 fn the_longest_prefix_wins_and_a_number_that_has_none_has_no_row() {
     let rows = ["1", "1212", "91", "9180", "91801", "9199"].map(prefix);
-    let tree = Tree::new(rows.into()).expect("in order");
+    let table = Table::new(rows.into_iter().zip(0..)).expect("in order");
     for (number, expected) in [
         ("+1 212 555 0100", Some("1212")),
         ("0012135550100", Some("1")),
@@ -64,12 +66,14 @@ fn the_longest_prefix_wins_and_a_number_that_has_none_has_no_row() {
         ("sip:alice@example.com", None),
         ("", None),
     ] {
-        let row = tree.longest(Digits::of_number(number));
-        assert_eq!(row.map(|row| tree.prefixes()[row]), expected.map(prefix), "{number}");
+        let row = table.longest(Digits::of_number(number));
+        assert_eq!(row.map(|row| rows[row as usize]), expected.map(prefix), "{number}");
     }
-    assert!(Tree::new([prefix("2"), prefix("1")].into()).is_err());
-    assert!(Tree::new([prefix("2"), prefix("2")].into()).is_err());
-    assert_eq!(Tree::new(Box::default()).expect("nothing").longest(Digits::NONE), None);
+    let table = |rows: &[&str]| Table::new(rows.iter().map(|text| prefix(text)).zip(0..));
+    assert!(table(&["2", "1"]).is_err());
+    assert!(table(&["2", "2"]).is_err());
+    assert_eq!(table(&[]).expect("nothing").longest(Digits::NONE), None);
+    assert_eq!(table(&["*"]).expect("all").longest(Digits::NONE), Some(0));
 }
 
 #[test]
@@ -98,6 +102,19 @@ fn many_rows_are_written_in_parts_of_one_direction_each() {
     assert!(part::write(&[]).is_empty());
 }
 
+/// What a table finds, and a look at every prefix.
+fn compare(prefixes: &BTreeSet<String>, numbers: &[String]) -> Result<(), TestCaseError> {
+    let digits = |text: &String| Digits::of(text).expect("digits");
+    let table = Table::new(prefixes.iter().map(|text| Prefix::of(digits(text))).zip(0..));
+    let table = table.expect("in order");
+    for number in numbers {
+        let expected = prefixes.iter().zip(0..).filter(|(it, _)| number.starts_with(*it));
+        let expected = expected.max_by_key(|(it, _)| it.len()).map(|(_, row)| row);
+        prop_assert_eq!(table.longest(digits(number)), expected, "{}", number);
+    }
+    Ok(())
+}
+
 proptest! {
     #[test]
     fn digits_keep_their_order_and_places(a in digits(), b in digits()) {
@@ -110,17 +127,21 @@ proptest! {
     }
 
     #[test]
-    fn a_tree_finds_what_a_look_at_every_prefix_finds(
+    fn a_table_finds_what_a_look_at_every_prefix_finds(
         prefixes in proptest::collection::btree_set(digits(), 0..60), numbers in proptest::collection::vec(digits(), 30),
     ) {
-        let rows: Box<[Prefix]> =
-            prefixes.iter().map(|text| Prefix::of(Digits::of(text).expect("digits"))).collect();
-        let tree = Tree::new(rows).expect("in order");
-        for number in numbers {
-            let expected = prefixes.iter().enumerate().filter(|(_, it)| number.starts_with(*it));
-            let expected = expected.max_by_key(|(_, it)| it.len()).map(|(row, _)| row);
-            prop_assert_eq!(tree.longest(Digits::of(&number).expect("digits")), expected);
-        }
+        compare(&prefixes, &numbers)?;
+    }
+
+    #[test]
+    fn a_table_finds_them_where_very_many_begin_alike(
+        alike in digits(), ends in proptest::collection::btree_set(0..10_000_u32, 0..2_000),
+        short in proptest::collection::btree_set(digits(), 0..9), numbers in proptest::collection::vec((0..20_000_u32, digits()), 30),
+    ) {
+        let cut = |mut text: String| { text.truncate(DIGITS_MAX); text };
+        let prefixes = ends.iter().map(|end| cut(format!("{alike}{end}"))).chain(short).collect();
+        let numbers: Vec<_> = numbers.iter().map(|(end, more)| cut(format!("{alike}{end}{more}"))).collect();
+        compare(&prefixes, &numbers)?;
     }
 
     #[test]
