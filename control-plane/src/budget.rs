@@ -104,12 +104,11 @@ pub(crate) async fn set(
         if account.billing == Billing::Isolated {
             return Err(Problem::field(FIELD, ONLY_CONSOLIDATED));
         }
-        let mut budget = match account.budget {
-            Some(before) => Budget { monthly, ..before },
-            None => {
-                let spent = spending::begin(connection, account.id, now_us).await?;
-                Budget { spent, month_us: month_us(now_us), ..Budget::new(monthly) }
-            }
+        let mut budget = if let Some(before) = account.budget {
+            Budget { monthly, ..before }
+        } else {
+            let spent = spending::begin(connection, account.id, now_us).await?;
+            Budget { spent, month_us: month_us(now_us), ..Budget::new(monthly) }
         };
         budget.judge(now_us);
         account.budget = Some(budget);

@@ -55,13 +55,13 @@ impl Round {
     }
 
     fn count(&mut self, owner: AccountId, apart: Amount) {
-        self.counted.compared += 1;
+        let one_more = |count: &mut u32| *count = count.saturating_add(1);
+        one_more(&mut self.counted.compared);
         if apart == Amount::ZERO {
             return;
         }
         let is_behind = apart < Amount::ZERO;
-        let side = if is_behind { &mut self.counted.behind } else { &mut self.counted.ahead };
-        *side += 1;
+        one_more(if is_behind { &mut self.counted.behind } else { &mut self.counted.ahead });
         tracing::error!(
             wallet = %owner,
             micro_units = apart.micros(),
