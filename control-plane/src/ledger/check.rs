@@ -56,11 +56,14 @@ const CHECKS: [(&str, &str); 8] = [
          WHERE w.escrow - w.posted <> a.balance",
     ),
     (
-        "charges that are not what the calls cost",
-        "SELECT CASE WHEN (SELECT COALESCE(SUM(cost), 0) FROM calls WHERE currency IS NOT NULL) = \
-         (SELECT COALESCE(SUM(e.amount), 0) FROM ledger_entries e JOIN ledger_transactions t ON t.id = e.transaction_id \
-         JOIN ledger_accounts a ON a.id = e.ledger_account_id \
-         WHERE a.kind = 'revenue' AND t.cause IN ('call', 'adjustment')) THEN 0 ELSE 1 END",
+        // By the wallet that pays and the `call_id`, which is all that a posting says of its call.
+        "charges that are not what the call has cost, or the calls of that name",
+        "SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT owner, call_id FROM (\
+         SELECT a.owner_id AS owner, t.reference AS call_id, e.amount AS amount FROM ledger_entries e \
+         JOIN ledger_transactions t ON t.id = e.transaction_id JOIN ledger_accounts a ON a.id = e.ledger_account_id \
+         WHERE a.kind = 'revenue' AND t.cause IN ('call', 'adjustment') UNION ALL \
+         SELECT CASE billing_mode WHEN 'isolated' THEN account_id ELSE organization_id END, call_id, -cost \
+         FROM calls WHERE currency IS NOT NULL) AS charged GROUP BY owner, call_id HAVING SUM(amount) <> 0) AS wrong",
     ),
 ];
 

@@ -11,6 +11,7 @@ use crate::testing::compatibility::uuid;
 use crate::testing::people::Cookie;
 use crate::testing::{Answered, Harness, named, text};
 
+mod isolation;
 mod resources;
 
 /// What is expected: every route, asked by everyone about every object. Read its head first.

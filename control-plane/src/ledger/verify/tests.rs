@@ -111,6 +111,10 @@ async fn what_stands_beside_the_ledger_must_say_what_it_says() {
         ("charges that", "UPDATE calls SET cost = cost + 1 WHERE call_id = '2'"),
         ("charges that", "DELETE FROM calls WHERE call_id = '3'"),
         (
+            "charges that are not what the call has cost, or the calls of that name: 2",
+            "UPDATE calls SET cost = cost + CASE call_id WHEN '1' THEN 1 ELSE -1 END WHERE call_id IN ('1', '2')",
+        ),
+        (
             "transactions that are missing",
             "UPDATE counters SET value = 20 WHERE name = 'ledger_transaction'",
         ),
