@@ -136,11 +136,11 @@ impl Tokens {
     /// Whose call a token says it is of, where it was made with this key and has not ended.
     pub fn account(&self, text: &str, call_id: &str, now: EpochSeconds) -> Option<AccountId> {
         let (body, mac) = parts(text)?;
-        let account = match body.first()? {
-            &PROOF_VERSION => AccountId::from_bytes(
+        let account = match *body.first()? {
+            PROOF_VERSION => AccountId::from_bytes(
                 body.get(PROOF_ACCOUNT)?.first_chunk::<{ AccountId::LEN }>()?,
             )?,
-            &WHOLE_VERSION => {
+            WHOLE_VERSION => {
                 let (unnamed, lease) = read_whole(&body).ok()?;
                 let lives = lease.deadline.saturating_add(LIFE_S) > now;
                 lives.then(|| unnamed.account())?
