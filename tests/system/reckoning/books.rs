@@ -14,14 +14,14 @@ const SHOWN_MAX: usize = 20;
 
 /// Of each wallet, in micro-units.
 #[derive(Clone, Copy, Debug, Default)]
-struct Balance {
+struct Money {
     balance: i64,
     held: i64,
     available: i64,
 }
 
 pub struct Books {
-    balances: HashMap<String, Balance>,
+    balances: HashMap<String, Money>,
     /// By account and `call_id`.
     records: HashMap<(String, String), Value>,
     faults: Vec<String>,
@@ -61,7 +61,7 @@ impl Books {
         let read = |name: &str| wallet[name].as_str().map(micros);
         match (read("balance"), read("held"), read("available")) {
             (Some(balance), Some(held), Some(available)) if wallet["currency"] == currency => {
-                self.balances.insert(id.to_owned(), Balance { balance, held, available });
+                self.balances.insert(id.to_owned(), Money { balance, held, available });
             }
             _ => self.faults.push(format!("{id} has no wallet to speak of: {wallet}")),
         }
@@ -75,18 +75,18 @@ impl Books {
         let mut held = vec![0; wallets.len()];
         for call in calls {
             let wallet = &wallets[call.wallet];
-            let record = self.records.remove(&(wallet.account.clone(), call.call_id.clone()));
+            let record = self.records.remove(&(wallet.account.clone(), call.name.clone()));
             match one(call, wallet, record.as_ref()) {
                 Ok(of_call) => {
                     charged[call.wallet] += of_call.charged;
                     held[call.wallet] += of_call.held;
                 }
-                Err(why) => self.faults.push(format!("{}: {why}: {record:?}", call.call_id)),
+                Err(why) => self.faults.push(format!("{}: {why}: {record:?}", call.name)),
             }
         }
         self.faults.extend(self.records.values().map(|record| format!("nobody's call: {record}")));
         for (index, wallet) in wallets.iter().enumerate() {
-            let Balance { balance, held: holds, available } =
+            let Money { balance, held: holds, available } =
                 self.balances.get(&wallet.account).copied().unwrap_or_default();
             let sum = &mut totals[wallet.organization];
             sum.recharges += wallet.recharged;

@@ -59,7 +59,7 @@ pub enum End {
 }
 
 pub struct Call {
-    pub call_id: String,
+    pub name: String,
     pub wallet: usize,
     pub direction: &'static str,
     pub number: String,
@@ -107,7 +107,7 @@ impl Call {
         };
         let due = now() + random.random_range(0..BEGINS_WITHIN_MS) * 1_000_000;
         Self {
-            call_id: format!("call-{number}"),
+            name: format!("call-{number}"),
             wallet,
             direction,
             priced: wallets[wallet].tariff.of(direction, &number_called),
@@ -131,7 +131,7 @@ impl Call {
     }
 
     pub fn request(&mut self) -> (&'static str, Value) {
-        let mut body = json!({"call_id": self.call_id});
+        let mut body = json!({"call_id": self.name});
         self.last_sent = now();
         if let Some(token) = self.token.as_ref().filter(|_| self.step != Step::Answer) {
             body["token"] = json!(token);
@@ -169,14 +169,13 @@ impl Call {
     pub fn is_granted(&mut self, answer: &Value, lease: Duration, random: &mut StdRng) {
         self.end = End::Live;
         self.last_heard = now();
-        let lease_s = answer["expires_in_s"].as_u64().expect("a number");
-        self.leased_until = self.last_sent + lease_s * SECOND;
+        let lives_s = answer["expires_in_s"].as_u64().expect("a number");
+        self.leased_until = self.last_sent + lives_s * SECOND;
         self.token = answer["token"].as_str().map(str::to_owned);
         let granted = answer["granted_s"].as_u64().and_then(|granted| u32::try_from(granted).ok());
         self.granted_s = granted.unwrap_or_else(|| unreachable!("no grant in {answer}"));
         let lease_ms = u64::try_from(lease.as_millis()).expect("short");
         match (self.manner, self.step) {
-            (Manner::Kept, _) => self.step = Step::Done,
             (Manner::Counted | Manner::Forgotten | Manner::Late, Step::Admit) => {
                 self.follow(Step::Answer, random.random_range(0..500));
             }
@@ -184,7 +183,7 @@ impl Call {
                 self.renewals -= 1;
                 self.follow(Step::Renew, lease_ms / 3);
             }
-            (Manner::Forgotten, _) => self.step = Step::Done,
+            (Manner::Kept | Manner::Forgotten, _) => self.step = Step::Done,
             (Manner::Late, _) => self.release_after(lease_ms * 2, random),
             _ => self.release_after(random.random_range(0..lease_ms / 2), random),
         }
@@ -197,7 +196,7 @@ impl Call {
         let lease_ms = u64::try_from(lease.as_millis()).expect("short");
         match self.manner {
             Manner::Forgotten if random.random_ratio(1, 2) => {
-                self.follow(Step::Renew, lease_ms / 3)
+                self.follow(Step::Renew, lease_ms / 3);
             }
             Manner::Forgotten => self.step = Step::Done,
             Manner::Late => self.release_after(lease_ms * 2, random),

@@ -16,7 +16,7 @@ use super::wallets::Wallet;
 /// A gateway that says nothing for so long is asked no more.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// What is not answered by then is not going to be.
-const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+const ANSWERED_WITHIN: Duration = Duration::from_mins(1);
 const GLANCE_MAX: Nanos = 20_000_000;
 
 pub struct Stack {
@@ -77,7 +77,7 @@ impl Stack {
             };
             let call = &self.calls[next];
             let waited = Duration::from_nanos(now() - from);
-            assert!(waited < ANSWERED_WITHIN, "{}: {:?} is not answered", call.call_id, call.step);
+            assert!(waited < ANSWERED_WITHIN, "{}: {:?} is not answered", call.name, call.step);
             let at = now();
             if at < due {
                 pause(Duration::from_nanos((due - at).min(GLANCE_MAX)));
@@ -115,7 +115,7 @@ impl Stack {
                 } else {
                     "destination_blocked"
                 };
-                assert_eq!(answer.json()["reason"], expected, "{}", call.call_id);
+                assert_eq!(answer.json()["reason"], expected, "{}", call.name);
                 (call.end, call.step) = (End::Refused, Step::Done);
             }
             (410, Step::Admit) => {
@@ -135,7 +135,7 @@ impl Stack {
 
     fn is_odd(&mut self, index: usize, answer: &Response) {
         let call = &self.calls[index];
-        let (step, name, text) = (call.step, &call.call_id, answer.text());
+        let (step, name, text) = (call.step, &call.name, answer.text());
         unreachable!("{name}: {step:?} is answered {}: {text}", answer.status);
     }
 
