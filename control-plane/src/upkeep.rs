@@ -25,12 +25,15 @@ const PURGE_EVERY_US: i64 = 60 * SECOND_US;
 /// Batches that are purged between two ticks, while there is more.
 const PURGES_PER_TICK: usize = 4;
 
+/// How often it is looked how long recharges have been waited for.
+const MEASURE_EVERY_US: i64 = 15 * SECOND_US;
+
 /// Goes on until `shutdown`, then writes what was noted.
 pub(crate) async fn run(app: &App, shutdown: impl Future) {
     let (mut round, mut purge_us) = (Round::default(), boot_us());
     let mut tick = interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut uses_us, mut swept_us) = (boot_us(), None);
+    let (mut uses_us, mut swept_us, mut measured_us) = (boot_us(), None, None);
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
@@ -42,6 +45,10 @@ pub(crate) async fn run(app: &App, shutdown: impl Future) {
         if now_us - uses_us >= USES_EVERY_US {
             uses_us = now_us;
             write_uses(app).await;
+        }
+        if measured_us.is_none_or(|measured_us| now_us - measured_us >= MEASURE_EVERY_US) {
+            measured_us = Some(now_us);
+            measure(app).await;
         }
         let closed = app.erasures_pending.swap(false, Ordering::AcqRel);
         if closed || now_us >= purge_us {
@@ -68,6 +75,12 @@ async fn retire_keys(app: &App) {
                 return;
             }
         }
+    }
+}
+
+async fn measure(app: &App) {
+    if let Err(problem) = crate::wallets::attempts::measure(app, now_us()).await {
+        tracing::warn!(?problem, "it could not be read how old recharge attempts are");
     }
 }
 
