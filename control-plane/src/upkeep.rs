@@ -2,6 +2,7 @@
 //! its use is swept. Never does what a request could wait for.
 
 use std::future::Future;
+use std::mem;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,33 +14,49 @@ use crate::App;
 use crate::budget;
 use crate::ledger::agreement;
 use crate::problem::Problem;
-use crate::retention::purge::Round;
+use crate::retention::purge;
 
 /// How often it is looked whether a key has expired.
 const EVERY: Duration = Duration::from_secs(1);
-/// Pause between two rounds that compare the hub with the ledger.
-const COMPARE_EVERY_US: i64 = 600 * SECOND_US;
-/// Pause between two writings of when keys and sessions were used last.
-const USES_EVERY_US: i64 = 5 * SECOND_US;
-/// How often what has outlived its use is swept.
-const SWEEP_EVERY_US: i64 = 600 * SECOND_US;
-
-/// How often it is looked whether anything is to be purged.
-const PURGE_EVERY_US: i64 = 60 * SECOND_US;
-/// How often it is looked whether another control plane has found a budget spent, and died.
-const BUDGETS_EVERY_US: i64 = 60 * SECOND_US;
-
 /// Batches that are purged between two ticks, while there is more.
 const PURGES_PER_TICK: usize = 4;
 
+/// Something that is done now and then, first at once.
+struct Every {
+    seconds: i64,
+    due_us: i64,
+}
+
+impl Every {
+    const fn new(seconds: i64) -> Self {
+        Self { seconds, due_us: 0 }
+    }
+
+    fn is_due(&mut self, now_us: i64) -> bool {
+        let is_due = now_us >= self.due_us;
+        if is_due {
+            self.due_us = now_us + self.seconds * SECOND_US;
+        }
+        is_due
+    }
+
+    /// There is more to be done: it is due with the next tick.
+    const fn again(&mut self, is_more: bool) {
+        if is_more {
+            self.due_us = 0;
+        }
+    }
+}
+
 /// Goes on until `shutdown`, then writes what was noted.
 pub(crate) async fn run(app: &App, shutdown: impl Future) {
-    let (mut round, mut purge_us) = (Round::default(), boot_us());
     let mut tick = interval(EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut uses_us, mut swept_us) = (boot_us(), None);
-    let (mut budgets_us, mut month_us) = (boot_us(), 0);
-    let (mut comparison, mut compare_us) = (agreement::Round::default(), boot_us());
+    let (mut uses, mut measuring, mut sweeps) = (Every::new(5), Every::new(15), Every::new(600));
+    let (mut purges, mut purge_round) = (Every::new(60), purge::Round::default());
+    // Also for what another control plane has found spent, and died.
+    let (mut budgets, mut month_us) = (Every::new(60), 0);
+    let (mut comparisons, mut comparison) = (Every::new(600), agreement::Round::default());
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
@@ -47,40 +64,29 @@ pub(crate) async fn run(app: &App, shutdown: impl Future) {
             _ = tick.tick() => {}
         }
         retire_keys(app).await;
-        let now_us = boot_us();
-        if now_us - uses_us >= USES_EVERY_US {
-            uses_us = now_us;
+        let clock_us = boot_us();
+        if uses.is_due(clock_us) {
             write_uses(app).await;
         }
-        let month_was = std::mem::replace(&mut month_us, budget::month_us(hub::clock::now_us()));
-        let is_due = month_us != month_was || now_us >= budgets_us;
-        if app.budgets_pending.swap(false, Ordering::AcqRel) || is_due {
-            budgets_us = now_us + BUDGETS_EVERY_US;
-            if let Err(problem) = budget::review(app).await {
-                tracing::warn!(?problem, "gateways could not be told of budgets; trying again");
-                app.budgets_pending.store(true, Ordering::Release);
-            }
+        if measuring.is_due(clock_us) {
+            measure(app).await;
         }
-        let closed = app.erasures_pending.swap(false, Ordering::AcqRel);
-        if closed || now_us >= purge_us {
-            let is_over = !purge(app, &mut round).await;
-            purge_us = if is_over { now_us + PURGE_EVERY_US } else { now_us };
+        let month_was = mem::replace(&mut month_us, budget::month_us(now_us()));
+        let was_spent = app.budgets_pending.swap(false, Ordering::AcqRel);
+        if budgets.is_due(clock_us) || was_spent || month_us != month_was {
+            review_budgets(app).await;
         }
-        if now_us >= compare_us {
-            match comparison.some(app).await {
-                Ok(None) => {}
-                Ok(Some(_)) => compare_us = now_us + COMPARE_EVERY_US,
-                Err(problem) => {
-                    tracing::warn!(?problem, "the hub could not be compared with the ledger");
-                    compare_us = now_us + COMPARE_EVERY_US;
-                }
-            }
+        let was_closed = app.erasures_pending.swap(false, Ordering::AcqRel);
+        if purges.is_due(clock_us) || was_closed {
+            purges.again(purge(app, &mut purge_round).await);
         }
-        if swept_us.is_none_or(|swept_us| now_us - swept_us >= SWEEP_EVERY_US) {
-            swept_us = Some(now_us);
-            if let Err(problem) = sweep(app).await {
-                tracing::warn!(?problem, "what has outlived its use could not be swept");
-            }
+        if comparisons.is_due(clock_us) {
+            comparisons.again(compare(app, &mut comparison).await);
+        }
+        if sweeps.is_due(clock_us)
+            && let Err(problem) = sweep(app).await
+        {
+            tracing::warn!(?problem, "what has outlived its use could not be swept");
         }
     }
     write_uses(app).await;
@@ -99,6 +105,12 @@ async fn retire_keys(app: &App) {
     }
 }
 
+async fn measure(app: &App) {
+    if let Err(problem) = crate::wallets::attempts::measure(app, now_us()).await {
+        tracing::warn!(?problem, "it could not be read how old recharge attempts are");
+    }
+}
+
 /// Writes when keys and sessions were used last, a few seconds after they were.
 pub(crate) async fn write_uses(app: &App) {
     if app.uses.is_empty() {
@@ -114,8 +126,26 @@ pub(crate) async fn write_uses(app: &App) {
     }
 }
 
+async fn review_budgets(app: &App) {
+    if let Err(problem) = budget::review(app).await {
+        tracing::warn!(?problem, "gateways could not be told of budgets; trying again");
+        app.budgets_pending.store(true, Ordering::Release);
+    }
+}
+
+/// Compares some wallets of a round. False: it is through.
+async fn compare(app: &App, round: &mut agreement::Round) -> bool {
+    match round.some(app).await {
+        Ok(through) => through.is_none(),
+        Err(problem) => {
+            tracing::warn!(?problem, "the hub could not be compared with the ledger");
+            false
+        }
+    }
+}
+
 /// Purges a little. False: there is no more for now.
-async fn purge(app: &App, round: &mut Round) -> bool {
+async fn purge(app: &App, round: &mut purge::Round) -> bool {
     for _ in 0..PURGES_PER_TICK {
         match round.some(app, now_us()).await {
             Ok(true) => {}

@@ -14,6 +14,7 @@ use crate::ledger::Wallet;
 use crate::problem::{Kind, Problem};
 
 pub(crate) mod adjust;
+pub(crate) mod attempts;
 pub(crate) mod entries;
 pub(crate) mod patch;
 pub(crate) mod read;
@@ -33,12 +34,21 @@ pub(crate) struct Shown {
     /// An event `balance.low` goes out whenever the balance sinks to one of these; left out: none does.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     low_balances: Vec<String>,
+    /// Left out: it asks nobody for money.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auto_recharge: Option<ShownRecharge>,
     /// How far below zero calls may bring the balance; left out: not at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     credit_limit: Option<String>,
     /// What of the balance no call may use; left out: nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     reserve: Option<String>,
+}
+
+#[derive(Clone, Serialize)]
+struct ShownRecharge {
+    below: String,
+    amount: String,
 }
 
 impl Shown {
@@ -67,6 +77,15 @@ impl Shown {
                 schema::list(schema::money())
                     .may_be_missing()
                     .about("an event balance.low goes out whenever the balance sinks to one of these, greatest first; left out: none does"),
+            ),
+            (
+                "auto_recharge",
+                schema::answered([
+                    ("below", schema::money()),
+                    ("amount", schema::money()),
+                ])
+                .may_be_missing()
+                .about("webhooks are asked for `amount` by recharge.wanted when the balance is at or below `below`; left out: nobody is"),
             ),
             (
                 "credit_limit",
@@ -102,6 +121,10 @@ impl Shown {
             available: calls.map(|calls| text(available(calls))),
             currency: wallet.currency.to_string(),
             low_balances: wallet.watch.low_balances.iter().copied().map(text).collect(),
+            auto_recharge: wallet.watch.recharge.map(|recharge| ShownRecharge {
+                below: text(recharge.below),
+                amount: text(recharge.amount),
+            }),
             credit_limit: some(wallet.credit_limit).map(text),
             reserve: some(wallet.reserve).map(text),
         }

@@ -61,6 +61,10 @@ impl Metrics {
             "ringfence_invoices_issued_total",
             "Invoices issued by this process, by itself or when asked."
         );
+        describe_gauge!(
+            "ringfence_recharge_attempt_oldest_seconds",
+            "How long the oldest recharge that a wallet asked for has been waited for; 0: none is."
+        );
         describe_counter!(
             "ringfence_webhook_attempts_total",
             "Attempts to deliver an event to a webhook, by result."

@@ -276,6 +276,7 @@ fn path_parameter(route: &Route, name: &str) -> Schema {
         ("deck_id", _) => schema::id("deck").about("the rate deck"),
         ("version", _) => schema::count().about("the number of the version"),
         ("invoice_id", _) => schema::id("inv").about("the invoice"),
+        ("attempt_id", _) => schema::id("rca").about("the recharge attempt"),
         ("credit_note_id", _) => schema::id("crn").about("the credit note"),
         ("resource_id", _) => resources::id_parameter(route.path),
         (_, _) => schema::text(),

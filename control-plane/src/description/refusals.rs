@@ -65,6 +65,7 @@ fn kinds(route: &Route, added: &[Kind]) -> Kinds {
         ("{delivery_id}", Kind::UnknownDelivery),
         ("{invoice_id}", Kind::UnknownInvoice),
         ("{credit_note_id}", Kind::UnknownCreditNote),
+        ("{attempt_id}", Kind::UnknownRechargeAttempt),
     ] {
         kinds.push((route.path.contains(parameter), kind));
     }

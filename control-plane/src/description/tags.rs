@@ -15,6 +15,7 @@ const TAGS: &[(&str, &str, &str)] = &[
     ("organizations", "Organizations", "What organizations bought, and their settings."),
     ("organization", "Organizations", ""),
     ("wallet", "Wallets", "Prepaid money. Every movement is an entry of the double-entry ledger."),
+    ("recharge-attempts", "Wallets", ""),
     ("invoices", "Invoices", "What calls were charged, as documents: invoices and credit notes."),
     ("credit-notes", "Invoices", ""),
     ("invoicing", "Invoices", ""),

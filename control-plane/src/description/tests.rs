@@ -17,6 +17,7 @@ use crate::testing::compatibility::account;
 use crate::testing::people::PASSWORD;
 use crate::testing::{Harness, contract, text};
 
+mod attempts;
 mod decks;
 
 const COMMITTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
@@ -121,6 +122,7 @@ async fn every_operation_is_carried_out_as_the_document_says() {
     invoices(&harness, &account).await;
     resources(&harness).await;
     decks::carry_out_all(&harness).await;
+    attempts::carry_out_all(&harness).await;
     people(&harness, "/v1").await;
     people(&harness, &format!("/v1/workspaces/{workspace}")).await;
     people(&harness, &format!("/v1/sub-accounts/{account}")).await;

@@ -15,7 +15,7 @@ use crate::store::rows::{self, Value};
 use crate::wallets::watch::Watch;
 
 const COLUMNS: &str = "w.account_id, w.organization_id, w.currency, w.escrow, w.posted, w.sequence, w.credit_limit, \
-     w.reserve, w.low_balances";
+     w.reserve, w.low_balances, w.recharge_below, w.recharge_amount, w.recharge_armed";
 
 /// A wallet as it is stored.
 #[derive(Clone, Debug)]

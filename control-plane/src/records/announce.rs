@@ -45,7 +45,7 @@ pub(super) async fn write(
             [*organization, record.call.account()].map(|of| (of, *organization))
         })
         .collect();
-    for moved in written.moved.iter().filter(|moved| moved.after < moved.before) {
+    for moved in &written.moved {
         if let Some(organization) = organizations.get(&moved.owner)
             && listens(connection, &mut listening, *organization).await?
         {

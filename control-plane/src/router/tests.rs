@@ -224,6 +224,7 @@ fn filled(path: &str, id: &str) -> String {
         "resource_id",
         "invoice_id",
         "credit_note_id",
+        "attempt_id",
     ]
     .iter()
     .fold(path, |path, name| path.replace(&format!("{{{name}}}"), "unknown"))
@@ -243,7 +244,7 @@ async fn every_route_is_open_to_whom_the_table_says_and_to_nobody_else() {
     }
     for Route { method, path, subject, .. } in routes() {
         for (object, id) in world.objects_of(subject) {
-            write!(found, "\n{:<7}{path:<54}{object:<8}", document::method_name(method))
+            write!(found, "\n{:<7}{path:<53} {object:<8}", document::method_name(method))
                 .expect("text");
             for (who, credential) in &world.principals {
                 let kept = i32::from(*who != MEMBER_KEPT);

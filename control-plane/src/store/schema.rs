@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, AnyPool, Row as _, SqlSafeStr};
 use super::backend::Backend;
 use crate::settings::OpenError;
 
-const STEPS: [(i64, &str, &str); 25] = [
+const STEPS: [(i64, &str, &str); 26] = [
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "shared_hub", include_str!("../../migrations/0002_shared_hub.sql")),
     (3, "publications", include_str!("../../migrations/0003_publications.sql")),
@@ -33,6 +33,7 @@ const STEPS: [(i64, &str, &str); 25] = [
     (22, "at_zero", include_str!("../../migrations/0022_at_zero.sql")),
     (23, "credit", include_str!("../../migrations/0023_credit.sql")),
     (24, "low_balances", include_str!("../../migrations/0024_low_balances.sql")),
+    (25, "recharge_attempts", include_str!("../../migrations/0025_recharge_attempts.sql")),
     (26, "budgets", include_str!("../../migrations/0026_budgets.sql")),
 ];
 
@@ -40,7 +41,7 @@ const STEPS: [(i64, &str, &str); 25] = [
 pub(crate) const LATEST: i64 = STEPS[STEPS.len() - 1].0;
 
 /// All tables, each after those that it refers to.
-pub(crate) const TABLES: [&str; 44] = [
+pub(crate) const TABLES: [&str; 45] = [
     "installation",
     "counters",
     "organizations",
@@ -60,6 +61,7 @@ pub(crate) const TABLES: [&str; 44] = [
     "invitations",
     "mails",
     "wallets",
+    "recharge_attempts",
     "ledger_accounts",
     "ledger_transactions",
     "ledger_entries",
@@ -192,6 +194,36 @@ mod tests {
         let mut connection = writer.acquire().await.expect("a connection");
         let next = crate::counters::next(&mut connection, "closing", 1).await.expect("a number");
         assert_eq!(next, 3);
+    }
+
+    #[tokio::test]
+    async fn the_one_line_of_a_low_balance_is_the_first_of_several() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let url = crate::testing::settings(&directory).database_url;
+        let writer = crate::store::writer(&url).await.expect("connected");
+        migrate(&writer, 23).await.expect("as it was");
+        for sql in [
+            "INSERT INTO organizations (id, concurrency_total, currency, recharge_policy, members_may_allocate, version) \
+             VALUES ('org_1', 9, 'INR', 'external', 1, 1)",
+            "INSERT INTO accounts (id, organization_id, name, status, floor, billing_mode, version, created_us, updated_us) \
+             VALUES ('sa_1', 'org_1', 'Ana', 'active', 0, 'isolated', 1, 1, 1), \
+             ('sa_2', 'org_1', 'Bob', 'active', 0, 'isolated', 1, 1, 1)",
+            "INSERT INTO wallets (account_id, organization_id, currency, escrow, posted, sequence, low_balance) \
+             VALUES ('sa_1', 'org_1', 'INR', 0, 0, 1, 5000000), ('sa_2', 'org_1', 'INR', 0, 0, 1, NULL)",
+        ] {
+            sqlx::query(sql).execute(&writer).await.expect("written");
+        }
+        migrate(&writer, LATEST).await.expect("migrated");
+        let rows =
+            sqlx::query("SELECT low_balances, recharge_armed FROM wallets ORDER BY account_id")
+                .fetch_all(&writer)
+                .await
+                .expect("readable");
+        let shown = |row: &sqlx::any::AnyRow| -> (Option<String>, i64) {
+            (row.try_get(0).expect("a text"), row.try_get(1).expect("a number"))
+        };
+        let expected = [(Some("[5000000]".to_owned()), 1), (None, 1)];
+        assert_eq!(rows.iter().map(shown).collect::<Vec<_>>(), expected);
     }
 
     #[tokio::test]

@@ -26,6 +26,7 @@ use crate::ledger::{self, Cause, Kind as Place, Transaction, Wallet};
 use crate::precondition::Tag;
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
+use crate::wallets::attempts;
 use crate::{App, Shared, counters, members, resources, webhooks};
 
 /// How long the answer waits for the last charges; the deletion goes on without it.
@@ -145,6 +146,7 @@ pub(crate) async fn carry_out(
         change.publish(gone);
     }
     members::forget(change.connection(), id).await?;
+    attempts::forget(change.connection(), id, now_us).await?;
     webhooks::forget(change.connection(), id).await?;
     erase::at_once(change.connection(), id).await?;
     change.publish(Published::AccountGone { id, organization });

@@ -23,6 +23,7 @@ pub(super) async fn at_once(connection: &mut AnyConnection, id: AccountId) -> Re
     for sql in [
         "UPDATE keys SET name = '', last4 = '' WHERE account_id = $1",
         "UPDATE resources SET label = '', written = name WHERE account_id = $1",
+        "UPDATE recharge_attempts SET reason = NULL WHERE account_id = $1",
         "DELETE FROM delegations WHERE account_id = $1",
     ] {
         sqlx::query(sql).bind(id.to_string()).execute(&mut *connection).await?;

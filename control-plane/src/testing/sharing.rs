@@ -24,7 +24,7 @@ const LOOKS: u32 = 2_000;
 
 /// A control plane whose hub is shared, at work.
 pub(crate) struct Sharing {
-    pub(crate) harness: Harness,
+    pub(crate) harness: Arc<Harness>,
     /// A gateway's way to the hub.
     pub(crate) hub: Arc<RedisHub>,
     stop: watch::Sender<bool>,
@@ -54,7 +54,7 @@ impl Sharing {
         let (stop, _) = watch::channel(false);
         let mut tasks = JoinSet::new();
         work(&harness.plane, &stop, &mut tasks);
-        Self { harness, hub: start_hub(redis), stop, tasks }
+        Self { harness: Arc::new(harness), hub: start_hub(redis), stop, tasks }
     }
 
     /// Another control plane at work on the same database and hub.

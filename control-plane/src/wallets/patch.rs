@@ -1,4 +1,4 @@
-//! `PATCH …/wallet`: where its balance is low, how far below zero calls may bring it, and what of it
+//! `PATCH …/wallet`: where its balance is low, when it asks for money, how far below zero calls may bring it, and what of it
 //! none may use.
 
 use axum::extract::State;
@@ -9,6 +9,7 @@ use hub::money::Amount;
 use serde_json::json;
 
 use super::Shown;
+use super::attempts::{self, AutoRecharge};
 use super::watch::{self, LINES_MAX};
 use crate::Shared;
 use crate::access::Access;
@@ -21,26 +22,42 @@ use crate::fields::{Given, values};
 use crate::ledger::Wallet;
 use crate::problem::{Kind, Problem};
 use crate::request::Request;
+use crate::webhooks::{EventKind, event};
 
 pub(crate) fn describe() -> Operation {
     let amount = || schema::amount(Amount::MAX).or_null();
+    let recharge = schema::asked([
+        (
+            "below",
+            schema::signed_amount(Amount::MAX)
+                .required()
+                .about("below zero as far as there is credit"),
+        ),
+        ("amount", schema::amount(Amount::MAX).required().about("above 0")),
+    ]);
     let members = [
         ("low_balances", schema::list(schema::signed_amount(Amount::MAX)).items(0..=LINES_MAX).or_null().about("webhooks are told when the balance sinks to one of these, which are all different; below zero as far as there is credit; null: not at all").example(json!(["100", "20"]))),
+        ("auto_recharge", recharge.or_null().about("webhooks are asked for `amount` by recharge.wanted when the balance is at or below `below`, once until it is answered; null: nobody is. Of sub-accounts the organization's to set, where its recharge_policy is external")),
         ("credit_limit", amount().about("how far below zero calls may bring the balance; null: not at all. Of its own wallet the operator's to set, of a sub-account's the organization's where its recharge_policy is external. A lower one counts for what gateways have not been given yet")),
         ("reserve", amount().about("what of the balance no call may use; null: nothing. Not an account's own to set")),
     ];
     Operation::new(
         "Change a wallet",
-        "Says where its balance is low, and how much of it, or beyond it, calls may use.",
+        "Says where its balance is low, when it asks for money, and how much of it, or beyond it, calls may use.",
     )
     .body(schema::asked(members), json!({"low_balances": ["100", "20"]}))
     .answers(StatusCode::OK, "The wallet.", Shown::schema())
-    .refuses([Kind::ConsolidatedBilling])
+    .refuses([Kind::ConsolidatedBilling, Kind::NobodyListens])
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
     let mut fields = request.body()?;
     let low_balances = fields.given("low_balances", watch::lines);
+    let recharge = fields.given_object("auto_recharge", |fields| {
+        let below = fields.required("below", values::signed_amount);
+        let amount = fields.required("amount", values::amount_above_zero);
+        below.zip(amount).map(|(below, amount)| AutoRecharge { below, amount })
+    });
     let credit_limit = fields.given("credit_limit", values::amount);
     let reserve = fields.given("reserve", values::amount);
     fields.finish()?;
@@ -53,6 +70,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     let account = Account::load(change.connection(), id).await?;
     let of = Organization::load(change.connection(), organization).await?;
     refuse_not_own(&request.access, &of, id, (&credit_limit, &reserve))?;
+    refuse_to_ask(&request.access, &of, id, &recharge)?;
     let before = super::own(change.connection(), &account).await?;
     let merged = |given: Given<Amount>, present| given.merged(Some(present)).unwrap_or_default();
     let mut after = Wallet {
@@ -64,23 +82,38 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         after.watch.low_balances = low_balances.value().unwrap_or_default();
         after.refuse_out_of_reach("low_balances", &after.watch.low_balances)?;
     }
+    if let Given::Value(recharge) = &recharge {
+        after.refuse_out_of_reach("auto_recharge.below", &[recharge.below])?;
+        let kind = EventKind::RechargeWanted;
+        if event::wanting(change.connection(), kind, id, organization).await?.is_empty() {
+            return Err(attempts::nobody_listens());
+        }
+    }
+    after.watch.recharge = recharge.merged(before.watch.recharge);
+    // Who has just begun to ask has not been declined anything.
+    after.watch.is_armed = before.watch.is_armed || before.watch.recharge.is_none();
     let is_lent_otherwise = after.lent_beyond() != before.lent_beyond();
     if is_lent_otherwise {
         after.sequence = version_after(before.sequence, now_us);
     }
     sqlx::query(
-        "UPDATE wallets SET low_balances = $1, credit_limit = $2, reserve = $3, sequence = $4 WHERE account_id = $5",
+        "UPDATE wallets SET low_balances = $1, credit_limit = $2, reserve = $3, sequence = $4, recharge_below = $5, \
+         recharge_amount = $6, recharge_armed = $7 WHERE account_id = $8",
     )
     .bind(after.watch.low_balances_text())
     .bind(after.credit_limit.micros())
     .bind(after.reserve.micros())
     .bind(after.sequence)
+    .bind(after.watch.recharge.map(|recharge| recharge.below.micros()))
+    .bind(after.watch.recharge.map(|recharge| recharge.amount.micros()))
+    .bind(i64::from(after.watch.is_armed))
     .bind(id.to_string())
     .execute(change.connection())
     .await?;
     if is_lent_otherwise {
         change.publish(Published::Wallet(after.config()));
     }
+    attempts::look(change.connection(), &after, now_us).await?;
     let (was, shown) = (Shown::now(&app, &before).await, Shown::now(&app, &after).await);
     change
         .audit(Some(organization), "wallet.updated", &id.to_string(), Some(&was), Some(&shown))
@@ -107,6 +140,29 @@ fn refuse_not_own(
         return Ok(());
     }
     refused("credit_limit: only the operator may give credit here, as only it may add money")
+}
+
+/// Who is asked for money pays the organization, so it says when; its own wallet's is its own to say.
+fn refuse_to_ask(
+    access: &Access,
+    organization: &Organization,
+    id: AccountId,
+    recharge: &Given<AutoRecharge>,
+) -> Result<(), Problem> {
+    let refused = |detail: &str| Err(Problem::new(Kind::Forbidden, detail));
+    if access.is_operator() || recharge.is_absent() || id == organization.id {
+        return Ok(());
+    }
+    if access.is_within_account() {
+        return refused("auto_recharge is the organization's to set");
+    }
+    let adds = organization.recharge_policy == RechargePolicy::External;
+    if adds || *recharge == Given::Null {
+        return Ok(());
+    }
+    refused(
+        "auto_recharge: only the operator may set it here: the organization's recharge_policy is not external",
+    )
 }
 
 #[cfg(test)]

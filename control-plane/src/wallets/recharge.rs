@@ -9,9 +9,10 @@ use hub::money::{Amount, Currency};
 use serde::Serialize;
 use serde_json::json;
 
+use super::attempts::Attempt;
 use super::entries::{self, Entry};
 use super::withdrawal::Withdrawal;
-use super::{Shown, own, watch};
+use super::{Shown, attempts, own, watch};
 use crate::Shared;
 use crate::access::Access;
 use crate::account::{Account, Organization, RechargePolicy};
@@ -19,6 +20,7 @@ use crate::answer::Answer;
 use crate::change::{Begun, Change};
 use crate::description::{Operation, schema};
 use crate::fields::values;
+use crate::idempotency::Idempotency;
 use crate::ledger::{self, Cause, Kind as Place, Transaction, Wallet};
 use crate::problem::{FieldError, Kind, Problem};
 use crate::request::Request;
@@ -28,6 +30,9 @@ struct Recharged {
     #[serde(flatten)]
     wallet: Shown,
     entry: Entry,
+    /// The one that it settled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attempt: Option<attempts::Shown>,
 }
 
 /// What the audit says of a recharge.
@@ -41,16 +46,20 @@ pub(crate) fn describe() -> Operation {
     let body = schema::asked([
         ("amount", schema::amount(Amount::MAX).required().about("above 0: a number or a string of plain digits, at most six decimals, no exponent").example(5000)),
         ("currency", schema::currency().required().about("the wallet's own")),
+        ("attempt", schema::id("rca").about("the recharge attempt that this settles; the amount may be another than it asked for")),
     ]);
-    let shown = Shown::members().with([("entry", Entry::schema())]);
+    let shown = Shown::members().with([
+        ("entry", Entry::schema()),
+        ("attempt", attempts::Shown::schema().may_be_missing().about("the one that it settled")),
+    ]);
     Operation::new("Recharge a wallet", "Send an `Idempotency-Key`, so that a repeated request adds the money once. Where the money comes from is the organization's `recharge_policy`.")
         .body(body, json!({"amount": 5000, "currency": "INR"}))
         .answers(StatusCode::OK, "The wallet with its new entry.", shown.named("RechargedWallet"))
-        .refuses([Kind::InsufficientBalance, Kind::ConsolidatedBilling])
+        .refuses([Kind::InsufficientBalance, Kind::ConsolidatedBilling, Kind::UnknownRechargeAttempt, Kind::RechargeAttemptClosed])
 }
 
 pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Result<Answer, Problem> {
-    let (amount, currency) = read(&request)?;
+    let Asked { amount, currency, attempt: named } = read(&request)?;
     let id = request.access.account()?;
     let mut change = match app.begin(&request).await? {
         Begun::New(change) => change,
@@ -62,12 +71,16 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     let policy = policy(&request.access, &organization, id)?;
     let wallet = own(change.connection(), &account).await?;
     check(&wallet, amount, currency)?;
+    let settled = match &named {
+        Some(named) => Some(settle(&mut change, &wallet, named, amount).await?),
+        None => None,
+    };
     let mut withdrawal = None;
     if policy == RechargePolicy::Transfer {
         withdrawal = Some(transfer(&app, &mut change, &wallet, amount).await?);
     } else {
-        let reference =
-            request.idempotency.as_ref().map_or("", |idempotency| idempotency.key()).to_owned();
+        let key = request.idempotency.as_ref().map(Idempotency::key);
+        let reference = key.or(named.as_deref()).unwrap_or_default().to_owned();
         let posting = Transaction::moving(
             Cause::Recharge,
             reference,
@@ -92,7 +105,11 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
         )
         .await?;
     let entry = entries::latest(change.connection(), id).await?;
-    let answer = Answer::ok(&Recharged { wallet: Shown::now(&app, &recharged).await, entry })?;
+    let answer = Answer::ok(&Recharged {
+        wallet: Shown::now(&app, &recharged).await,
+        entry,
+        attempt: settled,
+    })?;
     let answer = change.commit(answer).await;
     // What is committed stays, also when the hub has not heard of it yet.
     let committed = answer.as_ref().err().is_none_or(|problem| problem.is(Kind::HubUnavailable));
@@ -104,12 +121,24 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     answer
 }
 
-fn read(request: &Request) -> Result<(Amount, Currency), Problem> {
+/// What is asked for.
+struct Asked {
+    amount: Amount,
+    currency: Currency,
+    attempt: Option<String>,
+}
+
+fn read(request: &Request) -> Result<Asked, Problem> {
     let mut fields = request.body()?;
     let amount = fields.required("amount", values::amount_above_zero);
     let currency = fields.required("currency", values::currency);
+    let attempt = fields.optional("attempt", attempts::id);
     fields.finish()?;
-    Ok((amount.unwrap_or_default(), currency.unwrap_or(Currency::INR)))
+    Ok(Asked {
+        amount: amount.unwrap_or_default(),
+        currency: currency.unwrap_or(Currency::INR),
+        attempt,
+    })
 }
 
 /// The policy that holds for this principal, if it may add money at all.
@@ -151,6 +180,23 @@ fn check(wallet: &Wallet, amount: Amount, currency: Currency) -> Result<(), Prob
         );
     }
     if errors.is_empty() { Ok(()) } else { Err(Problem::fields(&errors)) }
+}
+
+/// Notes whose money it is, before that comes: the wallet may ask for more then.
+async fn settle(
+    change: &mut Change<'_>,
+    wallet: &Wallet,
+    named: &str,
+    amount: Amount,
+) -> Result<attempts::Shown, Problem> {
+    let now_us = change.now_us;
+    let mut attempt = Attempt::find(change.connection(), wallet.owner, named).await?;
+    let before = attempt.shown(now_us);
+    attempt.settle(change.connection(), amount, now_us).await?;
+    let after = attempt.shown(now_us);
+    let of = Some(wallet.organization);
+    change.audit(of, attempt.action(), &attempt.id, Some(&before), Some(&after)).await?;
+    Ok(after)
 }
 
 /// Moves money from the organization's wallet. The hub gives it back first, so no call can be

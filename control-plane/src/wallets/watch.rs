@@ -1,5 +1,5 @@
 //! What is looked at when the balance of a wallet moves, in the transaction that moves it: the balances at
-//! which it is low, and zero. Nothing is remembered of a line that was crossed: the balance before and
+//! which it is low, zero, and where it asks for money ([`attempts`]). Nothing is remembered of a line that was crossed: the balance before and
 //! after is in the ledger, so each crossing is told once, whoever posts it, and a line is armed again when
 //! the balance is above it.
 
@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
+use super::attempts::{self, AutoRecharge};
 use crate::fields::{Raw, values};
 use crate::ledger::{Moved, Wallet};
 use crate::problem::{FieldError, Problem};
@@ -22,6 +23,9 @@ pub(crate) const LINES_MAX: usize = 10;
 pub(crate) struct Watch {
     /// Greatest first.
     pub(crate) low_balances: Vec<Amount>,
+    pub(crate) recharge: Option<AutoRecharge>,
+    /// False: its last attempt came to nothing, and the balance has not been above the line since.
+    pub(crate) is_armed: bool,
 }
 
 impl Watch {
@@ -30,7 +34,15 @@ impl Watch {
         let lines: Option<Vec<i64>> =
             lines.map(|text| serde_json::from_str(&text)).transpose().map_err(Problem::internal)?;
         let lines = lines.unwrap_or_default().into_iter().map(Amount::from_micros);
-        Ok(Self { low_balances: lines.collect() })
+        let amount = |column| -> Result<Option<Amount>, sqlx::Error> {
+            Ok(row.try_get::<Option<i64>, _>(column)?.map(Amount::from_micros))
+        };
+        let recharge = amount("recharge_below")?.zip(amount("recharge_amount")?);
+        Ok(Self {
+            low_balances: lines.collect(),
+            recharge: recharge.map(|(below, amount)| AutoRecharge { below, amount }),
+            is_armed: row.try_get::<i64, _>("recharge_armed")? != 0,
+        })
     }
 
     /// As the column holds them.
@@ -81,7 +93,7 @@ pub(super) async fn all_moved(
 }
 
 /// A balance has moved. Where it sank, events: one for each line that it crossed, and one when it reached
-/// zero.
+/// zero. Where it is at its line it asks for money.
 pub(crate) async fn moved(
     connection: &mut AnyConnection,
     moved: &Moved,
@@ -105,5 +117,6 @@ pub(crate) async fn moved(
     if crossed(Amount::ZERO) {
         events.push(event(EventKind::BalanceEmpty, None)?);
     }
-    event::store(connection, &events, now_us).await
+    event::store(connection, &events, now_us).await?;
+    attempts::look(connection, &wallet, now_us).await
 }

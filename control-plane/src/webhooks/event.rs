@@ -28,6 +28,7 @@ pub(crate) enum EventKind {
     BalanceLow,
     BalanceEmpty,
     BudgetReached,
+    RechargeWanted,
     LimitReached,
     InvoiceIssued,
     CreditNoteIssued,
@@ -36,7 +37,7 @@ pub(crate) enum EventKind {
 
 impl EventKind {
     /// All that can be subscribed to. A test is sent to whom it tests.
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::CallCompleted,
         Self::CallCorrected,
         Self::CallMustEnd,
@@ -51,6 +52,7 @@ impl EventKind {
         Self::BalanceLow,
         Self::BalanceEmpty,
         Self::BudgetReached,
+        Self::RechargeWanted,
         Self::LimitReached,
         Self::InvoiceIssued,
         Self::CreditNoteIssued,
@@ -72,6 +74,7 @@ impl EventKind {
             Self::BalanceLow => "balance.low",
             Self::BalanceEmpty => "balance.empty",
             Self::BudgetReached => "budget.reached",
+            Self::RechargeWanted => "recharge.wanted",
             Self::LimitReached => "limit.reached",
             Self::InvoiceIssued => "invoice.issued",
             Self::CreditNoteIssued => "credit_note.issued",
@@ -127,27 +130,43 @@ pub(super) fn text(kinds: &[EventKind]) -> String {
     json!(kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>()).to_string()
 }
 
-/// Stores events, in order, once for every active webhook of their account or organization that wants them.
+/// Stores events, in order, once for every active webhook of their account or organization that wants
+/// them; for how many in all.
 pub(crate) async fn store(
     connection: &mut AnyConnection,
     events: &[Event],
     now_us: i64,
-) -> Result<(), Problem> {
+) -> Result<usize, Problem> {
+    let mut stored = 0;
     for event in events {
-        let webhooks = sqlx::query(
-            "SELECT id, events FROM webhooks WHERE account_id IN ($1, $2) AND is_active = 1",
-        )
-        .bind(event.account.to_string())
-        .bind(event.organization.to_string())
-        .fetch_all(&mut *connection)
-        .await?;
-        for row in webhooks {
-            if of_text(&row.try_get::<String, _>("events")?)?.contains(&event.kind) {
-                deliver(connection, &row.try_get::<String, _>("id")?, event, now_us).await?;
-            }
+        for webhook in wanting(connection, event.kind, event.account, event.organization).await? {
+            stored += usize::from(deliver(connection, &webhook, event, now_us).await?.is_some());
         }
     }
-    Ok(())
+    Ok(stored)
+}
+
+/// The active webhooks of an account and its organization that want events of a kind.
+pub(crate) async fn wanting(
+    connection: &mut AnyConnection,
+    kind: EventKind,
+    account: AccountId,
+    organization: AccountId,
+) -> Result<Vec<String>, Problem> {
+    let rows = sqlx::query(
+        "SELECT id, events FROM webhooks WHERE account_id IN ($1, $2) AND is_active = 1",
+    )
+    .bind(account.to_string())
+    .bind(organization.to_string())
+    .fetch_all(connection)
+    .await?;
+    let mut wanting = Vec::new();
+    for row in rows {
+        if of_text(&row.try_get::<String, _>("events")?)?.contains(&kind) {
+            wanting.push(row.try_get("id")?);
+        }
+    }
+    Ok(wanting)
 }
 
 /// Stores an event for one webhook, unless too many wait there.
