@@ -33,6 +33,7 @@ const STACKS: usize = 20;
 /// The wait for postings, on a busy machine.
 const POSTED_WITHIN: Duration = Duration::from_mins(1);
 const LEARNED_WITHIN: Duration = Duration::from_mins(1);
+const TOLD_WITHIN: Duration = Duration::from_secs(3);
 /// The calls that stayed end within that time.
 const ENDED_WITHIN_MS: u64 = 2_000;
 
@@ -169,6 +170,8 @@ fn three_gateways_that_are_killed_over_a_hub_that_fails_over_charge_ten_thousand
     // What was answered to the last is at the gateways alone, until they have told it anew.
     wait_until("the hub learns", LEARNED_WITHIN, || learning(&plane) > 0);
     wait_until("the hub has learned", LEARNED_WITHIN, || learning(&plane) == 0);
+    // Receipts that were given while it was away are told to it meanwhile.
+    pause(TOLD_WITHIN);
     kill_and_start(&mut gateways[1]);
     reckoning.join(calls);
     hub.wait_until_whole();

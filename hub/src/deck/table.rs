@@ -7,7 +7,8 @@
 //! with it. So each row names the longest other prefix that it begins with.
 //!
 //! Where many rows begin alike a table of the next digits leads on: at most one step for every two digits, to
-//! at most [`GROUP_MAX`] rows. A row takes 16 bytes, and of the tables 8 to 33 more.
+//! at most [`GROUP_MAX`] rows. A row takes 16 bytes, and of the first table 8 or less; each table that leads on
+//! takes 808 bytes, for more than [`GROUP_MAX`] rows.
 
 use super::prefix::{Digits, Prefix};
 use crate::directory::DIGITS_MAX;

@@ -76,7 +76,7 @@ impl Books {
         for call in calls {
             let wallet = &wallets[call.wallet];
             let record = self.records.remove(&(wallet.account.clone(), call.name.clone()));
-            match one(call, wallet, record.as_ref()) {
+            match one(call, record.as_ref()) {
                 Ok(of_call) => {
                     charged[call.wallet] += of_call.charged;
                     held[call.wallet] += of_call.held;
@@ -126,7 +126,7 @@ struct Taken {
 }
 
 /// Whether what is recorded of a call is what its stack knows.
-fn one(call: &Call, wallet: &Wallet, record: Option<&Value>) -> Result<Taken, String> {
+fn one(call: &Call, record: Option<&Value>) -> Result<Taken, String> {
     match (&call.end, record) {
         (End::Refused, None) => Ok(Taken::default()),
         (End::Live, None) if call.manner == Manner::Kept => {
@@ -134,23 +134,23 @@ fn one(call: &Call, wallet: &Wallet, record: Option<&Value>) -> Result<Taken, St
             Ok(Taken { charged: 0, held: priced.micros(call.granted_s) })
         }
         (End::Receipt(receipt), Some(record)) => {
-            call.judge(receipt, wallet).map_err(|why| format!("its receipt: {why}: {receipt}"))?;
+            call.judge(receipt).map_err(|why| format!("its receipt: {why}: {receipt}"))?;
             for name in ["cause", "outcome", "billable_s", "cost", "currency"] {
                 if receipt[name] != record[name] {
                     return Err(format!("{name} is another in its receipt: {receipt}"));
                 }
             }
-            charge(call, wallet, record)
+            charge(call, record)
         }
         (End::Live, Some(record)) if call.manner != Manner::Kept && record["cause"] == "expiry" => {
-            charge(call, wallet, record)
+            charge(call, record)
         }
         (end, _) => Err(format!("it is {end:?} to its stack ({:?})", call.manner)),
     }
 }
 
-fn charge(call: &Call, wallet: &Wallet, record: &Value) -> Result<Taken, String> {
-    call.judge(record, wallet)?;
+fn charge(call: &Call, record: &Value) -> Result<Taken, String> {
+    call.judge(record)?;
     let amount = |name: &str| record[name].as_str().map(micros).ok_or(format!("no {name}"));
     Ok(Taken { charged: amount("cost")? - amount("debt")?, held: 0 })
 }

@@ -241,7 +241,7 @@ impl Call {
     }
 
     /// What its receipt or record must say, from what the stack did; why it is wrong, else.
-    pub fn judge(&self, found: &Value, wallet: &Wallet) -> Result<(), String> {
+    pub fn judge(&self, found: &Value) -> Result<(), String> {
         let priced = self.priced.ok_or("it is in a blocked destination")?;
         let seconds = found["billable_s"].as_u64().and_then(|seconds| u32::try_from(seconds).ok());
         let seconds = seconds.ok_or("it has no seconds")?;
@@ -257,8 +257,8 @@ impl Call {
             ));
         }
         let debt = found["debt"].as_str().map_or(0, micros);
-        // What it held is free when its lease is over, and others may have it.
-        if debt != 0 && (wallet.is_rich || self.last_heard < self.leased_until) {
+        // What it held is free when its lease is over: others may have it, or a hub that is away.
+        if debt != 0 && self.last_heard < self.leased_until {
             return Err(format!(
                 "{debt} of {cost} could not be paid, with {} s granted",
                 self.granted_s
