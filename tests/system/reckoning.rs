@@ -19,7 +19,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use support::postgres::Postgres;
 use support::redis::free_port;
-use support::{Installation, Running, now, pause, say, wait_until};
+use support::{Installation, Running, now, pause, say};
 
 use crate::{BINARY, installation};
 use books::Books;
@@ -32,8 +32,6 @@ const CALLS: usize = 10_000;
 const STACKS: usize = 20;
 /// The wait for postings, on a busy machine.
 const POSTED_WITHIN: Duration = Duration::from_mins(1);
-const LEARNED_WITHIN: Duration = Duration::from_mins(1);
-const TOLD_WITHIN: Duration = Duration::from_secs(3);
 /// The calls that stayed end within that time.
 const ENDED_WITHIN_MS: u64 = 2_000;
 
@@ -132,10 +130,9 @@ fn one_gateway_that_is_killed_thrice_charges_ten_thousand_calls_to_the_micro_uni
 }
 
 #[test]
-fn three_gateways_that_are_killed_over_a_hub_that_fails_over_charge_ten_thousand_calls_to_the_micro_unit()
- {
+fn three_gateways_that_are_killed_charge_ten_thousand_calls_to_the_micro_unit() {
     let lease = Duration::from_secs(8);
-    let mut hub = Hub::start(Kind::Sentinel);
+    let hub = Hub::start(Kind::Sentinel);
     let database = Postgres::start();
     let url = database.database("ringfence");
     let lease_s = lease.as_secs().to_string();
@@ -165,16 +162,9 @@ fn three_gateways_that_are_killed_over_a_hub_that_fails_over_charge_ten_thousand
     let calls = reckoning.begin();
     pause(Duration::from_secs(1));
     kill_and_start(&mut gateways[0]);
-    pause(Duration::from_millis(500));
-    hub.lose_master();
-    // What was answered to the last is at the gateways alone, until they have told it anew.
-    wait_until("the hub learns", LEARNED_WITHIN, || learning(&plane) > 0);
-    wait_until("the hub has learned", LEARNED_WITHIN, || learning(&plane) == 0);
-    // Receipts that were given while it was away are told to it meanwhile.
-    pause(TOLD_WITHIN);
+    pause(Duration::from_secs(2));
     kill_and_start(&mut gateways[1]);
     reckoning.join(calls);
-    hub.wait_until_whole();
     reckoning.check(plane.running(), "while calls are live");
 
     let calls = reckoning.end();
@@ -193,14 +183,6 @@ fn serving(installation: Installation, lease: Duration) -> Installation {
         .set("RINGFENCE_GRANT_MAX_S", "14400")
         .set("RINGFENCE_CONCURRENCY_TOTAL", &wallets::CONCURRENCY.to_string())
         .set("RINGFENCE_POSTING_CPU_PERCENT", "100")
-}
-
-/// Of how many shards the memory is not whole.
-fn learning(plane: &Node) -> u64 {
-    let metrics = plane.running().ops().get("/metrics").text();
-    let name = "ringfence_hub_shards{state=\"learning\"} ";
-    let number = metrics.lines().find_map(|line| line.strip_prefix(name)?.parse().ok());
-    number.unwrap_or_else(|| unreachable!("no such metric:\n{metrics}"))
 }
 
 fn kill_and_start(node: &mut Node) {

@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use hub::clock::now_us;
 use serde_json::{Value, json};
 
 use super::{Credential, World, member, uuid};
+use crate::id::new_id;
 use crate::permission::Role;
 use crate::testing::{Answered, Harness, text};
 
@@ -80,6 +82,11 @@ impl Planter<'_> {
         self.organization(&mut ids).await;
         self.documents(&mut ids, &account).await;
         self.delegation(&mut ids, &account).await;
+        let attempt = self.recharge_attempt(&account).await;
+        ids.insert("/v1/sub-accounts/{id}/wallet/recharge-attempts/{attempt_id}", attempt);
+        let attempt = self.recharge_attempt(organization).await;
+        ids.insert("/v1/organization/wallet/recharge-attempts/{attempt_id}", attempt.clone());
+        ids.insert("/v1/organizations/{id}/wallet/recharge-attempts/{attempt_id}", attempt);
 
         let body = json!({"url": format!("https://{mark}.example/"), "events": ["call.completed"]});
         let webhook = text(&self.post(&secret, "/v1/user-webhooks", body).await["id"]);
@@ -156,6 +163,19 @@ impl Planter<'_> {
             self.id(&notes, body, "credit_note_id").await,
         );
         ids.insert("/v1/invoices/{invoice_id}", invoice);
+    }
+
+    /// One that somebody declined.
+    async fn recharge_attempt(&self, account: &str) -> String {
+        let Self { harness, organization, mark, .. } = self;
+        let id = new_id("rca", now_us());
+        let attempt = format!(
+            "INSERT INTO recharge_attempts (id, account_id, organization_id, currency, amount, balance, status, reason, \
+             opened_us, closed_us) VALUES ('{id}', '{account}', '{organization}', 'INR', 1000000, 0, 'declined', \
+             '{mark} card', 1, 2)"
+        );
+        harness.execute(&attempt).await;
+        id
     }
 
     /// And an API token of who has opened it.
