@@ -20,7 +20,7 @@ check: ## Formatting, lints and the house rules
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo test --locked --quiet --test tidy
 
-money: ## Ten thousand parallel calls on a thousand wallets, with kills, to the micro-unit: a minute or two
+money: ## Ten thousand parallel calls on a thousand wallets of one gateway, with kills, to the micro-unit: a minute or two
 	cargo test --release --locked --test system -- reckoning --nocapture --test-threads 1
 
 openapi: ## Write control-plane/openapi.json anew, after routes or their descriptions have changed

@@ -13,15 +13,12 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use chaos::hub::{Hub, Kind};
-use chaos::node::{Node, Role};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use support::postgres::Postgres;
 use support::redis::free_port;
 use support::{Installation, Running, now, pause, say};
 
-use crate::{BINARY, installation};
+use crate::installation;
 use books::Books;
 use call::Call;
 use stack::Stack;
@@ -129,65 +126,12 @@ fn one_gateway_that_is_killed_thrice_charges_ten_thousand_calls_to_the_micro_uni
     verify_ledger(&installation);
 }
 
-#[test]
-fn three_gateways_that_are_killed_charge_ten_thousand_calls_to_the_micro_unit() {
-    let lease = Duration::from_secs(8);
-    let hub = Hub::start(Kind::Sentinel);
-    let database = Postgres::start();
-    let url = database.database("ringfence");
-    let lease_s = lease.as_secs().to_string();
-    let settings = [
-        ("RINGFENCE_CALL_LEASE_S", lease_s.as_str()),
-        ("RINGFENCE_GRANT_MAX_S", "14400"),
-        ("RINGFENCE_HUB_REPLICAS", "1"),
-    ];
-    let total = wallets::CONCURRENCY.to_string();
-    let of_plane = [
-        ("RINGFENCE_CONCURRENCY_TOTAL", total.as_str()),
-        ("RINGFENCE_DATABASE_URL", &url),
-        ("RINGFENCE_POSTING_CPU_PERCENT", "100"),
-        ("RINGFENCE_REQUESTS_PER_S", "100000"),
-    ];
-    let of_plane = [&settings[..], &of_plane].concat();
-    let mut plane = Node::new(Role::ControlPlane, "control plane".into(), BINARY, &hub, &of_plane);
-    plane.start();
-    let gateway =
-        |number| Node::new(Role::Gateway, format!("gateway {number}"), BINARY, &hub, &settings);
-    let mut gateways: Vec<Node> = (0..3).map(gateway).collect();
-    gateways.iter_mut().for_each(Node::start);
-    let addresses: Vec<SocketAddr> = gateways.iter().map(|gateway| gateway.address).collect();
-    let mut reckoning = Reckoning::new(plane.running(), &addresses, lease);
-    gateways.iter().for_each(Node::wait_until_ready);
-
-    let calls = reckoning.begin();
-    pause(Duration::from_secs(1));
-    kill_and_start(&mut gateways[0]);
-    pause(Duration::from_secs(2));
-    kill_and_start(&mut gateways[1]);
-    reckoning.join(calls);
-    reckoning.check(plane.running(), "while calls are live");
-
-    let calls = reckoning.end();
-    pause(Duration::from_millis(ENDED_WITHIN_MS / 2));
-    kill_and_start(&mut gateways[2]);
-    reckoning.join(calls);
-    reckoning.check(plane.running(), "at the end");
-    gateways.iter_mut().for_each(Node::stop);
-    plane.stop();
-    verify_ledger(&Installation::control_plane(BINARY, "").set("RINGFENCE_DATABASE_URL", &url));
-}
-
 fn serving(installation: Installation, lease: Duration) -> Installation {
     installation
         .set("RINGFENCE_CALL_LEASE_S", &lease.as_secs().to_string())
         .set("RINGFENCE_GRANT_MAX_S", "14400")
         .set("RINGFENCE_CONCURRENCY_TOTAL", &wallets::CONCURRENCY.to_string())
         .set("RINGFENCE_POSTING_CPU_PERCENT", "100")
-}
-
-fn kill_and_start(node: &mut Node) {
-    node.kill();
-    node.start();
 }
 
 /// `ringfence ledger verify` finds nothing wrong.

@@ -62,8 +62,8 @@ const CHECKS: [(&str, &str); 8] = [
          SELECT a.owner_id AS owner, t.reference AS call_id, e.amount AS amount FROM ledger_entries e \
          JOIN ledger_transactions t ON t.id = e.transaction_id JOIN ledger_accounts a ON a.id = e.ledger_account_id \
          WHERE a.kind = 'revenue' AND t.cause IN ('call', 'adjustment') UNION ALL \
-         SELECT CASE billing_mode WHEN 'isolated' THEN account_id ELSE organization_id END, call_id, -cost \
-         FROM calls WHERE currency IS NOT NULL) AS charged GROUP BY owner, call_id HAVING SUM(amount) <> 0) AS wrong",
+         SELECT CASE billing_mode WHEN 'isolated' THEN account_id ELSE \
+         (SELECT o.organization_id FROM accounts o WHERE o.id = calls.account_id) END, call_id, -cost FROM calls WHERE currency IS NOT NULL) AS charged GROUP BY owner, call_id HAVING SUM(amount) <> 0) AS wrong",
     ),
 ];
 
