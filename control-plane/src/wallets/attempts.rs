@@ -14,6 +14,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use crate::App;
 use crate::account::{Account, word};
 use crate::audit;
+use crate::change::Change;
 use crate::description::schema::{self, Schema};
 use crate::fields::{Raw, values};
 use crate::id::new_id;
@@ -252,14 +253,30 @@ impl Attempt {
         arm(connection, &wallet, status == Status::Settled || is_above).await
     }
 
-    /// Notes that a recharge was the attempt's.
+    /// Ends one of a wallet, with its audit row; as it is shown then.
+    async fn end(
+        change: &mut Change<'_>,
+        (account, id): (AccountId, &str),
+        how: (Status, Option<String>, Option<Amount>),
+    ) -> Result<Shown, Problem> {
+        let now_us = change.now_us;
+        let mut attempt = Self::find(change.connection(), account, id).await?;
+        let before = attempt.shown(now_us);
+        attempt.close(change.connection(), now_us, how).await?;
+        let after = attempt.shown(now_us);
+        let organization = Some(attempt.organization);
+        let action = attempt.action();
+        change.audit(organization, action, &attempt.id, Some(&before), Some(&after)).await?;
+        Ok(after)
+    }
+
+    /// Notes whose money a recharge is, before that comes: the wallet may ask for more then.
     pub(super) async fn settle(
-        &mut self,
-        connection: &mut AnyConnection,
+        change: &mut Change<'_>,
+        of: (AccountId, &str),
         recharged: Amount,
-        now_us: i64,
-    ) -> Result<(), Problem> {
-        self.close(connection, now_us, (Status::Settled, None, Some(recharged))).await
+    ) -> Result<Shown, Problem> {
+        Self::end(change, of, (Status::Settled, None, Some(recharged))).await
     }
 
     fn is_closed(&self) -> Problem {

@@ -72,7 +72,7 @@ pub(crate) async fn handle(State(app): State<Shared>, request: Request) -> Resul
     let wallet = own(change.connection(), &account).await?;
     check(&wallet, amount, currency)?;
     let settled = match &named {
-        Some(named) => Some(settle(&mut change, &wallet, named, amount).await?),
+        Some(named) => Some(Attempt::settle(&mut change, (id, named), amount).await?),
         None => None,
     };
     let mut withdrawal = None;
@@ -180,23 +180,6 @@ fn check(wallet: &Wallet, amount: Amount, currency: Currency) -> Result<(), Prob
         );
     }
     if errors.is_empty() { Ok(()) } else { Err(Problem::fields(&errors)) }
-}
-
-/// Notes whose money it is, before that comes: the wallet may ask for more then.
-async fn settle(
-    change: &mut Change<'_>,
-    wallet: &Wallet,
-    named: &str,
-    amount: Amount,
-) -> Result<attempts::Shown, Problem> {
-    let now_us = change.now_us;
-    let mut attempt = Attempt::find(change.connection(), wallet.owner, named).await?;
-    let before = attempt.shown(now_us);
-    attempt.settle(change.connection(), amount, now_us).await?;
-    let after = attempt.shown(now_us);
-    let of = Some(wallet.organization);
-    change.audit(of, attempt.action(), &attempt.id, Some(&before), Some(&after)).await?;
-    Ok(after)
 }
 
 /// Moves money from the organization's wallet. The hub gives it back first, so no call can be

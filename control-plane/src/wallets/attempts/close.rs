@@ -74,13 +74,7 @@ async fn close(
         Begun::New(change) => change,
         Begun::Repeated(answer) => return Ok(answer),
     };
-    let now_us = change.now_us;
-    let account = request.access.account()?;
-    let mut attempt = Attempt::find(change.connection(), account, attempt_id).await?;
-    let before = attempt.shown(now_us);
-    attempt.close(change.connection(), now_us, (status, reason, None)).await?;
-    let shown = attempt.shown(now_us);
-    let organization = Some(request.access.organization()?);
-    change.audit(organization, attempt.action(), &attempt.id, Some(&before), Some(&shown)).await?;
+    let of = (request.access.account()?, attempt_id);
+    let shown = Attempt::end(&mut change, of, (status, reason, None)).await?;
     change.commit(Answer::ok(&shown)?).await
 }
